@@ -1,0 +1,1 @@
+"""Strict TOML/YAML to frozen attrs classes, and the catalogue of known pairs."""

@@ -1,0 +1,45 @@
+"""A component named in a config: which one, and its options as written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+
+C = TypeVar("C", bound="ComponentConfig")
+
+
+@attrs.frozen
+class ComponentConfig:
+    """``{ name = "jsd", ... }``. The options are checked against the component's own class."""
+
+    KEY: ClassVar[str] = "name"
+    name: str
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as it is written in TOML."""
+        return {self.KEY: self.name, **self.options}
+
+    @classmethod
+    def from_table(cls: type[C], value: Any) -> C:
+        """From a table, or from a bare name.
+
+        Raises:
+            ValueError: no name, or neither table nor text.
+        """
+        if isinstance(value, str):
+            return cls(value)
+        if not isinstance(value, Mapping):
+            raise ValueError(f'expected a table like {{ {cls.KEY} = "..." }}, got {value!r}')
+        if not isinstance(value.get(cls.KEY), str):
+            raise ValueError(f'this table needs {cls.KEY} = "..."')
+        return cls(value[cls.KEY], {k: v for k, v in value.items() if k != cls.KEY})
+
+
+@attrs.frozen
+class LoaderConfig(ComponentConfig):
+    """``{ loader = "hf", path = "..." }``: a model of the pair."""
+
+    KEY: ClassVar[str] = "loader"

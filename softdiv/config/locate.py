@@ -1,0 +1,57 @@
+"""Line numbers of keys, so that every config problem can say ``file:line``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([\w.\-\"' ]+?)\s*\]{1,2}\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([\w\-\"'.]+(?:\s*\.\s*[\w\-\"']+)*)\s*=")
+_YAML_KEY = re.compile(r"^(\s*)(?:-\s+)?([\w\-]+)\s*:")
+
+
+def toml_lines(text: str) -> dict[str, int]:
+    """Dotted key -> 1-based line. Keys inside an inline table share their table's line."""
+    lines: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = _clean(header[1])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault(f"{table}.{_clean(key[1])}".lstrip("."), number)
+    return lines
+
+
+def yaml_lines(text: str) -> dict[str, int]:
+    """Dotted key -> 1-based line, following indentation."""
+    lines: dict[str, int] = {}
+    stack: list[tuple[int, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not (key := _YAML_KEY.match(line)):
+            continue
+        indent = len(key[1])
+        while stack and stack[-1][0] >= indent:
+            stack.pop()
+        path = ".".join([name for _, name in stack] + [key[2]])
+        lines.setdefault(path, number)
+        stack.append((indent, key[2]))
+    return lines
+
+
+def locator(source: str, lines: Mapping[str, int]) -> Callable[[str], str]:
+    """``path -> "file:line"`` for the deepest part of the path that has a line."""
+
+    def where(path: str) -> str:
+        bare = re.sub(r"\[\d+\]", "", path)
+        while bare:
+            if bare in lines:
+                return f"{source}:{lines[bare]}"
+            bare = bare.rpartition(".")[0]
+        return source
+
+    return where
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[\s\"']", "", name)

@@ -1,0 +1,48 @@
+"""A config field with its meaning beside its default, and the checks fields share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+Validator = Callable[[Any, Any, Any], None]
+
+
+def option(default: Any, meaning: str, *checks: Validator) -> Any:
+    """A keyword-only attrs field; ``meaning`` goes into ``configs/full.toml`` and the docs."""
+    checks_tuple = checks if default is not None else tuple(map(attrs.validators.optional, checks))
+    return attrs.field(
+        default=default, kw_only=True, metadata={"meaning": meaning}, validator=list(checks_tuple)
+    )
+
+
+def at_least(minimum: float) -> Validator:
+    """The value must be ``>= minimum``."""
+
+    def check(_: Any, __: Any, value: Any) -> None:
+        if value < minimum:
+            raise ValueError(f"must be at least {minimum}, got {value}")
+
+    return check
+
+
+def above(minimum: float) -> Validator:
+    """The value must be ``> minimum``."""
+
+    def check(_: Any, __: Any, value: Any) -> None:
+        if value <= minimum:
+            raise ValueError(f"must be above {minimum}, got {value}")
+
+    return check
+
+
+def at_most(maximum: float) -> Validator:
+    """The value must be ``<= maximum``."""
+
+    def check(_: Any, __: Any, value: Any) -> None:
+        if value > maximum:
+            raise ValueError(f"must be at most {maximum}, got {value}")
+
+    return check

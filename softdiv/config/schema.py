@@ -1,0 +1,162 @@
+"""Every key a config may have, with its default, its meaning and its limits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from softdiv.config.component import ComponentConfig, LoaderConfig
+from softdiv.config.option import above, at_least, at_most, option
+
+Placement = Literal["prefix", "system", "user_start", "user_end"]
+Components = tuple[ComponentConfig, ...]
+
+
+def _named(*names: str) -> Components:
+    return tuple(ComponentConfig(name) for name in names)
+
+
+@attrs.frozen
+class PairConfig:
+    """The two models: a name from registry.toml, or two tables."""
+
+    name: str | None = option(None, "a pair of registry.toml; or give model_1 and model_2")
+    model_1: LoaderConfig | None = option(None, 'the original, e.g. { loader = "hf", path = "..." }')
+    model_2: LoaderConfig | None = option(None, "the one under suspicion; same form as model_1")
+    organism: str | None = option(
+        None, "folder of a planted organism: its detector is shown as ground truth, never searched with"
+    )
+
+
+@attrs.frozen
+class DataConfig:
+    """User texts: where they come from and how they are split."""
+
+    categories: tuple[str, ...] = option((), "keep only these categories; empty keeps all")
+    max_texts_per_category: int | None = option(None, "cap per category", at_least(1))
+    processors: Components = option(
+        _named("shipped", "length"), "sources and filters, applied in order"
+    )
+    val_fraction: float = option(0.2, "share of texts for choosing prompts", above(0), at_most(0.5))
+    test_fraction: float = option(0.3, "share of texts for the report", above(0), at_most(0.5))
+
+
+@attrs.frozen
+class EngineConfig:
+    """What steps the optimizer."""
+
+    name: Literal["auto", "deepspeed", "torch"] = option(
+        "auto", "auto = deepspeed where it is installed, else torch"
+    )
+    zero_stage: Literal[0, 1, 2, 3] = option(0, "DeepSpeed ZeRO stage")
+
+
+@attrs.frozen
+class TrainingConfig:
+    """The soft prompt."""
+
+    num_soft_prompt_tokens: int = option(6, "length k of the soft prompt", at_least(1), at_most(512))
+    placement: Placement = option("user_start", "where the prompt sits in the chat")
+    init: Literal["vocabulary", "text", "prompt"] = option(
+        "vocabulary", "start from random vocabulary rows, from init_text, or from init_prompt"
+    )
+    init_text: str | None = option(None, 'text whose embeddings start the prompt (init = "text")')
+    init_prompt: str | None = option(None, 'a soft prompt file to continue (init = "prompt")')
+    max_norm_ratio: float | None = option(
+        2.0, "largest token norm, relative to the embedding table's mean norm", above(0)
+    )
+    learning_rate: float = option(
+        0.01, "AdamW rate; 0.01 suits tens of steps, 1e-4 thousands", above(0)
+    )
+    weight_decay: float = option(0.0, "AdamW weight decay", at_least(0))
+    warmup_steps: int = option(3, "linear warm-up", at_least(0))
+    batch_size: int = option(4, "user texts per micro-batch", at_least(1))
+    gradient_accumulation_steps: int = option(1, "micro-batches per optimizer step", at_least(1))
+    gradient_clip: float = option(1.0, "largest gradient norm; 0 = no clipping", at_least(0))
+    num_epochs: int = option(10, "passes over the training texts", at_least(0))
+    max_steps: int | None = option(None, "stop after this many optimizer steps", at_least(0))
+    response_tokens: int = option(8, "response tokens scored per answer", at_least(1))
+    refresh_every: int = option(3, "steps between fresh answers under the prompt", at_least(1))
+    mixed_precision: bool = option(False, "bfloat16 autocast of the frozen models on CUDA")
+    gradient_checkpointing: bool = option(False, "recompute activations to save memory")
+    validate_every: int = option(10, "steps between validations with the prompt", at_least(1))
+    validation_texts: int = option(6, "validation texts per validation", at_least(1))
+    patience: int | None = option(4, "validations without improvement before stopping", at_least(1))
+    checkpoint_every: int = option(10, "steps between checkpoints", at_least(1))
+    keep_checkpoints: int = option(2, "checkpoints kept, besides the best", at_least(1))
+    loss: ComponentConfig = option(ComponentConfig("jsd"), "what is maximised per response token")
+    engine: EngineConfig = option(EngineConfig(), "what steps the optimizer")
+
+
+@attrs.frozen
+class GenerationConfig:
+    """Soft to hard: sampling, and the search for text prompts."""
+
+    max_length: int = option(128, "tokens of the answers shown side by side", at_least(1))
+    num_generations_per_prompt: int = option(
+        10, "answers sampled per source that searchers take words from", at_least(1)
+    )
+    temperature: float = option(0.7, "of every sampled answer; 0 = greedy", at_least(0))
+    top_p: float = option(1.0, "nucleus", above(0), at_most(1))
+    budget_fte: int = option(
+        60_000, "what all searchers together may spend, forward-token equivalents", at_least(1)
+    )
+    num_prompts: int = option(3, "hard prompts that go to the held-out evaluation", at_least(1))
+    max_prompt_tokens: int = option(24, "longest hard prompt considered", at_least(1))
+    batch_rows: int = option(128, "rows decoded together", at_least(1))
+    searchers: Components = option(
+        _named("amplified", "soft_answers", "gradient_swaps"), "in this order, one budget"
+    )
+    baselines: Components = option(
+        _named("empty", "natural_pool", "random_tokens"), "run beside, each at equal cost"
+    )
+
+
+@attrs.frozen
+class EvaluationConfig:
+    """Held-out scoring and the verdict."""
+
+    metrics: Components = option(
+        _named("jsd", "kl_2_1", "top1_disagreement", "log_likelihood_ratio"),
+        "reported beside D for every prompt",
+    )
+    test_texts: int = option(16, "held-out user texts per prompt", at_least(2))
+    response_tokens: int = option(24, "response tokens that D and the ratio count", at_least(1))
+    bootstrap_resamples: int = option(2000, "for the 95 % intervals", at_least(100))
+    lift_floor: float = option(
+        12.0, "nats per answer a prompt must lift the likelihood ratio by", above(0)
+    )
+    drift_floor_bits: float = option(
+        0.001, "D on plain text below which a drift is called negligible", above(0)
+    )
+
+
+@attrs.frozen
+class AnalysisConfig:
+    """Sections of the report."""
+
+    analyzers: Components = option(
+        _named("token_disagreements", "divergence_by_position"), "sections, in this order"
+    )
+
+
+@attrs.frozen
+class Schema:
+    """The whole config. :class:`softdiv.ExperimentConfig` adds loading and saving."""
+
+    plugins: tuple[str, ...] = option((), "installed plugin packages to load, in this order")
+    seed: int = option(0, "of everything random", at_least(0))
+    output_dir: str = option("runs", "where run folders go")
+    device: str = option("auto", "auto = cuda where available, else cpu")
+    num_threads: int | None = option(None, "torch threads; results are bit-exact per count", at_least(1))
+    observers: Components = option((), 'e.g. [{ name = "wandb", project = "..." }]')
+    pair: PairConfig = option(PairConfig(), "")
+    data: DataConfig = option(DataConfig(), "")
+    training: TrainingConfig = option(TrainingConfig(), "")
+    generation: GenerationConfig = option(GenerationConfig(), "")
+    evaluation: EvaluationConfig = option(EvaluationConfig(), "")
+    analysis: AnalysisConfig = option(AnalysisConfig(), "")
+
+
+SECTIONS: tuple[str, ...] = ("pair", "data", "training", "generation", "evaluation", "analysis")

@@ -1,0 +1,1 @@
+"""The plugin core: the contract, what travels through it, and the manager that loads plugins."""

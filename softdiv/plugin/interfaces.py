@@ -1,0 +1,98 @@
+"""What the core calls: one protocol per kind of component.
+
+A component's factory is an attrs class whose fields are its TOML keys; the core
+builds it from the config, strictly, and then calls it as described here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from softdiv.plugin.records import Example, Finding, HardPrompt, ResponsePair, Rows, Section
+
+Kind = Literal["models", "processors", "losses", "metrics", "searchers", "analyzers", "observers"]
+
+KINDS: tuple[Kind, ...] = (
+    "models",
+    "processors",
+    "losses",
+    "metrics",
+    "searchers",
+    "analyzers",
+    "observers",
+)
+
+
+class ModelLoader(Protocol):
+    """Loads one model of a pair."""
+
+    def load(self, device: str) -> tuple[Any, Any]:
+        """``(model, tokenizer)``: a transformers causal model in eval mode, and its tokenizer."""
+
+
+@runtime_checkable
+class SharingLoader(Protocol):
+    """A loader that can build its model on another loaded model's weights (optional)."""
+
+    def load_beside(self, other: ModelLoader, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
+        """A second model sharing ``model``'s weight tensors, or None if they have none in common."""
+
+
+class Processor(Protocol):
+    """A source (ignores what it is given) or a filter of user texts."""
+
+    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]: ...
+
+
+class Loss(Protocol):
+    """Maximised: the core means over tokens, negates, and differentiates through it."""
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """``[N]`` values, differentiable with respect to both log-probability tensors."""
+
+
+class TokenMetric(Protocol):
+    """A number per response token; the core averages over tokens, then over user texts."""
+
+    level: ClassVar[Literal["token"]]
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """``[N]`` values; a row's value may not depend on other rows."""
+
+
+class ResponseMetric(Protocol):
+    """A number per pair of answers."""
+
+    level: ClassVar[Literal["response"]]
+
+    def __call__(self, pairs: Sequence[ResponsePair]) -> Sequence[float]: ...
+
+
+class Budget(Protocol):
+    """What a searcher may still spend, in forward-token equivalents (FTE)."""
+
+    @property
+    def spent(self) -> int: ...
+
+    @property
+    def remaining(self) -> int: ...
+
+
+class Searcher(Protocol):
+    """Proposes hard prompts, lazily; every forward pass it makes is charged to the budget."""
+
+    role: ClassVar[Literal["proposer", "refiner", "baseline"]]
+    """Proposers run first; refiners start from ``task.best``; baselines run apart, at equal FTE."""
+
+    def __call__(self, task: Any, budget: Budget) -> Iterable[HardPrompt]:
+        """``task`` is a :class:`softdiv.search.task.SearchTask`."""
+
+
+class Analyzer(Protocol):
+    """Explains the findings in one section of the report."""
+
+    def __call__(self, findings: Sequence[Finding]) -> Section: ...

@@ -1,0 +1,165 @@
+"""Strict construction of attrs classes from plain tables.
+
+cattrs coerces by default (``3.9 -> 3``, ``true -> 1.0``, ``"12" -> 12``); a config that
+says one thing must not run as another, so every scalar is checked instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.errors import (
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+)
+
+from softdiv.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Problem:
+    """One thing wrong at one key; ``path`` is dotted, with ``[i]`` for list items."""
+
+    path: str
+    message: str
+
+
+class _WrongType(TypeError):
+    pass
+
+
+def _exactly(kind: type, name: str) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise _WrongType(f"expected {name}, got {_shown(value)}")
+        return value
+
+    return structure
+
+
+def _number(value: Any, _: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise _WrongType(f"expected a number, got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    names = {bool: "boolean", str: "text", int: "integer", float: "number", list: "list"}
+    kind = "table" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
+
+
+def strict_converter() -> cattrs.Converter:
+    """A converter that coerces nothing and refuses unknown keys."""
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    converter.register_structure_hook(int, _exactly(int, "an integer"))
+    converter.register_structure_hook(str, _exactly(str, "text"))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_func(_is_optional, _optional_hook(converter))
+    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(
+        lambda kind: hasattr(kind, "from_table"), lambda value, kind: kind.from_table(value)
+    )
+    return converter
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    allowed = get_args(kind)
+    if not any(type(value) is type(item) and value == item for item in allowed):
+        hint = ""
+        if isinstance(value, str):
+            hint = "; " + did_you_mean(value, [item for item in allowed if isinstance(item, str)])
+        choices = ", ".join(repr(item) for item in allowed)
+        raise _WrongType(f"expected one of {choices}, got {_shown(value)}{hint}")
+    return value
+
+
+def _is_optional(kind: Any) -> bool:
+    args = get_args(kind)
+    return len(args) == 2 and type(None) in args
+
+
+def _optional_hook(converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, kind: Any) -> Any:
+        if value is None:
+            return None
+        (inner,) = (arg for arg in get_args(kind) if arg is not type(None))
+        return converter.structure(value, inner)
+
+    return structure
+
+
+def structure(kind: type[T], table: Mapping[str, Any]) -> T | list[Problem]:
+    """``kind`` built from ``table``, or every problem found in it."""
+    converter = strict_converter()
+    try:
+        return converter.structure(table, kind)
+    except Exception as error:  # cattrs raises groups; _problems re-raises what it cannot explain
+        return _problems(error, "", kind)
+
+
+def build_options(factory: Callable[..., T], options: Mapping[str, Any], *, where: str) -> T:
+    """A component from its options.
+
+    Raises:
+        ConfigError: every unknown, missing or mistyped option, each on its own line.
+    """
+    made = structure(factory, options)  # type: ignore[arg-type]  # factories are attrs classes
+    if isinstance(made, list):
+        raise ConfigError([f"{where}: {p.path + ': ' if p.path else ''}{p.message}" for p in made])
+    return made
+
+
+def _problems(error: BaseException, path: str, kind: Any) -> list[Problem]:
+    if isinstance(error, ClassValidationError):
+        found: list[Problem] = []
+        for child, note in _with_notes(error):
+            if isinstance(child, ForbiddenExtraKeysError):
+                found += [_unknown(path, key, child.cl) for key in sorted(child.extra_fields)]
+            elif note is None:
+                found += _problems(child, path, error.cl)
+            else:
+                found += _problems(child, f"{path}.{note}".lstrip("."), error.cl)
+        return found
+    if isinstance(error, IterableValidationError):
+        return [
+            problem
+            for child, note in _with_notes(error)
+            for problem in _problems(child, path if note is None else f"{path}[{note}]", kind)
+        ]
+    if isinstance(error, KeyError):
+        return [Problem(f"{path}.{error.args[0]}".lstrip("."), "is required")]
+    if isinstance(error, (ValueError, TypeError)):
+        return [Problem(path, _message(error))]
+    raise error
+
+
+def _with_notes(group: Any) -> list[tuple[BaseException, Any]]:
+    noted, bare = group.group_exceptions()
+    named = [(child, getattr(note, "name", getattr(note, "index", None))) for child, note in noted]
+    return [*named, *((child, None) for child in bare)]
+
+
+def _unknown(path: str, key: str, cls: type) -> Problem:
+    known = [field.alias for field in attrs.fields(cls)]
+    return Problem(f"{path}.{key}".lstrip("."), f"unknown key; {did_you_mean(key, known)}")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, _WrongType):
+        return str(error)
+    text = str(error.args[0]) if error.args else str(error)
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,145 @@
+"""What travels between components. Suffixes in comments name dimensions.
+
+N response tokens, V vocabulary, k soft tokens, H hidden size, T response length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class Example:
+    """One user text."""
+
+    id: str
+    text: str
+    category: str = ""
+    metadata: Mapping[str, Any] = attrs.field(default=_EMPTY, eq=False)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Rows:
+    """Both models' next-token log-probabilities at response positions, unpadded.
+
+    Possibly one chunk of many: a token metric must give each row a value that does
+    not depend on the other rows.
+    """
+
+    log_probs_1: Tensor
+    """``[N, V]`` fp32, nats, model_1."""
+    log_probs_2: Tensor
+    """``[N, V]`` fp32, nats, model_2."""
+    targets: Tensor
+    """``[N]`` the token that was actually sampled at each position."""
+    example_index: Tensor
+    """``[N]`` which response of the batch a row belongs to."""
+
+
+@attrs.frozen(kw_only=True)
+class ResponsePair:
+    """Both models' answers to the same user text under the same prompt."""
+
+    example: Example
+    prompt: str
+    response_1: str
+    response_2: str
+
+
+@attrs.frozen(kw_only=True)
+class HardPrompt:
+    """A text prompt and what is known of it before the held-out evaluation."""
+
+    text: str
+    searcher: str
+    """Name of the searcher or baseline that returned it."""
+    score_bits: float | None = None
+    """D on the search's own texts: optimised, so biased upwards; never reported as a finding."""
+    validation_bits: float | None = None
+    cost_fte: int = 0
+    """What its searcher had spent when it was returned, in forward-token equivalents."""
+    note: str = ""
+    """Where it came from, e.g. the word or answer it was built from."""
+
+
+@attrs.frozen(kw_only=True)
+class Interval:
+    """A mean over user texts with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@attrs.frozen(kw_only=True)
+class TokenDivergence:
+    """One response token as both models saw it."""
+
+    token: str
+    bits: float
+    """JSD at this position."""
+    log_prob_1: float
+    log_prob_2: float
+    """nats, of the sampled token"""
+    preferred_1: str
+    preferred_2: str
+    """each model's own most likely token here"""
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One held-out user text under one prompt: both answers, token by token."""
+
+    prompt: str
+    """The hard prompt's text ("" is the empty prompt)."""
+    example: Example
+    response_1: str
+    response_2: str
+    divergence_bits: float
+    """Mean JSD over both responses' tokens."""
+    log_likelihood_ratio: float
+    """nats: log p2 - log p1 summed over model_2's own answer"""
+    tokens_1: Sequence[TokenDivergence] = ()
+    """model_1's answer as both models score it"""
+    tokens_2: Sequence[TokenDivergence] = ()
+    """model_2's answer as both models score it"""
+
+
+@attrs.frozen(kw_only=True)
+class Table:
+    """Rows of plain values; the report decides how they look."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | int | None]]
+    title: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Curve:
+    """A figure as data: the report draws it."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Sequence[float]
+    series: Mapping[str, Sequence[float]]
+
+
+@attrs.frozen(kw_only=True)
+class Section:
+    """An analyzer's answer to one question about the findings."""
+
+    title: str
+    summary: str
+    """One sentence a reader can quote."""
+    tables: Sequence[Table] = ()
+    curves: Sequence[Curve] = ()
