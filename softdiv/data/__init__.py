@@ -1,0 +1,1 @@
+"""User texts: sources, filters, and a split that does not move when texts are added."""

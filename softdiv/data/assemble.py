@@ -1,0 +1,72 @@
+"""Runs the configured processors in order and applies the category and duplicate rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from softdiv.config.schema import DataConfig
+from softdiv.errors import DataError, did_you_mean
+from softdiv.plugin.interfaces import Processor
+from softdiv.plugin.records import Example
+
+Note = Callable[[str], None]
+
+
+def assemble_examples(
+    processors: Sequence[Processor], config: DataConfig, note: Note
+) -> list[Example]:
+    """User texts after sources, filters, ``categories`` and ``max_texts_per_category``.
+
+    Args:
+        note: receives one line per thing that was left out; nothing is dropped silently.
+
+    Raises:
+        DataError: no text is left, a category does not exist, or two texts share an id.
+    """
+    stream: Iterable[Example] = iter(())
+    for processor in processors:
+        stream = processor(stream)
+    examples = list(_unique(stream, note))
+    if config.categories:
+        known = {example.category for example in examples}
+        for category in config.categories:
+            if category not in known:
+                raise DataError(
+                    f"no text has category '{category}'", fix=did_you_mean(category, known)
+                )
+        examples = [e for e in examples if e.category in config.categories]
+    if config.max_texts_per_category is not None:
+        examples = list(_capped(examples, config.max_texts_per_category, note))
+    if not examples:
+        raise DataError("no user text is left", fix="check data.processors and data.categories")
+    return examples
+
+
+def _unique(stream: Iterable[Example], note: Note) -> Iterator[Example]:
+    by_id: dict[str, str] = {}
+    repeated = 0
+    for example in stream:
+        other = by_id.get(example.id)
+        if other is None:
+            by_id[example.id] = example.text
+            yield example
+        elif other == example.text:
+            repeated += 1
+        else:
+            raise DataError(f"two different texts have the id '{example.id}'")
+    if repeated:
+        note(f"{repeated} texts given twice were used once")
+
+
+def _capped(examples: Iterable[Example], cap: int, note: Note) -> Iterator[Example]:
+    seen: Counter[str] = Counter()
+    left_out = 0
+    for example in examples:
+        seen[example.category] += 1
+        if seen[example.category] <= cap:
+            yield example
+        else:
+            left_out += 1
+    if left_out:
+        note(f"{left_out} texts beyond {cap} per category were left out")

@@ -1,0 +1,24 @@
+"""The texts that come with softdiv, so that a first result needs no download."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+
+
+@functools.cache
+def user_texts() -> tuple[tuple[str, str, str], ...]:
+    """(id, text, category) of several hundred varied user texts."""
+    return tuple((r["id"], r["text"], r["category"]) for r in _records("user_texts.jsonl"))
+
+
+@functools.cache
+def natural_prompts() -> tuple[str, ...]:
+    """Short prompts a curious auditor might try; the pool of the ``natural_pool`` baseline."""
+    return tuple(record["text"] for record in _records("natural_prompts.jsonl"))
+
+
+def _records(name: str) -> list[dict[str, str]]:
+    content = resources.files("softdiv.data").joinpath("shipped", name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in content.splitlines()]

@@ -1,0 +1,1 @@
+"""Pure functions of two tensors of log-probabilities, and their memory-frugal application."""

@@ -1,0 +1,62 @@
+"""Divergences between next-token distributions, one value per row.
+
+Every function takes log-probabilities ``[N, V]`` in nats (fp32, normalised) and returns
+``[N]``. Nothing here exponentiates and takes a logarithm again, so underflow cannot
+make NaN: see Lin (1991) for the Jensen-Shannon divergence.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+LN2 = math.log(2.0)
+
+
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q), nats, ``[N, V] x [N, V] -> [N]``; at least 0."""
+    return _expectation(log_p, log_p - log_q).clamp(min=0)
+
+
+def jsd(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence, **bits** in [0, 1], ``[N, V] x [N, V] -> [N]``.
+
+    With m = logaddexp(log p, log q) - ln 2: half the sum of p (log p - m) and q (log q - m).
+    Exactly 0 for equal inputs.
+    """
+    middle = torch.logaddexp(log_p, log_q) - LN2
+    nats = 0.5 * (_expectation(log_p, log_p - middle) + _expectation(log_q, log_q - middle))
+    equal = (log_p == log_q).all(dim=-1)
+    return (nats / LN2).clamp(min=0).masked_fill(equal, 0.0)
+
+
+def symmetric_kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Half of KL(p || q) + KL(q || p), nats, ``[N]``."""
+    return 0.5 * (kl(log_p, log_q) + kl(log_q, log_p))
+
+
+def total_variation(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Half the L1 distance of the probabilities, in [0, 1], ``[N]``."""
+    return 0.5 * (log_p.exp() - log_q.exp()).abs().sum(dim=-1)
+
+
+def top1_disagreement(log_p: Tensor, log_q: Tensor, margin: float = 0.0) -> Tensor:
+    """1 where the most likely tokens differ by more than ``margin`` nats in both models, ``[N]``."""
+    best_p, best_q = log_p.argmax(dim=-1, keepdim=True), log_q.argmax(dim=-1, keepdim=True)
+    gap_p = (log_p.gather(-1, best_p) - log_p.gather(-1, best_q))[..., 0]
+    gap_q = (log_q.gather(-1, best_q) - log_q.gather(-1, best_p))[..., 0]
+    return ((best_p != best_q)[..., 0] & (gap_p > margin) & (gap_q > margin)).float()
+
+
+def log_likelihood_ratio(log_p: Tensor, log_q: Tensor, targets: Tensor) -> Tensor:
+    """log q - log p of the sampled tokens ``targets [N]``, nats, ``[N]``."""
+    index = targets[:, None]
+    return (log_q.gather(-1, index) - log_p.gather(-1, index))[..., 0]
+
+
+def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
+    """Sum of p * values with 0 * inf = 0, so tokens of probability zero drop out."""
+    p = log_p.exp()
+    return torch.where(p > 0, p * values, torch.zeros_like(p)).sum(dim=-1)

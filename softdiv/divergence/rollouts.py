@@ -1,0 +1,159 @@
+"""Both models decoded in lockstep on the same tokens: answers and their scores in one pass.
+
+At every step both models see the same tokens so far; one of them, or a mixture of the two,
+chooses the next one. On-policy divergence and likelihood ratios therefore cost nothing extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from softdiv.divergence.kernels import jsd, log_likelihood_ratio
+from softdiv.pair.inputs import Batch, assemble
+from softdiv.pair.layout import Context
+from softdiv.pair.manager import ModelPair
+from softdiv.pair.sampling import Sampling, draw, mix
+from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.records import Rows
+
+FROM_MODEL_1 = (1.0, 0.0)
+FROM_MODEL_2 = (0.0, 1.0)
+
+RowMetrics = Callable[[Rows], Mapping[str, Tensor]]
+"""Extra values per row, ``name -> [N]``, computed while the rows exist."""
+
+
+def amplified(alpha: float) -> tuple[float, float]:
+    """Weights of log p2 + alpha (log p2 - log p1)."""
+    return (-alpha, 1.0 + alpha)
+
+
+@attrs.frozen(eq=False)
+class Rollouts:
+    """B answers. Token tensors are ``[B, T]``; entries at or beyond ``lengths [B]`` are 0."""
+
+    ids: Tensor
+    lengths: Tensor
+    bits: Tensor
+    """JSD at each response position."""
+    ratio: Tensor
+    """log p2 - log p1 of each sampled token, nats."""
+    log_prob_1: Tensor
+    best_1: Tensor
+    """model_1's most likely token at each position."""
+    best_2: Tensor
+    extra: Mapping[str, Tensor]
+
+    def answer(self, row: int) -> list[int]:
+        """Token ids of one answer."""
+        found: list[int] = self.ids[row, : int(self.lengths[row])].tolist()
+        return found
+
+    def mean_bits(self, first: int | None = None) -> Tensor:
+        """``[B]`` mean JSD over (the first ``first``) response tokens."""
+        return self._masked_sum(self.bits, first) / self._counts(first).clamp(min=1)
+
+    def summed_ratio(self, first: int | None = None) -> Tensor:
+        """``[B]`` log-likelihood ratio of (the first ``first`` tokens of) each answer, nats."""
+        return self._masked_sum(self.ratio, first)
+
+    def mean_of(self, values: Tensor, first: int | None = None) -> Tensor:
+        """``[B]`` mean of any ``[B, T]`` values over each answer's own tokens."""
+        return self._masked_sum(values, first) / self._counts(first).clamp(min=1)
+
+    def _counts(self, first: int | None) -> Tensor:
+        return self.lengths if first is None else self.lengths.clamp(max=first)
+
+    def _masked_sum(self, values: Tensor, first: int | None) -> Tensor:
+        index = torch.arange(values.shape[1], device=values.device)[None]
+        return (values * (index < self._counts(first)[:, None])).sum(dim=1)
+
+
+@torch.no_grad()
+def rollout(
+    pair: ModelPair,
+    contexts: Sequence[Context],
+    *,
+    weights: Sequence[tuple[float, float]],
+    uniforms: Tensor,
+    sampling: Sampling,
+    soft: Tensor | None = None,
+    row_metrics: RowMetrics | None = None,
+) -> Rollouts:
+    """Sample one answer per context.
+
+    Args:
+        contexts: B contexts.
+        weights: B mixture weights, see :func:`softdiv.pair.sampling.mix`.
+        uniforms: ``[B, T]`` random numbers; T is the longest answer.
+        soft: ``[k, H]`` prompt for the contexts' slots.
+        row_metrics: further values to compute at every response position.
+    """
+    device = pair.model_1.device
+    uniforms = uniforms.to(device)
+    weight = torch.tensor(weights, dtype=torch.float32, device=device)
+    streams = [
+        _Stream(wrapper, assemble(wrapper, contexts, soft=soft, pad_left=True, use_cache=True))
+        for wrapper in (pair.model_1, pair.model_2)
+    ]
+    count, longest = uniforms.shape
+    alive = torch.ones(count, dtype=torch.bool, device=device)
+    stops = torch.tensor(sorted(pair.stop_ids), device=device)
+    columns: dict[str, list[Tensor]] = {}
+    lengths = torch.zeros(count, dtype=torch.long, device=device)
+    for step in range(longest):
+        log_1, log_2 = (stream.log_probs() for stream in streams)
+        tokens = draw(mix(log_1, log_2, weight, sampling.max_gap), uniforms[:, step], sampling)
+        rows = Rows(
+            log_probs_1=log_1,
+            log_probs_2=log_2,
+            targets=tokens,
+            example_index=torch.arange(count, device=device),
+        )
+        values = {
+            "ids": tokens,
+            "bits": jsd(log_1, log_2),
+            "ratio": log_likelihood_ratio(log_1, log_2, tokens),
+            "log_prob_1": log_1.gather(-1, tokens[:, None])[:, 0],
+            "best_1": log_1.argmax(dim=-1),
+            "best_2": log_2.argmax(dim=-1),
+            **(row_metrics(rows) if row_metrics else {}),
+        }
+        for name, column in values.items():
+            columns.setdefault(name, []).append(column * alive)
+        lengths += alive
+        alive = alive & ~torch.isin(tokens, stops)
+        if step + 1 == longest or not bool(alive.any()):
+            break
+        for stream in streams:
+            stream.advance(tokens)
+    stacked = {name: torch.stack(column, dim=1) for name, column in columns.items()}
+    known = ("ids", "bits", "ratio", "log_prob_1", "best_1", "best_2")
+    return Rollouts(
+        lengths=lengths,
+        extra={name: value for name, value in stacked.items() if name not in known},
+        **{name: stacked[name] for name in known},
+    )
+
+
+class _Stream:
+    """One model's half of the lockstep: its cache and its last hidden states."""
+
+    def __init__(self, wrapper: ModelWrapper, batch: Batch) -> None:
+        self._wrapper, self._cache = wrapper, batch.cache
+        self._mask = batch.mask
+        self._next = batch.positions[:, -1:] + 1
+        self._states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)[:, -1]
+
+    def log_probs(self) -> Tensor:
+        return self._wrapper.log_probs(self._states)
+
+    def advance(self, tokens: Tensor) -> None:
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
+        embeds = self._wrapper.embed(tokens[:, None])
+        states = self._wrapper.hidden(embeds, self._mask, self._next, self._cache)
+        self._states, self._next = states[:, -1], self._next + 1

@@ -1,0 +1,1 @@
+"""Held-out scoring of text prompts, statistics, and the verdict."""

@@ -1,0 +1,73 @@
+"""What the held-out evaluation says: one record per prompt, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from softdiv.plugin.records import Finding, Interval
+
+Outcome = Literal["difference found", "broad drift only", "no difference found", "inconclusive"]
+
+
+@attrs.frozen(kw_only=True)
+class PromptResult:
+    """A text prompt (or baseline) scored on held-out user texts."""
+
+    text: str
+    searcher: str
+    is_baseline: bool
+    divergence_bits: Interval
+    """D, with its 95 % bootstrap interval over user texts."""
+    llr: Interval
+    """log-likelihood ratio of model_2's own fresh answers, nats per answer"""
+    llr_lift: Interval
+    """the same minus the empty prompt's, paired by user text"""
+    p_value: float | None
+    """paired permutation test of the ratio against the best baseline, after Benjamini-Hochberg"""
+    perplexity: float | None
+    """of the prompt's text under model_1; None for the empty prompt"""
+    retention: float | None
+    """(D - D_empty) / (D_soft - D_empty), None where the denominator is below 0.02 bit"""
+    search_bits: float | None
+    """D on the search's own texts: optimised, biased upwards"""
+    cost_fte: int
+    metrics: Mapping[str, float | str]
+    """configured metrics, mean over user texts; "not available: reason" where a plugin failed"""
+    detector_rate_1: float | None
+    """share of model_1's answers in which a planted organism's detector fires (None: no organism)"""
+    detector_rate_2: float | None
+    findings: tuple[Finding, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """The rule's outcome and the numbers it was decided on."""
+
+    outcome: Outcome
+    headline: str
+    """One sentence for a reader in a hurry."""
+    differ_at_all: str
+    """First part: do the models differ on empty and natural text?"""
+    concentrated: str
+    """Second part: does some text expose a concentrated difference?"""
+    rule: str
+    """The rule with its thresholds, printed in full."""
+    caveats: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Evaluation:
+    """Everything measured on the held-out texts."""
+
+    verdict: Verdict
+    prompts: tuple[PromptResult, ...]
+    """found by searchers, best first"""
+    baselines: tuple[PromptResult, ...]
+    soft_bits: Interval | None
+    """held-out D with the trained soft prompt in place: an upper bound, not evidence"""
+    test_texts: int
+    failures: tuple[str, ...] = ()
+    """plugins that failed, named"""

@@ -1,0 +1,1 @@
+"""Two frozen models behind one interface: forward, head, lockstep decoding, and the bill."""

@@ -1,0 +1,99 @@
+"""Contexts of different lengths to one padded batch of embeddings, sharing a cached prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from softdiv.pair.layout import Context
+from softdiv.pair.wrapper import ModelWrapper
+
+
+@attrs.frozen
+class Batch:
+    """B padded rows behind P cached positions.
+
+    ``embeds [B, L, H]``, ``mask [B, P + L]``, ``positions [B, L]``, ``lengths [B]`` real
+    positions of each row among L, ``cache`` holding the P positions (None when P = 0).
+    """
+
+    embeds: Tensor
+    mask: Tensor
+    positions: Tensor
+    lengths: Tensor
+    cache: DynamicCache | None
+
+    @property
+    def prefix_length(self) -> int:
+        """P."""
+        return self.mask.shape[1] - self.embeds.shape[1]
+
+
+def common_prefix(contexts: Sequence[Context]) -> tuple[int, ...]:
+    """Ids that every context starts with, leaving each at least one position of its own."""
+    first = contexts[0].before
+    length = min(
+        len(context.before) - (0 if context.has_slot or context.after else 1)
+        for context in contexts
+    )
+    for context in contexts[1:]:
+        while first[:length] != context.before[:length]:
+            length -= 1
+    return first[: max(length, 0)]
+
+
+def assemble(
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    *,
+    soft: Tensor | None = None,
+    responses: Sequence[Sequence[int]] | None = None,
+    pad_left: bool,
+    use_cache: bool = False,
+) -> Batch:
+    """Build the inputs of one forward pass.
+
+    Args:
+        soft: ``[k, H]`` prompt put into every slot; gradients flow to it.
+        responses: token ids appended to each row (teacher forcing).
+        pad_left: left padding, for decoding; right padding, for teacher forcing.
+        use_cache: return a cache even without a shared prefix (decoding needs one).
+
+    Position ids skip the padding, so a row's values do not depend on its neighbours'
+    lengths: ``[prefix][pad][before][soft][after][response]``.
+    """
+    prefix = common_prefix(contexts)
+    rows = []
+    for index, context in enumerate(contexts):
+        tail = list(context.after) + list(responses[index] if responses else ())
+        pieces = [_embed(wrapper, context.before[len(prefix) :])]
+        if context.has_slot:
+            if soft is None:
+                raise ValueError("a context with a slot needs a soft prompt")
+            pieces.append(soft.to(pieces[0].dtype))
+        pieces.append(_embed(wrapper, tail))
+        rows.append(torch.cat(pieces))
+    lengths = torch.tensor([row.shape[0] for row in rows], device=wrapper.device)
+    embeds = torch.nn.utils.rnn.pad_sequence(
+        rows, batch_first=True, padding_side="left" if pad_left else "right"
+    )
+    size = embeds.shape[1]
+    index = torch.arange(size, device=wrapper.device)[None]
+    start = (size - lengths if pad_left else torch.zeros_like(lengths))[:, None]
+    real = (index >= start) & (index < start + lengths[:, None])
+    positions = (index - start).clamp(min=0) + len(prefix)
+    mask = torch.cat([real.new_ones(len(rows), len(prefix)), real], dim=1).long()
+    cache = None
+    if prefix:
+        cache = wrapper.prefix_cache(prefix, len(rows))
+    elif use_cache:
+        cache = DynamicCache(config=wrapper.model.config)
+    return Batch(embeds, mask, positions, lengths, cache)
+
+
+def _embed(wrapper: ModelWrapper, ids: Sequence[int]) -> Tensor:
+    return wrapper.embed(torch.tensor(ids, dtype=torch.long, device=wrapper.device))

@@ -1,0 +1,139 @@
+"""Where a prompt sits in the chat, and the token ids around it.
+
+The same layout serves soft and hard prompts: a hard prompt is rendered through the full
+chat template and tokenised as one text; a soft prompt takes the slot that text would take.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from softdiv.config.schema import Placement
+from softdiv.errors import DataError, PairError
+
+_SLOT = "\u241e\u241f\u241e"  # control pictures: in no template, in no user text we accept
+
+
+@attrs.frozen
+class Context:
+    """What comes before a response: ids, with an optional slot for k soft tokens between them."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...] = ()
+    has_slot: bool = False
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after)
+
+
+@attrs.frozen
+class Layout:
+    """Placement of a prompt for one tokenizer and chat template.
+
+    Attributes:
+        placement: ``prefix`` (before everything), ``system`` (the system message),
+            ``user_start`` / ``user_end`` (before / after the user's text, one space between).
+    """
+
+    tokenizer: Any
+    placement: Placement = "user_start"
+
+    def hard(self, text: str, prompt: str = "") -> Context:
+        """The whole conversation as text, re-tokenised; ``prompt`` may be empty.
+
+        Raises:
+            DataError: the text or the prompt contains a special token of the tokenizer.
+        """
+        self.check_plain(text)
+        self.check_plain(prompt)
+        return Context(before=tuple(self.encode(self._render(text, prompt))))
+
+    def soft(self, text: str) -> Context:
+        """The same conversation with a slot where the prompt's tokens go.
+
+        Raises:
+            PairError: the chat template drops or repeats the prompt's place.
+        """
+        self.check_plain(text)
+        before, *rest = self._render(text, _SLOT).split(_SLOT)
+        if len(rest) != 1:
+            raise PairError(
+                f"the chat template has no single place for a prompt at '{self.placement}'",
+                fix="choose another training.placement",
+            )
+        return Context(
+            before=tuple(self.encode(before)), after=tuple(self.encode(rest[0])), has_slot=True
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; special tokens are those the template wrote, none is added."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of response ids without special tokens."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def retokenises(self, ids: list[int], text: str) -> bool:
+        """Whether ``ids``, decoded to a prompt and put before ``text``, encode to themselves."""
+        slot = self.soft(text)
+        prompt = self.tokenizer.decode(ids)
+        return tuple(self.encode(self._render(text, prompt))) == (
+            *slot.before,
+            *ids,
+            *slot.after,
+        )
+
+    def check_plain(self, text: str) -> None:
+        """Raises DataError if ``text`` holds a special token (it could end the user's turn)."""
+        for token in self.tokenizer.all_special_tokens:
+            if token in text:
+                raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
+
+    def _render(self, text: str, prompt: str) -> str:
+        content = text
+        if prompt and self.placement == "user_start":
+            content = f"{prompt} {text}"
+        elif prompt and self.placement == "user_end":
+            content = f"{text} {prompt}"
+        rendered = self._template(content, prompt if self.placement == "system" else "")
+        if prompt and self.placement == "prefix":
+            bos = self.tokenizer.bos_token or ""
+            if bos and rendered.startswith(bos) and not self._bos_opens_turn(rendered, bos):
+                return f"{bos}{prompt}\n{rendered[len(bos):]}"
+            return f"{prompt}\n{rendered}"
+        return rendered
+
+    def _template(self, content: str, system: str) -> str:
+        if not self.tokenizer.chat_template:
+            bos = self.tokenizer.bos_token or ""
+            adds_bos = bool(bos) and self.tokenizer("x")["input_ids"][0] == self.tokenizer.bos_token_id
+            head = f"{system}\n" if system else ""
+            return f"{bos if adds_bos else ''}{head}{content}\n"
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": content})
+        rendered: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return rendered
+
+    def _bos_opens_turn(self, rendered: str, bos: str) -> bool:
+        """Some templates use the BOS token to open every turn; then nothing may follow it."""
+        return rendered.count(bos) > 1
+
+
+def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Token ids that end an answer, from the tokenizer and the model's generation config."""
+    found: set[int] = set()
+    for value in (
+        tokenizer.eos_token_id,
+        getattr(getattr(model, "generation_config", None), "eos_token_id", None),
+    ):
+        if isinstance(value, int):
+            found.add(value)
+        elif value is not None:
+            found.update(int(item) for item in value)
+    return frozenset(found)

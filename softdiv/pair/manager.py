@@ -1,0 +1,123 @@
+"""Loads the two models of a pair, shares weights where it can, and refuses what cannot be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+
+from softdiv.config.component import LoaderConfig
+from softdiv.config.schema import PairConfig
+from softdiv.errors import ConfigError, PairError, SoftdivError
+from softdiv.pair.checks import PairReport, check_pair
+from softdiv.pair.layout import stop_ids
+from softdiv.pair.ledger import Ledger
+from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.interfaces import ModelLoader, SharingLoader
+from softdiv.plugin.registry import Registry
+
+
+@attrs.frozen(eq=False)
+class ModelPair:
+    """Two frozen models on one ledger. ``model_1`` is the original, ``model_2`` the suspect."""
+
+    name: str
+    model_1: ModelWrapper
+    model_2: ModelWrapper
+    ledger: Ledger
+    report: PairReport
+    stop_ids: frozenset[int]
+
+    @property
+    def tokenizer(self) -> Any:
+        """model_1's; the check made sure that model_2's is the same."""
+        return self.model_1.tokenizer
+
+    @classmethod
+    def of(
+        cls, model_1: Any, model_2: Any, tokenizer: Any, tokenizer_2: Any = None, name: str = "pair"
+    ) -> ModelPair:
+        """A pair of loaded transformers models. Raises PairError if they cannot be compared."""
+        report = check_pair(model_1, tokenizer, model_2, tokenizer_2 or tokenizer)
+        ledger = Ledger()
+        return cls(
+            name=name,
+            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, report.vocab_size),
+            model_2=ModelWrapper("model_2", model_2, tokenizer_2 or tokenizer, ledger, report.vocab_size),
+            ledger=ledger,
+            report=report,
+            stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2 or tokenizer),
+        )
+
+
+@attrs.define(eq=False)
+class ModelPairManager:
+    """``ModelPairManager(config.pair, registry).load()``: two frozen, comparable models."""
+
+    config: PairConfig
+    registry: Registry
+    device: str = "auto"
+
+    def load(self) -> ModelPair:
+        """Load both models.
+
+        Raises:
+            ConfigError: a model is not given, or a loader's options are wrong.
+            PairError: a model cannot be loaded, or the two cannot be compared.
+        """
+        if self.config.model_1 is None or self.config.model_2 is None:
+            raise ConfigError(
+                "pair: model_1 and model_2 are not both given",
+                fix="give a pair name of registry.toml, or both models",
+            )
+        device = pick_device(self.device)
+        loader_1, loader_2 = (
+            self.build(which, config)
+            for which, config in (("model_1", self.config.model_1), ("model_2", self.config.model_2))
+        )
+        model_1, tokenizer_1 = _load(loader_1, "model_1", device)
+        beside = (
+            loader_2.load_beside(loader_1, model_1, tokenizer_1)
+            if isinstance(loader_2, SharingLoader)
+            else None
+        )
+        model_2, tokenizer_2 = beside or _load(loader_2, "model_2", device)
+        return ModelPair.of(
+            model_1, model_2, tokenizer_1, tokenizer_2, name=self.config.name or self._name()
+        )
+
+    def build(self, which: str, config: LoaderConfig) -> ModelLoader:
+        """The loader of one model, options checked. Raises ConfigError or PluginError."""
+        try:
+            loader: ModelLoader = self.registry.build("models", config.name, config.options)
+        except ConfigError as error:
+            raise ConfigError([f"pair.{which}: {line}" for line in error.problems]) from error
+        return loader
+
+    def _name(self) -> str:
+        parts = []
+        for config in (self.config.model_1, self.config.model_2):
+            options = dict(config.options) if config else {}
+            path = options.get("adapter") or options.get("quantize") or options.get("path")
+            parts.append(str(path or config.name if config else "").rstrip("/").rpartition("/")[2])
+        return "-vs-".join(parts)
+
+
+def pick_device(device: str) -> str:
+    """``auto`` is CUDA where a GPU answers, else CPU."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _load(loader: ModelLoader, which: str, device: str) -> tuple[Any, Any]:
+    try:
+        return loader.load(device)
+    except SoftdivError:
+        raise
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise PairError(
+            f"{which} cannot be loaded", why=f"{type(error).__name__}: {first}"
+        ) from error

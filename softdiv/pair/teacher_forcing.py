@@ -1,0 +1,79 @@
+"""Hidden states of both models at the response positions of given answers, in one pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from softdiv.pair.inputs import assemble
+from softdiv.pair.layout import Context
+from softdiv.pair.manager import ModelPair
+from softdiv.pair.wrapper import ModelWrapper
+
+
+def response_states(
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    responses: Sequence[Sequence[int]],
+    soft: Tensor | None = None,
+) -> Tensor:
+    """States that predict each response token, unpadded, row after row.
+
+    Args:
+        contexts: B contexts.
+        responses: B answers of 1 or more token ids; N in all.
+        soft: ``[k, H]``, for contexts with a slot; gradients flow to it.
+
+    Returns:
+        ``[N, H]``.
+    """
+    batch = assemble(wrapper, contexts, soft=soft, responses=responses, pad_left=False)
+    states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
+    width = 0 if soft is None else soft.shape[0]
+    picked = []
+    for row, (context, response) in enumerate(zip(contexts, responses, strict=True)):
+        own = len(context) + (width if context.has_slot else 0) - batch.prefix_length
+        first = own - 1  # the state at the last context position predicts the first token
+        if first < 0:
+            raise ValueError("a context must keep a position of its own before the response")
+        picked.append(states[row, first : first + len(response)])
+    return torch.cat(picked)
+
+
+def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """``[N]`` token ids and ``[N]`` row indices, in the order of :func:`response_states`."""
+    tokens = [token for response in responses for token in response]
+    owners = [row for row, response in enumerate(responses) for _ in response]
+    return (
+        torch.tensor(tokens, dtype=torch.long, device=device),
+        torch.tensor(owners, dtype=torch.long, device=device),
+    )
+
+
+def log_likelihood(
+    wrapper: ModelWrapper, contexts: Sequence[Context], responses: Sequence[Sequence[int]]
+) -> Tensor:
+    """``[N]`` log-probability (nats) of each given token under one model, no gradient."""
+    with torch.no_grad():
+        states = response_states(wrapper, contexts, responses)
+        targets, _ = targets_of(responses, wrapper.device)
+        parts = [
+            wrapper.log_probs(part).gather(-1, wanted[:, None])[:, 0]
+            for part, wanted in zip(states.split(64), targets.split(64), strict=True)
+        ]
+        return torch.cat(parts)
+
+
+def both_states(
+    pair: ModelPair,
+    contexts: Sequence[Context],
+    responses: Sequence[Sequence[int]],
+    soft: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`response_states` of model_1 and model_2, ``[N, H]`` each."""
+    return (
+        response_states(pair.model_1, contexts, responses, soft),
+        response_states(pair.model_2, contexts, responses, soft),
+    )

@@ -1,0 +1,147 @@
+"""One frozen causal language model: embed, forward, head. Every forward pass is charged here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from softdiv.errors import PairError
+from softdiv.pair.ledger import Ledger
+
+HEAD_TOLERANCE = 2e-2
+"""Largest |logit| difference, relative to the logits' scale, between our head and the model's own
+(bfloat16 rounds at 8e-3)."""
+
+
+@attrs.define(eq=False)
+class ModelWrapper:
+    """A consistent interface across architectures.
+
+    Args:
+        name: ``"model_1"`` or ``"model_2"``, for messages.
+        model: a transformers causal model; frozen and put in eval mode here.
+        tokenizer: its tokenizer.
+        ledger: who pays; shared by the pair.
+        vocab_size: V, the logits kept; padding rows of the head beyond it are dropped.
+
+    Raises:
+        PairError: the model has no separate decoder body and head, or its logits are not
+            ``head(body(x))`` (checked once on a short input).
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    ledger: Ledger = attrs.field(factory=Ledger)
+    vocab_size: int | None = None
+    _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
+        init=False, factory=dict
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self.model.requires_grad_(False).eval()
+        if self.vocab_size is None:
+            self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
+        self._check_head()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings are."""
+        return self.embedding_table.device
+
+    @property
+    def embedding_table(self) -> Tensor:
+        """``[V, H]``."""
+        table: Tensor = self.model.get_input_embeddings().weight
+        return table
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.embedding_table.shape[1])
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
+        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        return embedded
+
+    def hidden(
+        self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None = None
+    ) -> Tensor:
+        """Final hidden states, normalised as the head expects them.
+
+        Args:
+            embeds: ``[B, L, H]``.
+            mask: ``[B, P + L]``, 1 for real positions, over the P cached positions too.
+            positions: ``[B, L]`` position ids.
+            cache: keys and values of P earlier positions; extended in place.
+
+        Returns:
+            ``[B, L, H]``.
+        """
+        self.ledger.charge(
+            embeds.shape[0] * embeds.shape[1],
+            with_backward=torch.is_grad_enabled() and embeds.requires_grad,
+        )
+        out = self.model.base_model(
+            inputs_embeds=embeds.to(self.embedding_table.dtype),
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        states: Tensor = out.last_hidden_state
+        return states
+
+    def head(self, states: Tensor) -> Tensor:
+        """``[..., H]`` hidden states to ``[..., V]`` logits, fp32."""
+        logits: Tensor = self.model.get_output_embeddings()(states)[..., : self.vocab_size].float()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return torch.tanh(logits / cap) * cap if cap else logits
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
+        return torch.log_softmax(self.head(states), dim=-1)
+
+    def prefix_cache(self, ids: Sequence[int], batch: int) -> DynamicCache:
+        """Keys and values of a shared prefix, computed once and repeated for ``batch`` rows."""
+        key = tuple(ids)
+        if key not in self._prefixes:
+            self._prefixes.clear()  # one prefix at a time is enough, and memory stays bounded
+            tokens = torch.tensor([key], device=self.device)
+            cache = DynamicCache(config=self.model.config)
+            with torch.no_grad():
+                self.hidden(
+                    self.embed(tokens),
+                    torch.ones_like(tokens),
+                    torch.arange(len(key), device=self.device)[None],
+                    cache,
+                )
+            self._prefixes[key] = [(layer.keys, layer.values) for layer in cache.layers]
+        layers = self._prefixes[key]
+        repeated = [
+            (k.expand(batch, *k.shape[1:]), v.expand(batch, *v.shape[1:])) for k, v in layers
+        ]
+        return DynamicCache(repeated, config=self.model.config)
+
+    def _check_head(self) -> None:
+        ids = torch.tensor([[1, 2, 3]], device=self.device)
+        head = self.model.get_output_embeddings()
+        if head is None or self.model.base_model is self.model:
+            raise PairError(f"{self.name} is not a causal language model with a separate head")
+        with torch.no_grad():
+            theirs = self.model(input_ids=ids).logits[..., : self.vocab_size].float()
+            body = self.model.base_model(input_ids=ids).last_hidden_state
+            ours = self.head(body)
+        scale = float(theirs.abs().max().clamp(min=1))
+        if not float((ours - theirs).abs().max()) <= HEAD_TOLERANCE * scale:
+            raise PairError(
+                f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
+                why="softdiv computes log-probabilities from hidden states and would be wrong",
+                fix="this architecture is not supported",
+            )

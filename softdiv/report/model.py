@@ -1,0 +1,33 @@
+"""The report as an object; every file is written from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from softdiv.evaluation.results import Evaluation
+from softdiv.plugin.records import Curve, Section
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """One run, ready to be read."""
+
+    pair: Mapping[str, Any]
+    """``name, model_1, model_2`` (loader tables), ``notes``, ``identical``"""
+    evaluation: Evaluation
+    training: Mapping[str, Any]
+    """``steps, best_bits, stop_reason, engine`` of the soft prompt"""
+    training_curve: Curve | None
+    sections: tuple[Section, ...]
+    ledger: Mapping[str, int]
+    """FTE by phase, and ``total``"""
+    seconds: Mapping[str, float]
+    """wall-clock by stage"""
+    config: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    reproduce: str
+    """the command that repeats the run"""
+    warnings: tuple[str, ...] = ()
