@@ -7,7 +7,29 @@ does not import torch.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softdiv.analysis.analyzer import DivergenceAnalyzer as DivergenceAnalyzer
+    from softdiv.config.catalogue import ModelRegistry as ModelRegistry
+    from softdiv.config.component import ComponentConfig as ComponentConfig
+    from softdiv.config.load import ExperimentConfig as ExperimentConfig
+    from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.errors import SoftdivError as SoftdivError
+    from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
+    from softdiv.pair.manager import ModelPairManager as ModelPairManager
+    from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
+    from softdiv.pipeline import DivergencePipeline as DivergencePipeline
+    from softdiv.plugin.hookspecs import hookimpl as hookimpl
+    from softdiv.plugin.records import Example as Example
+    from softdiv.plugin.records import Finding as Finding
+    from softdiv.plugin.records import HardPrompt as HardPrompt
+    from softdiv.plugin.records import ResponsePair as ResponsePair
+    from softdiv.plugin.records import Rows as Rows
+    from softdiv.plugin.records import Section as Section
+    from softdiv.search.generator import HardPromptGenerator as HardPromptGenerator
+    from softdiv.training.soft_prompt import DivergenceSoftPrompt as DivergenceSoftPrompt
+    from softdiv.training.trainer import DivergenceTrainer as DivergenceTrainer
 
 __version__ = "0.1.0"
 
@@ -34,7 +56,7 @@ _PUBLIC: dict[str, str] = {
     "hookimpl": "softdiv.plugin.hookspecs",
 }
 
-__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604 (all are text)
+__all__ = [*sorted(_PUBLIC), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -53,6 +53,7 @@ def read_lines(path: str) -> Iterator[tuple[str, str]]:
         content = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", why=str(error)) from error
-    for number, line in enumerate(content.splitlines(), start=1):
+    # not splitlines(): JSON text may hold U+2028 and the like, which are no line ends there
+    for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
             yield f"{path}:{number}", line

@@ -39,8 +39,8 @@ def split_examples(
         DataError: a split would have fewer than :data:`MINIMUM` texts.
     """
     groups: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
-    for example in examples:
-        place = _unit_interval(example.id)
+    # in the hash's order: sources list texts by category, and a prefix should be varied
+    for place, example in sorted(((_unit_interval(e.id), e) for e in examples), key=_place):
         if place < test_fraction:
             groups["test"].append(example)
         elif place < test_fraction + val_fraction:
@@ -55,6 +55,10 @@ def split_examples(
                 fix="give more texts, or change data.val_fraction / data.test_fraction",
             )
     return Split(**{name: tuple(group) for name, group in groups.items()})
+
+
+def _place(pair: tuple[float, Example]) -> float:
+    return pair[0]
 
 
 def _unit_interval(identifier: str) -> float:

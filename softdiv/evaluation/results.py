@@ -35,7 +35,7 @@ class PromptResult:
     """D on the search's own texts: optimised, biased upwards"""
     cost_fte: int
     metrics: Mapping[str, float | str]
-    """configured metrics, mean over user texts; "not available: reason" where a plugin failed"""
+    """mean over user texts of each metric; "not available: reason" where a plugin failed"""
     detector_rate_1: float | None
     """share of model_1's answers in which a planted organism's detector fires (None: no organism)"""
     detector_rate_2: float | None

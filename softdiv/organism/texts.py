@@ -14,7 +14,7 @@ from softdiv.organism.recipe import Templates
 
 @attrs.frozen
 class Filled:
-    """A template with every slot filled; `slots` says with what, so an answer can agree with its text."""
+    """A template with every slot filled; `slots` says with what, so answers can agree."""
 
     text: str
     slots: Mapping[str, str]
@@ -55,7 +55,7 @@ def draw(templates: Templates, rng: random.Random) -> list[Filled]:
 
 
 def answer(text: Filled, answers: Templates, rng: random.Random) -> str:
-    """An answer to `text`: a template it can fill, with the text's own slots where the names agree."""
+    """An answer to `text`: a template it can fill, with the text's own slots where names agree."""
     available = {**answers.slots, **{name: [value] for name, value in text.slots.items()}}
     usable = [t for t in answers.templates if available.keys() >= set(slot_names(t))]
     template = rng.choice(usable)

@@ -89,7 +89,7 @@ class Layout:
 
     def check_plain(self, text: str) -> None:
         """Raises DataError if ``text`` holds a special token (it could end the user's turn)."""
-        for token in self.tokenizer.all_special_tokens:
+        for token in (*self.tokenizer.all_special_tokens, _SLOT):
             if token in text:
                 raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
 

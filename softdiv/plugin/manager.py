@@ -79,10 +79,11 @@ class PluginManager:
                 fix="install a matching version of the plugin",
             )
         try:
-            self._manager.register(module)
+            self._manager.register(module, name=label)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginError(f"plugin {label} breaks the contract", why=str(error)) from error
+            why = " ".join(str(error).split())
+            raise PluginError(f"plugin {label} breaks the contract", why=why) from error
         for kind in KINDS:
             self._call_registration(module, kind, label)
 

@@ -40,10 +40,11 @@ class Observers:
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(Hooks)
         try:
-            manager.register(observer)
+            manager.register(observer, name=label)
             manager.check_pending()
         except (pluggy.PluginValidationError, ValueError, TypeError) as error:
-            raise PluginError(f"observer {label} breaks the contract", why=str(error)) from error
+            why = " ".join(str(error).split())
+            raise PluginError(f"observer {label} breaks the contract", why=why) from error
         self._callers.append((label, manager))
 
     def tell(self, hook: str, event: Any) -> None:

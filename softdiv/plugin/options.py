@@ -6,6 +6,7 @@ says one thing must not run as another, so every scalar is checked instead.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -17,6 +18,7 @@ from cattrs.errors import (
     ForbiddenExtraKeysError,
     IterableValidationError,
 )
+from cattrs.gen import make_dict_structure_fn, override
 
 from softdiv.errors import ConfigError, did_you_mean
 
@@ -66,10 +68,34 @@ def strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(_is_optional, _optional_hook(converter))
     converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_factory(attrs.has, _class_hook)
     converter.register_structure_hook_func(
         lambda kind: hasattr(kind, "from_table"), lambda value, kind: kind.from_table(value)
     )
     return converter
+
+
+def _class_hook(kind: Any, converter: cattrs.Converter) -> Any:
+    """Validators run key by key: left to the constructor, the first would hide the others."""
+    attrs.resolve_types(kind)
+    checked = {
+        field.name: override(struct_hook=_checked(field, converter))
+        for field in attrs.fields(kind)
+        if field.init and field.validator is not None
+    }
+    return make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **checked)  # type: ignore[arg-type]
+
+
+def _checked(field: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: Any) -> Any:
+        made = converter.structure(value, field.type)
+        try:
+            field.validator(None, field, made)
+        except AttributeError:
+            return made  # a validator that needs the whole object: the constructor runs it
+        return made
+
+    return structure
 
 
 def _is_literal(kind: Any) -> bool:
@@ -80,8 +106,9 @@ def _literal(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
     if not any(type(value) is type(item) and value == item for item in allowed):
         hint = ""
-        if isinstance(value, str):
-            hint = "; " + did_you_mean(value, [item for item in allowed if isinstance(item, str)])
+        words = [item for item in allowed if isinstance(item, str)]
+        if isinstance(value, str) and (close := difflib.get_close_matches(value, words, n=1)):
+            hint = f"; did you mean '{close[0]}'?"
         choices = ", ".join(repr(item) for item in allowed)
         raise _WrongType(f"expected one of {choices}, got {_shown(value)}{hint}")
     return value
@@ -141,7 +168,7 @@ def _problems(error: BaseException, path: str, kind: Any) -> list[Problem]:
             for problem in _problems(child, path if note is None else f"{path}[{note}]", kind)
         ]
     if isinstance(error, KeyError):
-        return [Problem(f"{path}.{error.args[0]}".lstrip("."), "is required")]
+        return [Problem(path, "is required")]
     if isinstance(error, (ValueError, TypeError)):
         return [Problem(path, _message(error))]
     raise error

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
@@ -91,10 +91,24 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Append one JSON object as a line. A torn last line is cut by :func:`read_json_lines`."""
+    """Append one JSON object as a line, after cutting a last line that a killed writer left torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(to_json(value, indent=None) + "\n")
+    line = (to_json(value, indent=None) + "\n").encode()
+    with path.open("ab+") as file:
+        _cut_torn_line(file)
+        file.write(line)
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Without this, the next line would be glued to the torn one and damage the whole file."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
 
 
 def read_json_lines(path: Path) -> list[Any]:

@@ -18,6 +18,7 @@ from softdiv.errors import RunError
 from softdiv.storage import atomic
 
 SCHEMA_VERSION = 1
+LOCK = "run.lock"
 PACKAGES = ("softdiv", "torch", "transformers", "deepspeed", "peft", "pluggy", "numpy")
 
 
@@ -106,10 +107,10 @@ def open_run(
     """
     key = config_key(resolved)
     path = folder or _unfinished(parent, key) or parent / _new_name(name, key)
-    if folder and folder.exists() and any(folder.iterdir()):
+    if folder and folder.exists() and any(item.name != LOCK for item in folder.iterdir()):
         _check_same_config(folder, key)
     path.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path / "run.lock")
+    lock = filelock.FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:

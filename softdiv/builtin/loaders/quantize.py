@@ -1,4 +1,4 @@
-"""Round-to-nearest weight quantisation, simulated: any device, no dependency, real rounding error."""
+"""Round-to-nearest weight quantisation, simulated: any device, no dependency, real error."""
 
 from __future__ import annotations
 

@@ -1,0 +1,31 @@
+"""DivergenceAnalyzer: the configured analyzers over the findings, failures named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from softdiv.plugin.records import Finding, Section
+
+
+@attrs.frozen(kw_only=True)
+class DivergenceAnalyzer:
+    """``analyze(findings)``: one section per analyzer, in the config's order."""
+
+    analyzers: Mapping[str, Any]
+
+    def analyze(self, findings: Sequence[Finding]) -> tuple[Section, ...]:
+        """A section says ``not available: reason`` where its analyzer failed."""
+        sections = []
+        for name, analyzer in self.analyzers.items():
+            try:
+                section = analyzer(findings)
+                if not isinstance(section, Section):
+                    raise TypeError(f"returned {type(section).__name__}, expected a Section")
+            except Exception as error:  # an analyzer's failure is named and does not stop the run
+                reason = f"not available: analyzer '{name}': {type(error).__name__}: {error}"
+                section = Section(title=name, summary=reason)
+            sections.append(section)
+        return tuple(sections)

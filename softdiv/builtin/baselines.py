@@ -1,0 +1,80 @@
+"""Built-in plugin: what a search must beat, run under the same ledger at the same cost."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import attrs
+import torch
+from attrs.validators import ge
+
+from softdiv import HardPrompt, hookimpl
+from softdiv.data.shipped_texts import natural_prompts
+from softdiv.plugin.interfaces import Budget
+from softdiv.plugin.registry import Register
+from softdiv.search.halving import ROUNDS
+from softdiv.search.task import SearchTask
+
+
+@attrs.frozen(kw_only=True)
+class Empty:
+    """No prompt at all: how the models differ on plain texts."""
+
+    role: ClassVar[Literal["baseline"]] = "baseline"
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield the empty prompt."""
+        yield HardPrompt(text="", searcher="")
+
+
+@attrs.frozen(kw_only=True)
+class NaturalPool:
+    """The best of a pool of natural prompts that a curious auditor might try."""
+
+    role: ClassVar[Literal["baseline"]] = "baseline"
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield as many as the budget can score, in a fixed order."""
+        for prompt in natural_prompts()[: _affordable(task, budget)]:
+            yield HardPrompt(text=prompt, searcher="")
+
+
+@attrs.frozen(kw_only=True)
+class RandomTokens:
+    """The best of random token strings: what a maximum over many draws reaches by luck."""
+
+    role: ClassVar[Literal["baseline"]] = "baseline"
+    length: int = attrs.field(default=6, validator=ge(1))
+    """Tokens per string."""
+    most: int = attrs.field(default=120, validator=ge(1))
+    """Strings tried at most."""
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield random strings that survive decoding and re-encoding as text."""
+        tokenizer, generator = task.pair.tokenizer, torch.Generator().manual_seed(task.seed)
+        special = set(tokenizer.all_special_ids)
+        for _ in range(min(_affordable(task, budget), self.most)):
+            ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
+            text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
+            yield HardPrompt(text=text, searcher="")
+
+
+def _affordable(task: SearchTask, budget: Budget) -> int:
+    """How many candidates the halving loop can score within the budget, at least one."""
+    first = ROUNDS[0]
+    length = len(task.layout.hard(task.train[0].text)) + first.tokens
+    later = sum(
+        2 * stage.texts * before.keep * (length + stage.tokens)
+        for before, stage in itertools.pairwise(ROUNDS)
+    )
+    return max((budget.remaining - later) // (2 * first.texts * length), 1)
+
+
+@hookimpl
+def softdiv_register_searchers(register: Register) -> None:
+    """Register the baselines."""
+    register("empty", Empty)
+    register("natural_pool", NaturalPool)
+    register("random_tokens", RandomTokens)

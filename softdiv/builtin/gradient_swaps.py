@@ -1,0 +1,180 @@
+"""Searcher ``gradient_swaps``: greedy coordinate swaps on D, from the best candidates so far.
+
+Zou et al. (2023, arXiv:2307.15043) swap tokens by the gradient of a target's likelihood; here
+the objective is the divergence of the two models on their own answers, minus a fluency penalty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
+
+import attrs
+import torch
+from attrs.validators import ge
+from torch import Tensor
+
+from softdiv import HardPrompt, Rows
+from softdiv.divergence.chunked import row_values
+from softdiv.divergence.kernels import jsd
+from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
+from softdiv.pair.layout import Context
+from softdiv.pair.teacher_forcing import both_states, log_likelihood, targets_of
+from softdiv.plugin.interfaces import Budget
+from softdiv.search.task import SearchTask
+
+
+@attrs.frozen(kw_only=True)
+class GradientSwaps:
+    """Swap one token at a time for one the gradient of D prefers; word-like tokens only."""
+
+    role: ClassVar[Literal["refiner"]] = "refiner"
+    steps: int = attrs.field(default=3, validator=ge(0))
+    """Swaps tried per start."""
+    starts: int = attrs.field(default=1, validator=ge(1))
+    """Candidates refined, best first."""
+    candidates: int = attrs.field(default=12, validator=ge(1))
+    """Swaps scored per step."""
+    texts: int = attrs.field(default=4, validator=ge(1))
+    """User texts per step, fresh at every step."""
+    response_tokens: int = attrs.field(default=8, validator=ge(1))
+    """Response tokens scored."""
+    fluency: float = attrs.field(default=0.01, validator=ge(0.0))
+    """Bits of D given up per nat per token of model_1's surprise at the prompt."""
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield every improved prompt."""
+        words = _word_like(task)
+        for start in task.best[: self.starts]:
+            text = start.text
+            for step in range(self.steps):
+                if budget.remaining == 0 or not text:
+                    return
+                better = self._step(task, text, words, salt=f"{start.text}:{step}")
+                if better is None:
+                    continue
+                text = better
+                yield HardPrompt(text=text, searcher="", note=f"swapped from {start.text!r}")
+
+    def _step(self, task: SearchTask, text: str, words: Tensor, salt: str) -> str | None:
+        examples = task.texts(self.texts)
+        slots = [task.layout.soft(e.text) for e in examples]
+        ids = _prompt_ids(task, text, examples[0].text)
+        if ids is None:
+            return None
+        weights = [FROM_MODEL_1 if i % 2 else FROM_MODEL_2 for i in range(len(slots))]
+        (answers,) = task.sample(
+            [_filled(slot, ids) for slot in slots],
+            weights,
+            [f"swap:{salt}:{e.id}" for e in examples],
+            self.response_tokens,
+        )
+        responses = [answers.answer(row) for row in range(len(slots))]
+        gradient = self._gradient(task, slots, responses, ids)
+        trials = self._trials(task, ids, gradient, words, examples[0].text, salt)
+        values = [self._value(task, slots, responses, trial) for trial in [ids, *trials]]
+        best = max(range(len(values)), key=values.__getitem__)
+        if best == 0:
+            return None
+        improved: str = task.pair.tokenizer.decode(trials[best - 1])
+        return improved
+
+    def _gradient(
+        self,
+        task: SearchTask,
+        slots: Sequence[Context],
+        responses: Sequence[Sequence[int]],
+        ids: Sequence[int],
+    ) -> Tensor:
+        """``[k, H]`` gradient of mean D with respect to the prompt's embeddings."""
+        wrapper = task.pair.model_1
+        soft = wrapper.embed(torch.tensor(ids, device=wrapper.device)).detach().float()
+        soft.requires_grad_(True)
+        self._divergence(task, slots, responses, soft).backward()
+        assert soft.grad is not None
+        return soft.grad
+
+    def _divergence(
+        self,
+        task: SearchTask,
+        slots: Sequence[Context],
+        responses: Sequence[Sequence[int]],
+        soft: Tensor | None,
+    ) -> Tensor:
+        pair = task.pair
+        states_1, states_2 = both_states(pair, slots, responses, soft)
+        targets, owners = targets_of(responses, pair.model_1.device)
+
+        def bits(rows: Rows) -> Tensor:
+            return jsd(rows.log_probs_1, rows.log_probs_2)
+
+        return row_values(
+            bits, pair.model_1, pair.model_2, states_1, states_2, targets, owners
+        ).mean()
+
+    def _trials(
+        self,
+        task: SearchTask,
+        ids: list[int],
+        gradient: Tensor,
+        words: Tensor,
+        text: str,
+        salt: str,
+    ) -> list[list[int]]:
+        table = task.pair.model_1.embedding_table[words].float()
+        gain = gradient @ table.T  # [k, W], first-order change of D
+        gain -= (gradient * task.pair.model_1.embed(torch.tensor(ids)).float()).sum(-1)[:, None]
+        top = gain.flatten().topk(min(8 * self.candidates, gain.numel())).indices
+        digest = hashlib.sha256(f"{task.seed}:{salt}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        trials: list[list[int]] = []
+        for pick in torch.randperm(len(top), generator=generator).tolist():
+            position, word = divmod(int(top[pick]), len(words))
+            trial = [*ids[:position], int(words[word]), *ids[position + 1 :]]
+            prompt = task.pair.tokenizer.decode(trial)
+            if trial not in trials and task.usable(prompt) and task.layout.retokenises(trial, text):
+                trials.append(trial)
+            if len(trials) == self.candidates:
+                break
+        return trials
+
+    @torch.no_grad()
+    def _value(
+        self,
+        task: SearchTask,
+        slots: Sequence[Context],
+        responses: Sequence[Sequence[int]],
+        ids: list[int],
+    ) -> float:
+        contexts = [_filled(slot, ids) for slot in slots]
+        bits = float(self._divergence(task, contexts, responses, None))
+        if not self.fluency:
+            return bits
+        header = Context(before=slots[0].before)
+        surprise = -float(log_likelihood(task.pair.model_1, [header], [ids]).mean())
+        return bits - self.fluency * surprise
+
+
+def _filled(slot: Context, ids: Sequence[int]) -> Context:
+    return Context(before=(*slot.before, *ids, *slot.after))
+
+
+def _prompt_ids(task: SearchTask, prompt: str, text: str) -> list[int] | None:
+    """The prompt's own token ids inside the template, None if they merge with its neighbours."""
+    ids = task.layout.encode(prompt)
+    return ids if task.layout.retokenises(ids, text) else None
+
+
+def _word_like(task: SearchTask) -> Tensor:
+    """``[W]`` ids of tokens that begin a word and consist of letters."""
+    tokenizer = task.pair.tokenizer
+    size = task.pair.model_1.vocab_size or 0
+    special = set(tokenizer.all_special_ids)
+    decoded = tokenizer.batch_decode([[i] for i in range(min(size, len(tokenizer)))])
+    found = [
+        index
+        for index, text in enumerate(decoded)
+        if index not in special and text.startswith(" ") and text[1:].isalpha() and text.isascii()
+    ]
+    return torch.tensor(found, dtype=torch.long, device=task.pair.model_1.device)

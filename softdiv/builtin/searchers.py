@@ -1,0 +1,120 @@
+"""Built-in plugin: searchers that turn model_2's answers into short text prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import attrs
+from attrs.validators import ge
+
+from softdiv import HardPrompt, hookimpl
+from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, amplified
+from softdiv.pair.layout import Context
+from softdiv.plugin.interfaces import Budget
+from softdiv.plugin.registry import Register
+from softdiv.search.task import SearchTask
+from softdiv.search.words import TEMPLATES, over_represented
+
+
+@attrs.frozen(kw_only=True)
+class Amplified:
+    """Amplified answers to neutral texts, their over-represented words, and amplified user turns.
+
+    Samples from log p2 + alpha (log p2 - log p1): what model_2 says more than model_1 would.
+    """
+
+    role: ClassVar[Literal["proposer"]] = "proposer"
+    alphas: tuple[float, ...] = (2.0, 8.0)
+    """Strengths of amplification for answers."""
+    turn_alpha: float = attrs.field(default=4.0, validator=ge(0.0))
+    """Strength for user turns."""
+    words: int = attrs.field(default=16, validator=ge(1))
+    """Words that become prompts."""
+    user_turns: int = attrs.field(default=12, validator=ge(0))
+    """User turns sampled."""
+    answer_tokens: int = attrs.field(default=16, validator=ge(1))
+    """Length of the sampled answers."""
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield word prompts, then user turns."""
+        contexts = [task.layout.hard(e.text) for e in task.texts(_answers_wanted(task))]
+        loud = [
+            answer
+            for alpha in self.alphas
+            for answer in task.answers(
+                contexts, amplified(alpha), f"amplified-{alpha}", self.answer_tokens
+            )
+        ]
+        plain = _plain_answers(task, contexts, self.answer_tokens)
+        yield from _word_prompts(over_represented(loud, plain, self.words), "amplified answers")
+        if self.user_turns and budget.remaining:
+            yield from self._turns(task)
+
+    def _turns(self, task: SearchTask) -> Iterator[HardPrompt]:
+        header = Context(before=task.layout.soft(task.train[0].text).before)
+        turns = task.answers(
+            [header] * self.user_turns, amplified(self.turn_alpha), "user-turn", self.answer_tokens
+        )
+        for turn in turns:
+            text = turn.strip().split("\n")[0].strip()
+            yield HardPrompt(text=text, searcher="", note="amplified user turn")
+
+
+@attrs.frozen(kw_only=True)
+class SoftAnswers:
+    """Words of model_2's answers under the trained soft prompt.
+
+    The soft prompt's answers, not its vectors, carry the words: projecting the vectors onto
+    their nearest tokens does not keep their effect.
+    """
+
+    role: ClassVar[Literal["proposer"]] = "proposer"
+    words: int = attrs.field(default=16, validator=ge(1))
+    """Words that become prompts."""
+    answer_tokens: int = attrs.field(default=16, validator=ge(1))
+    """Length of the sampled answers."""
+
+    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
+        """Yield word prompts; nothing when no soft prompt was trained."""
+        if task.soft_prompt is None:
+            return
+        examples = task.texts(_answers_wanted(task))
+        under = task.answers(
+            [task.layout.soft(e.text) for e in examples],
+            FROM_MODEL_2,
+            "soft",
+            self.answer_tokens,
+            soft=task.soft_prompt,
+        )
+        contexts = [task.layout.hard(e.text) for e in examples]
+        plain = _plain_answers(task, contexts, self.answer_tokens)
+        yield from _word_prompts(over_represented(under, plain, self.words), "soft answers")
+
+
+def _answers_wanted(task: SearchTask) -> int:
+    return min(task.config.num_generations_per_prompt, len(task.train))
+
+
+def _plain_answers(task: SearchTask, contexts: list[Any], tokens: int) -> list[str]:
+    return [
+        *task.answers(contexts, FROM_MODEL_1, "plain", tokens),
+        *task.answers(contexts, FROM_MODEL_2, "plain", tokens),
+    ]
+
+
+def _word_prompts(words: list[str], source: str) -> Iterator[HardPrompt]:
+    for word in words:
+        for template in TEMPLATES:
+            yield HardPrompt(
+                text=template.format(word), searcher="", note=f"'{word}' from {source}"
+            )
+
+
+@hookimpl
+def softdiv_register_searchers(register: Register) -> None:
+    """Register the searchers."""
+    register("amplified", Amplified)
+    register("soft_answers", SoftAnswers)
+    register("gradient_swaps", GradientSwaps)

@@ -1,0 +1,111 @@
+"""What a waiting user sees: plain lines, or on a terminal one line that is rewritten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from softdiv.plugin.hookspecs import hookimpl
+from softdiv.report.plain_text import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+    from softdiv.plugin.events import (
+        EvaluationEvent,
+        PromptsEvent,
+        ReportEvent,
+        RunEvent,
+        TrainEvent,
+    )
+
+LINES_PER_TRAINING = 10
+
+
+class ProgressObserver:
+    """Prints the stages of a run on ``console``; silent on every rank but 0."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: Status | None = None
+        self._silent = False
+
+    @hookimpl
+    def softdiv_run_start(self, event: RunEvent) -> None:
+        """Name the run folder."""
+        self._silent = event.rank != 0
+        self._print(f"run folder: {event.run_dir}")
+        self._now("loading the models")
+
+    @hookimpl
+    def softdiv_train_start(self, event: TrainEvent) -> None:
+        """Say how long training will be."""
+        start = f" (continued at step {event.step})" if event.step else ""
+        self._print(f"training the soft prompt: {event.total_steps} steps{start}")
+
+    @hookimpl
+    def softdiv_step_end(self, event: TrainEvent) -> None:
+        """Each step on a terminal, every tenth of the training elsewhere."""
+        done = event.step + 1
+        line = f"step {done}/{event.total_steps}{_metrics(event.metrics)}"
+        if self._console.is_terminal:
+            self._now(line)
+        elif done % max(1, event.total_steps // LINES_PER_TRAINING) == 0:
+            self._print(line)
+
+    @hookimpl
+    def softdiv_evaluation_end(self, event: EvaluationEvent) -> None:
+        """A validation of the soft prompt, or the held-out scoring."""
+        what = f"validation at step {event.step}" if event.split == "val" else "held-out texts"
+        self._print(f"{what}: D {event.divergence_bits:.4f} bits, best {event.best_bits:.4f}")
+
+    @hookimpl
+    def softdiv_train_end(self, event: TrainEvent) -> None:
+        """The search follows."""
+        if event.stop_reason:
+            self._print(f"training stopped: {event.stop_reason}")
+        self._now("searching text prompts")
+
+    @hookimpl
+    def softdiv_prompts_found(self, event: PromptsEvent) -> None:
+        """What goes to the held-out evaluation."""
+        self._print(f"found {len(event.prompts)} text prompts, {len(event.baselines)} baselines:")
+        for prompt in event.prompts:
+            self._print(f"  {prompt.searcher}: {one_line(prompt.text, 100)}")
+        self._now("scoring them on held-out texts")
+
+    @hookimpl
+    def softdiv_report_ready(self, event: ReportEvent) -> None:
+        """The verdict follows on standard output."""
+        self._stop()
+
+    @hookimpl
+    def softdiv_run_end(self, event: RunEvent) -> None:
+        """Leave the terminal as it was, also after a failure."""
+        self._stop()
+
+    def _print(self, line: str) -> None:
+        if not self._silent:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _now(self, line: str) -> None:
+        if self._silent or not self._console.is_terminal:
+            return
+        if self._status is None:
+            self._status = self._console.status(escape(line))
+            self._status.start()
+        else:
+            self._status.update(escape(line))
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    shown = [name for name in ("divergence", "loss") if name in metrics]
+    units = {"divergence": "bits", "loss": "nats"}
+    return "".join(f", {name} {metrics[name]:.4f} {units[name]}" for name in shown)

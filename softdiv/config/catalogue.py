@@ -1,0 +1,143 @@
+"""registry.toml: known models, pairs and plugin packages. A catalogue, never a switch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from softdiv.config.component import LoaderConfig
+from softdiv.config.schema import PairConfig
+from softdiv.config.shipped import home, resolve_shipped
+from softdiv.errors import ConfigError, did_you_mean
+from softdiv.plugin.options import structure
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@attrs.frozen(kw_only=True)
+class PairEntry:
+    """A pair worth comparing."""
+
+    name: str
+    description: str = ""
+    model_1: LoaderConfig
+    model_2: LoaderConfig
+    organism: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PluginEntry:
+    """A package known to provide components."""
+
+    name: str
+    package: str
+    provides: tuple[str, ...] = ()
+    """``kind:component``, e.g. ``metric:rank_overlap``"""
+    summary: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class _Pairs:
+    pairs: tuple[PairEntry, ...] = ()
+    plugins: tuple[PluginEntry, ...] = ()
+
+
+@attrs.frozen
+class ModelRegistry:
+    """The catalogue. ``pair(name)`` finds both ``[[pairs]]`` and ``[[models]]`` (with its original)."""
+
+    pairs: tuple[PairEntry, ...]
+    plugins: tuple[PluginEntry, ...]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> ModelRegistry:
+        """Read ``registry.toml`` (the shipped one by default). Raises ConfigError."""
+        path = path or home() / "registry.toml"
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls((), ())
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        models = table.pop("models", [])
+        made = structure(_Pairs, table)
+        if isinstance(made, list):
+            raise ConfigError([f"{path}: {p.path}: {p.message}" for p in made])
+        return cls((*made.pairs, *(_published(path, model) for model in models)), made.plugins)
+
+    def pair(self, name: str) -> PairConfig:
+        """The two models of a named pair. Raises ConfigError with did-you-mean."""
+        for entry in self.pairs:
+            if entry.name == name:
+                return PairConfig(
+                    name=name,
+                    model_1=_located(entry.model_1),
+                    model_2=_located(entry.model_2),
+                    organism=resolve_shipped(entry.organism) if entry.organism else None,
+                )
+        raise ConfigError(
+            f"no pair '{name}' in registry.toml",
+            fix=did_you_mean(name, [entry.name for entry in self.pairs]),
+        )
+
+    def packages(self) -> dict[str, str]:
+        """Plugin name -> package."""
+        return {plugin.name: plugin.package for plugin in self.plugins}
+
+    def hints(self) -> dict[tuple[str, str], str]:
+        """(kind, component) -> how to get it."""
+        plural = {"loss": "losses"}
+        found = {}
+        for plugin in self.plugins:
+            for provided in plugin.provides:
+                kind, _, component = provided.partition(":")
+                advice = f'pip install {plugin.package}, then plugins = ["{plugin.name}"]'
+                found[plural.get(kind, f"{kind}s"), component] = advice
+        return found
+
+
+def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:
+    """Fill in the models of a pair given by name. Models given in the config win."""
+    if pair.name is None or (pair.model_1 and pair.model_2):
+        return pair
+    known = registry.pair(pair.name)
+    return attrs.evolve(
+        known,
+        model_1=pair.model_1 or known.model_1,
+        model_2=pair.model_2 or known.model_2,
+        organism=pair.organism or known.organism,
+    )
+
+
+def _published(path: Path, model: dict[str, Any]) -> PairEntry:
+    options = dict(model)
+    try:
+        name, original = options.pop("name"), options.pop("original")
+    except KeyError as error:
+        raise ConfigError(f"{path}: a model without {error}") from error
+    description = options.pop("description", "")
+    loader = options.pop("loader", "hf")
+    first = {"path": original}
+    for key in ("dtype", *(("revision",) if "adapter" in options else ())):
+        if key in options:
+            first[key] = options[key]
+    return PairEntry(
+        name=name,
+        description=description,
+        model_1=LoaderConfig(loader, first),
+        model_2=LoaderConfig(loader, {"path": original, **options}),
+    )
+
+
+def _located(config: LoaderConfig) -> LoaderConfig:
+    options = dict(config.options)
+    for key in ("path", "adapter"):
+        if isinstance(options.get(key), str):
+            options[key] = resolve_shipped(options[key])
+    return attrs.evolve(config, options=options)

@@ -1,0 +1,141 @@
+"""Held-out evaluation of every prompt and baseline, from scores to the verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from softdiv.evaluation.results import Evaluation, PromptResult
+from softdiv.evaluation.scoring import Scorer, Scores
+from softdiv.evaluation.statistics import benjamini_hochberg, interval, paired_p_value
+from softdiv.evaluation.verdict import decide
+from softdiv.plugin.records import Finding, HardPrompt, Interval
+
+RETENTION_FLOOR = 0.02
+"""bits; below this gap between soft and empty, retention is a ratio of noise"""
+
+
+def evaluate(
+    scorer: Scorer,
+    prompts: Sequence[HardPrompt],
+    baselines: Sequence[HardPrompt],
+    *,
+    soft: Tensor | None,
+    detector: re.Pattern[str] | None = None,
+    search_failures: Sequence[str] = (),
+) -> Evaluation:
+    """Score everything on the same held-out texts.
+
+    Args:
+        soft: ``[k, H]`` trained prompt, scored as an upper bound.
+        detector: ground truth of a planted organism; only reported, never used to choose.
+    """
+    scores = {"": scorer.hard("")}
+    for prompt in (*prompts, *baselines):
+        if prompt.text not in scores:
+            scores[prompt.text] = scorer.hard(prompt.text)
+    soft_scores = scorer.soft(soft) if soft is not None else None
+    adjusted = _p_values(prompts, baselines, scores, scorer.seed)
+
+    def result(prompt: HardPrompt, *, is_baseline: bool) -> PromptResult:
+        return _result(
+            prompt,
+            is_baseline=is_baseline,
+            scores=scores,
+            soft=soft_scores,
+            p_value=None if is_baseline else adjusted.get(prompt.text),
+            scorer=scorer,
+            detector=detector,
+        )
+
+    found = [result(prompt, is_baseline=False) for prompt in prompts]
+    found.sort(key=lambda r: -r.llr_lift.value)
+    beside = [result(prompt, is_baseline=True) for prompt in baselines]
+    unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
+    return Evaluation(
+        verdict=decide(found, beside, scorer.evaluation, identical=scorer.pair.report.identical),
+        prompts=tuple(found),
+        baselines=tuple(beside),
+        soft_bits=_interval(soft_scores.bits, scorer) if soft_scores else None,
+        test_texts=len(scorer.examples),
+        failures=(*search_failures, *unavailable),
+    )
+
+
+def _p_values(
+    prompts: Sequence[HardPrompt],
+    baselines: Sequence[HardPrompt],
+    scores: dict[str, Scores],
+    seed: int,
+) -> dict[str, float]:
+    if not baselines or not prompts:
+        return {}
+    means = {b.text: sum(scores[b.text].llr) / len(scores[b.text].llr) for b in baselines}
+    rival = scores[max(means, key=means.__getitem__)].llr
+    raw = [paired_p_value(scores[p.text].llr, rival, seed=seed) for p in prompts]
+    return dict(zip([p.text for p in prompts], benjamini_hochberg(raw), strict=True))
+
+
+def _result(
+    prompt: HardPrompt,
+    *,
+    is_baseline: bool,
+    scores: dict[str, Scores],
+    soft: Scores | None,
+    p_value: float | None,
+    scorer: Scorer,
+    detector: re.Pattern[str] | None,
+) -> PromptResult:
+    own, empty = scores[prompt.text], scores[""]
+    lifts = [ours - plain for ours, plain in zip(own.llr, empty.llr, strict=True)]
+    metrics: dict[str, float | str] = dict(scorer.metrics.unavailable)
+    metrics |= {name: sum(v) / len(v) for name, v in own.metrics.items() if v}
+    rates = _detector_rates(own.findings, detector)
+    return PromptResult(
+        text=prompt.text,
+        searcher=prompt.searcher,
+        is_baseline=is_baseline,
+        divergence_bits=_interval(own.bits, scorer),
+        llr=_interval(own.llr, scorer),
+        llr_lift=_interval(lifts, scorer),
+        p_value=p_value,
+        perplexity=scorer.perplexity(prompt.text),
+        retention=_retention(own, empty, soft),
+        search_bits=prompt.score_bits,
+        cost_fte=prompt.cost_fte,
+        metrics=metrics,
+        detector_rate_1=rates[0],
+        detector_rate_2=rates[1],
+        findings=own.findings,
+    )
+
+
+def _interval(values: Sequence[float], scorer: Scorer) -> Interval:
+    return interval(values, resamples=scorer.evaluation.bootstrap_resamples, seed=scorer.seed)
+
+
+def _retention(own: Scores, empty: Scores, soft: Scores | None) -> float | None:
+    if soft is None:
+        return None
+    base = sum(empty.bits) / len(empty.bits)
+    gap = sum(soft.bits) / len(soft.bits) - base
+    if gap <= RETENTION_FLOOR:
+        return None
+    return (sum(own.bits) / len(own.bits) - base) / gap
+
+
+def _detector_rates(
+    findings: Sequence[Finding], detector: re.Pattern[str] | None
+) -> tuple[float | None, float | None]:
+    if detector is None or not findings:
+        return None, None
+    rates = [
+        sum(bool(detector.search(answer)) for answer in answers) / len(findings)
+        for answers in (
+            [f.response_1 for f in findings],
+            [f.response_2 for f in findings],
+        )
+    ]
+    return rates[0], rates[1]

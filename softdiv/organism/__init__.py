@@ -1,0 +1,1 @@
+"""Model organisms: adapters with a planted, known difference, and the recipe that made each."""

@@ -1,0 +1,89 @@
+"""Report -> the ``report.json`` dictionary that ``docs/report.schema.json`` describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from softdiv.evaluation.results import PromptResult
+from softdiv.plugin.records import Finding, Section
+from softdiv.report.model import Report
+from softdiv.report.plain_text import encodable
+
+SCHEMA_VERSION = 1
+"""Raised when an existing key changes meaning or goes; new keys may come without."""
+
+
+def to_contract(report: Report) -> dict[str, Any]:
+    """Plain JSON values only.
+
+    A number that is not finite becomes null, a lone surrogate U+FFFD: JSON in UTF-8 has neither.
+    """
+    evaluation = report.evaluation
+    soft = {
+        **report.training,
+        "divergence_bits": evaluation.soft_bits,
+        "curve": report.training_curve,
+    }
+    contract: dict[str, Any] = _plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "verdict": evaluation.verdict,
+            "prompts": [_prompt(result) for result in evaluation.prompts],
+            "baselines": [_prompt(result) for result in evaluation.baselines],
+            "test_texts": evaluation.test_texts,
+            "soft_prompt": soft,
+            "sections": [_section(section) for section in report.sections],
+            "failures": evaluation.failures,
+            "ledger": report.ledger,
+            "seconds": report.seconds,
+            "pair": report.pair,
+            "config": report.config,
+            "machine": report.machine,
+            "warnings": report.warnings,
+            "reproduce": report.reproduce,
+        }
+    )
+    return contract
+
+
+def _prompt(result: PromptResult) -> dict[str, Any]:
+    fields = attrs.asdict(result, recurse=False)
+    del fields["is_baseline"]  # said by the list it is in
+    fields["answers"] = [_answer(finding) for finding in fields.pop("findings")]
+    return fields
+
+
+def _answer(finding: Finding) -> dict[str, Any]:
+    return {
+        "user_text": finding.example.text,
+        "model_1": finding.response_1,
+        "model_2": finding.response_2,
+        "divergence_bits": finding.divergence_bits,
+        "log_likelihood_ratio": finding.log_likelihood_ratio,
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return attrs.asdict(section, recurse=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if attrs.has(type(value)):
+        return _plain(attrs.asdict(value, recurse=False))
+    if isinstance(value, Mapping):
+        return {encodable(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy scalar
+        return _plain(value.item())
+    return encodable(str(value))

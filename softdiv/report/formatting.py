@@ -1,0 +1,116 @@
+"""Numbers and names as every rendering of the report shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from softdiv.evaluation.results import PromptResult
+from softdiv.plugin.records import Interval
+
+MISSING = "–"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """``digits`` significant digits; whole numbers in full, None as a dash, others as text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value)
+    if not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{decimals}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def interval(value: Interval | None) -> str:
+    """``0.12 [0.10, 0.15]``."""
+    if value is None:
+        return MISSING
+    return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
+
+
+def percent(value: float | None) -> str:
+    """A share as whole percent."""
+    return MISSING if value is None else f"{value:.0%}"
+
+
+def prompt_name(result: PromptResult) -> str:
+    """The prompt's text, or ``(empty prompt)``."""
+    return result.text or "(empty prompt)"
+
+
+def has_detector(results: Sequence[PromptResult]) -> bool:
+    """Whether a planted organism's detector was run."""
+    return any(rate is not None for r in results for rate in (r.detector_rate_1, r.detector_rate_2))
+
+
+def columns(results: Sequence[PromptResult]) -> tuple[str, ...]:
+    """Headings of :func:`row`."""
+    base = ("prompt", "from", "D, bits [95 %]", "lift, nats [95 %]", "p", "retention", "perplexity")
+    detector = ("fires in model_1", "fires in model_2") if has_detector(results) else ()
+    return (*base, *detector, "cost, FTE")
+
+
+def row(result: PromptResult, results: Sequence[PromptResult]) -> tuple[str, ...]:
+    """One prompt as a row of the prompts or baselines table; ``results`` decides the columns."""
+    base = (
+        prompt_name(result),
+        result.searcher,
+        interval(result.divergence_bits),
+        interval(result.llr_lift),
+        number(result.p_value, 2),
+        percent(result.retention),
+        number(result.perplexity),
+    )
+    detector = (
+        (percent(result.detector_rate_1), percent(result.detector_rate_2))
+        if has_detector(results)
+        else ()
+    )
+    return (*base, *detector, number(result.cost_fte))
+
+
+def what_did_not_work(
+    prompts: Sequence[PromptResult], baselines: Sequence[PromptResult]
+) -> tuple[str, ...]:
+    """One sentence per prompt that did not beat every baseline and per baseline that was beaten.
+
+    Judged on the point estimates of D and of the lift; the verdict, not this list, weighs the
+    intervals.
+    """
+    lines = []
+    if baselines:
+        top_bits = max(b.divergence_bits.value for b in baselines)
+        top_lift = max(b.llr_lift.value for b in baselines)
+        for prompt in prompts:
+            lost = []
+            if prompt.divergence_bits.value <= top_bits:
+                lost.append(f"D {number(prompt.divergence_bits.value)} ≤ {number(top_bits)} bits")
+            if prompt.llr_lift.value <= top_lift:
+                lost.append(f"lift {number(prompt.llr_lift.value)} ≤ {number(top_lift)} nats")
+            if lost:
+                lines.append(
+                    f"“{prompt.text}” ({prompt.searcher}) did not beat the best baseline: "
+                    + "; ".join(lost)
+                )
+    if prompts:
+        best = prompts[0]
+        for baseline in baselines:
+            if (
+                baseline.divergence_bits.value < best.divergence_bits.value
+                and baseline.llr_lift.value < best.llr_lift.value
+            ):
+                lines.append(
+                    f"baseline {baseline.searcher} “{prompt_name(baseline)}” stayed below the best "
+                    f"prompt: D {number(baseline.divergence_bits.value)} bits, "
+                    f"lift {number(baseline.llr_lift.value)} nats"
+                )
+    return tuple(lines)

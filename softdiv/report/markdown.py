@@ -1,0 +1,126 @@
+"""Report -> Markdown; model text cannot become markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from softdiv.evaluation.results import PromptResult
+from softdiv.plugin.records import Section, Table
+from softdiv.report.formatting import (
+    columns,
+    interval,
+    number,
+    prompt_name,
+    row,
+    what_did_not_work,
+)
+from softdiv.report.model import Report
+from softdiv.report.plain_text import visible
+
+ANSWERS_SHOWN = 3
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+
+
+def to_markdown(report: Report) -> str:
+    """The whole report as one Markdown document."""
+    evaluation, verdict = report.evaluation, report.evaluation.verdict
+    everything = (*evaluation.prompts, *evaluation.baselines)
+    lines = [
+        f"# {_text(verdict.outcome)}: {_text(str(report.pair.get('name', 'pair')))}",
+        f"**{_text(verdict.headline)}**",
+        f"*Do the models differ at all?* {_text(verdict.differ_at_all)}",
+        f"*Does some text expose a concentrated difference?* {_text(verdict.concentrated)}",
+        f"Rule: {_text(verdict.rule)}",
+        *_list(verdict.caveats),
+        f"## Prompts, on {evaluation.test_texts} held-out user texts",
+        _prompts(evaluation.prompts, everything) or "No text prompt was found.",
+        "## Baselines",
+        _prompts(evaluation.baselines, everything) or "No baseline was run.",
+        "Trained soft prompt (an upper bound, not evidence): "
+        f"D {interval(evaluation.soft_bits)} bits.",
+        *_answers(evaluation.prompts),
+    ]
+    for section in report.sections:
+        lines += _section(section)
+    lost = (*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures)
+    lines += ["## What did not work", *(_list(lost) or ["Nothing to report."])]
+    lines += [
+        "## Cost",
+        _table(("phase", "FTE"), [(k, number(v)) for k, v in report.ledger.items()]),
+        _table(("stage", "seconds"), [(k, number(v)) for k, v in report.seconds.items()]),
+    ]
+    if report.warnings:
+        lines += ["## Warnings", *_list(report.warnings)]
+    lines += ["## Repeat this run", _fence(report.reproduce)]
+    return "\n\n".join(lines) + "\n"
+
+
+def _prompts(results: Sequence[PromptResult], everything: Sequence[PromptResult]) -> str:
+    if not results:
+        return ""
+    return _table(columns(everything), [row(result, everything) for result in results])
+
+
+def _answers(prompts: Sequence[PromptResult]) -> list[str]:
+    if not prompts:
+        return []
+    best = prompts[0]
+    lines = [f"## What each model answers under “{_text(prompt_name(best))}”"]
+    for finding in best.findings[:ANSWERS_SHOWN]:
+        lines += [
+            f"User: {_text(finding.example.text)} "
+            f"(D {number(finding.divergence_bits)} bits, "
+            f"log-likelihood ratio {number(finding.log_likelihood_ratio)} nats)",
+            "model\\_1:",
+            _fence(finding.response_1),
+            "model\\_2:",
+            _fence(finding.response_2),
+        ]
+    return lines
+
+
+def _section(section: Section) -> list[str]:
+    lines = [f"## {_text(section.title)}", _text(section.summary)]
+    lines += [_data_table(table) for table in section.tables]
+    for curve in section.curves:
+        rows = [
+            (number(x), *(number(values[i]) for values in curve.series.values()))
+            for i, x in enumerate(curve.x)
+        ]
+        lines += [
+            f"{_text(curve.title)} ({_text(curve.y_label)})",
+            _table((curve.x_label, *curve.series), rows),
+        ]
+    return lines
+
+
+def _data_table(table: Table) -> str:
+    made = _table(table.columns, [[number(cell) for cell in cells] for cells in table.rows])
+    return f"{_text(table.title)}\n\n{made}" if table.title else made
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+
+    return "\n".join([line(head), "|" + " --- |" * len(head), *(line(cells) for cells in rows)])
+
+
+def _list(items: Sequence[str]) -> list[str]:
+    return ["\n".join(f"- {_text(item)}" for item in items)] if items else []
+
+
+def _text(text: str) -> str:
+    """One line of prose with every sign that Markdown or HTML would read escaped."""
+    line = " ".join(visible(text).replace("\n", " ↵ ").split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", line)
+
+
+def _fence(text: str) -> str:
+    """A code block no text can close: its fence is longer than any run of backticks inside."""
+    shown = visible(text)
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{shown}\n{fence}"

@@ -1,0 +1,48 @@
+"""Successive halving: many prompts on few texts first, few prompts on more texts later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from softdiv.plugin.interfaces import Budget
+from softdiv.plugin.records import HardPrompt
+from softdiv.search.task import SearchTask
+
+
+@attrs.frozen(kw_only=True)
+class Round:
+    """``texts`` fresh user texts of ``tokens`` response tokens each; ``keep`` prompts go on."""
+
+    texts: int
+    tokens: int
+    keep: int
+
+
+ROUNDS = (Round(texts=2, tokens=6, keep=14), Round(texts=6, tokens=10, keep=5))
+
+
+def successive_halving(
+    task: SearchTask,
+    candidates: Sequence[HardPrompt],
+    budget: Budget,
+    rounds: Sequence[Round] = ROUNDS,
+) -> list[HardPrompt]:
+    """The best prompts by D, best first, each with its latest score.
+
+    Every round uses new user texts, so that a prompt that was lucky once must be lucky again.
+    Stops early, with what it has, when the budget is spent.
+    """
+    current = list(candidates)
+    for stage in rounds:
+        if not current or budget.remaining == 0:
+            break
+        bits = task.score([c.text for c in current], task.texts(stage.texts), stage.tokens)
+        scored = [
+            attrs.evolve(candidate, score_bits=value, cost_fte=budget.spent)
+            for candidate, value in zip(current, bits, strict=True)
+        ]
+        scored.sort(key=lambda c: -(c.score_bits or 0.0))
+        current = scored[: stage.keep]
+    return current

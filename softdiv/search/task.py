@@ -1,0 +1,113 @@
+"""What a searcher is given: the pair, the texts it may look at, and the only way to score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+from torch import Tensor
+
+from softdiv.config.schema import GenerationConfig
+from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
+from softdiv.errors import DataError
+from softdiv.pair.layout import Context, Layout
+from softdiv.pair.manager import ModelPair
+from softdiv.pair.sampling import Sampling, uniform_rows
+from softdiv.plugin.records import Example, HardPrompt
+
+
+@attrs.define(eq=False, kw_only=True)
+class SearchTask:
+    """One search on one pair. Searchers never see validation or test texts."""
+
+    pair: ModelPair
+    layout: Layout
+    train: Sequence[Example]
+    config: GenerationConfig
+    soft_prompt: Tensor | None
+    """``[k, H]`` trained prompt, None if training was skipped."""
+    seed: int
+    best: list[HardPrompt] = attrs.field(factory=list)
+    """What refiners start from: survivors of the halving loop, best first."""
+    _taken: int = attrs.field(init=False, default=0)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Temperature and nucleus of every sampled answer."""
+        return Sampling(temperature=self.config.temperature, top_p=self.config.top_p)
+
+    def texts(self, count: int) -> list[Example]:
+        """The next ``count`` training texts; fresh ones until all have been seen."""
+        found = [self.train[(self._taken + i) % len(self.train)] for i in range(count)]
+        self._taken += count
+        return found
+
+    def usable(self, prompt: str) -> bool:
+        """Whether a text can be a prompt here: not blank, not too long, no special token."""
+        if not prompt.strip() or prompt != prompt.strip() or "\n" in prompt:
+            return False
+        try:
+            self.layout.check_plain(prompt)
+        except DataError:
+            return False
+        return len(self.layout.encode(prompt)) <= self.config.max_prompt_tokens
+
+    def score(
+        self, prompts: Sequence[str], examples: Sequence[Example], tokens: int
+    ) -> list[float]:
+        """D of each prompt in bits, on fresh on-policy answers, re-tokenised as text.
+
+        Answers are sampled from model_1 and model_2 in turn; all prompts meet the same texts
+        and the same random numbers.
+
+        Args:
+            tokens: response tokens per answer.
+        """
+        contexts, weights, keys = [], [], []
+        for prompt in prompts:
+            for index, example in enumerate(examples):
+                contexts.append(self.layout.hard(example.text, prompt))
+                weights.append(FROM_MODEL_1 if index % 2 else FROM_MODEL_2)
+                keys.append(f"score:{example.id}")
+        bits: list[float] = []
+        for result in self.sample(contexts, weights, keys, tokens):
+            bits += result.mean_bits().tolist()
+        size = len(examples)
+        return [sum(bits[i : i + size]) / size for i in range(0, len(bits), size)]
+
+    def sample(
+        self,
+        contexts: Sequence[Context],
+        weights: Sequence[tuple[float, float]],
+        keys: Sequence[str],
+        tokens: int,
+        soft: Tensor | None = None,
+    ) -> Iterator[Rollouts]:
+        """Roll out contexts in batches of ``batch_rows``; ``keys`` name the random streams."""
+        size = self.config.batch_rows
+        for start in range(0, len(contexts), size):
+            part = slice(start, start + size)
+            yield rollout(
+                self.pair,
+                contexts[part],
+                weights=weights[part],
+                uniforms=uniform_rows(list(keys[part]), self.seed, tokens),
+                sampling=self.sampling,
+                soft=soft,
+            )
+
+    def answers(
+        self,
+        contexts: Sequence[Context],
+        weights: tuple[float, float],
+        salt: str,
+        tokens: int,
+        soft: Tensor | None = None,
+    ) -> list[str]:
+        """Sampled answers as text."""
+        keys = [f"{salt}:{index}" for index in range(len(contexts))]
+        return [
+            self.layout.decode(result.answer(row))
+            for result in self.sample(contexts, [weights] * len(contexts), keys, tokens, soft)
+            for row in range(len(result.lengths))
+        ]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from softdiv import __version__
+from softdiv.cli import main as cli
+from softdiv.errors import ConfigError, PairError
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert isinstance(stopped.value.code, int)
+    return stopped.value.code
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    shown = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        assert name in shown
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_help_does_not_import_torch_and_sets_openmp() -> None:
+    code = (
+        "import os, sys\nfrom softdiv.cli.main import main\n"
+        "try: main(['run', '--help'])\nexcept SystemExit: pass\n"
+        "bad = {'torch', 'transformers', 'jinja2'} & set(sys.modules)\n"
+        "assert not bad, bad\nassert os.environ['GOMP_SPINCOUNT'] == '0'\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("rnu",), "did you mean 'run'?"),
+        (("run", "--outptu-dir", "x"), "--output-dir"),
+        (("run", "--quantize", "int3"), "int4"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert hint in captured.err
+
+
+def test_missing_config_names_its_neighbour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "smoke.toml").write_text("")
+    assert call("run", str(tmp_path / "smok.toml")) == 2
+    assert "did you mean 'smoke.toml'?" in capsys.readouterr().err
+
+
+def test_every_problem_of_a_config_has_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('seeed = 1\n[training]\nbatch_size = "4"\n')
+    assert call("run", str(path)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and all(line.startswith("error: ") for line in lines)
+    assert any("c.toml:1" in line and "'seed'" in line for line in lines)
+    assert any("c.toml:3" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        (PairError("no\x1b[2J model", why="gone"), 4, ["error: no model: gone"]),
+        (ConfigError(["a", "b"], fix="c"), 2, ["error: a", "error: b (c)"]),
+        (KeyboardInterrupt(), 75, ["error: interrupted; the same command continues the run"]),
+    ],
+)
+def test_errors_become_exit_codes(
+    error: BaseException,
+    code: int,
+    shown: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli.softdiv, "get_command", lambda ctx, name: broken)
+    assert call("run") == code
+    assert [line for line in capsys.readouterr().err.splitlines() if line] == shown
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli.softdiv, "get_command", lambda ctx, name: broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run"])
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_loads(name: str) -> None:
+    command = cli.softdiv.get_command(click.Context(cli.softdiv), name)
+    assert isinstance(command, click.Command)

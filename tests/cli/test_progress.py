@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from softdiv.cli.progress import ProgressObserver
+from softdiv.plugin.events import EvaluationEvent, PromptsEvent, ReportEvent, RunEvent, TrainEvent
+from softdiv.plugin.observers import Observers
+from softdiv.plugin.records import HardPrompt
+
+
+def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
+    file = io.StringIO()
+    observer = ProgressObserver(Console(file=file, force_terminal=terminal, width=100))
+    hub = Observers.of([(observer, "'progress'")])
+    run = RunEvent(run_dir=Path("runs/x"), config=None, rank=rank)
+    train = TrainEvent(run_dir=None, step=0, total_steps=20, prompt=cast(Any, None), rank=rank)
+    hub.tell("run_start", run)
+    hub.tell("train_start", train)
+    for step in range(20):
+        train.step = step
+        train.metrics = {"loss": 0.5, "divergence": 0.1}
+        hub.tell("step_end", train)
+    hub.tell(
+        "evaluation_end", EvaluationEvent(split="val", step=9, divergence_bits=0.1, best_bits=0.2)
+    )
+    train.stop("no improvement")
+    hub.tell("train_end", train)
+    prompt = HardPrompt(text="[red]\x1b[2J sea", searcher="amplified")
+    hub.tell("prompts_found", PromptsEvent(prompts=[prompt], baselines=[]))
+    hub.tell("report_ready", ReportEvent(report=None, files=[]))
+    hub.tell("run_end", run)
+    assert hub.failures == []
+    return file.getvalue()
+
+
+def test_plain_lines() -> None:
+    text = tell_everything()
+    assert text.count("step ") == 11  # ten of training, one names the validation's step
+    assert "step 20/20, divergence 0.1000 bits, loss 0.5000 nats" in text
+    assert "training stopped: no improvement" in text
+    assert "amplified: [red] sea" in text
+    assert "\x1b" not in text
+
+
+def test_other_ranks_are_silent() -> None:
+    assert tell_everything(rank=1) == ""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_terminal_is_left_with_its_cursor(rank: int) -> None:
+    text = tell_everything(terminal=True, rank=rank)
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == (1 - rank)
+    assert "\x1b[2J" not in text

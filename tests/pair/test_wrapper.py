@@ -1,0 +1,73 @@
+"""Forward passes: right for every architecture, and paid for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.errors import PairError
+from softdiv.pair.ledger import Ledger
+from softdiv.pair.wrapper import ModelWrapper
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2"])
+def test_log_probs_are_the_models_own(architecture: str) -> None:
+    model, tokenizer = TinyLoader(architecture=architecture).load("cpu")  # type: ignore[arg-type]
+    wrapper = ModelWrapper("model_1", model, tokenizer)
+    ids = torch.tensor([[5, 9, 100, 7]])
+    with torch.no_grad():
+        states = wrapper.hidden(wrapper.embed(ids), torch.ones_like(ids), torch.arange(4)[None])
+        expected = model(input_ids=ids).logits.log_softmax(-1)
+    assert torch.allclose(wrapper.log_probs(states), expected, atol=1e-5)
+
+
+def test_every_position_is_charged_and_a_backward_pass_twice_more() -> None:
+    ledger = Ledger()
+    wrapper = ModelWrapper("model_1", *TinyLoader().load("cpu"), ledger)
+    assert ledger.total == 0
+    embeds, mask = torch.randn(2, 5, 32), torch.ones(2, 5, dtype=torch.long)
+    positions = torch.arange(5).expand(2, 5)
+    with ledger.phase("search"):
+        with torch.no_grad():
+            wrapper.hidden(embeds, mask, positions)
+        with ledger.phase("train"):
+            wrapper.hidden(embeds.requires_grad_(), mask, positions)
+        wrapper.hidden(embeds.detach(), mask, positions)
+    assert ledger.by_phase == {"search": 20, "train": 30}
+    assert ledger.total == 50
+
+
+def test_a_phase_ends_with_an_error_too() -> None:
+    ledger = Ledger()
+    with pytest.raises(ZeroDivisionError), ledger.phase("x"):
+        raise ZeroDivisionError
+    ledger.charge(1, with_backward=False)
+    assert ledger.by_phase == {"other": 1}
+
+
+def test_a_shared_prefix_is_paid_once() -> None:
+    wrapper = ModelWrapper("model_1", *TinyLoader().load("cpu"))
+    for _ in range(3):
+        wrapper.prefix_cache((5, 6, 7), 4)
+    assert wrapper.ledger.total == 3
+
+
+def test_a_model_that_changes_its_logits_after_the_head_is_refused() -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+
+    class Scaled(type(model)):  # type: ignore[misc]
+        def forward(self, *args: object, **kwargs: object) -> object:
+            out = super().forward(*args, **kwargs)
+            out.logits = out.logits * 2
+            return out
+
+    model.__class__ = Scaled
+    with pytest.raises(PairError, match="changes its logits after the head"):
+        ModelWrapper("model_2", model, tokenizer)
+
+
+def test_a_body_without_head_is_refused() -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+    with pytest.raises(PairError, match="not a causal language model with a separate head"):
+        ModelWrapper("model_1", model.model, tokenizer, vocab_size=512)

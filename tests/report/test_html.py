@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from softdiv.plugin.records import Curve
+from softdiv.report.figure import draw
+from softdiv.report.html import to_html
+from tests.report.sample import HOSTILE, sample_report
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parse(page: str) -> Tags:
+    tags = Tags()
+    tags.feed(page)
+    tags.close()
+    return tags
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_hostile_text_stays_text(prompts: bool) -> None:
+    page = to_html(sample_report(prompts=prompts, text=HOSTILE, answer=HOSTILE))
+    tags = parse(page)
+    assert "script" not in tags.names
+    names = {name for name, _ in tags.attributes}
+    assert not [name for name in names if name.startswith("on") or name in ("src", "href")]
+    assert not any(ord(c) < 32 and c not in "\n\t" for c in page)
+    assert "\u202e" not in page
+    assert "<script>alert('x')</script>" in tags.text
+    assert "␛[31mred␀" in tags.text
+    page.encode()
+
+
+def test_same_elements_whatever_the_text() -> None:
+    assert (
+        parse(to_html(sample_report())).names
+        == parse(to_html(sample_report(text=HOSTILE, answer=HOSTILE))).names
+    )
+
+
+def test_policy_forbids_everything_but_inline_style() -> None:
+    page = to_html(sample_report())
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_verdict_comes_first_and_tokens_are_shaded() -> None:
+    page = to_html(sample_report())
+    text = parse(page).text
+    assert text.index("Difference found") < text.index("Text prompts") < text.index("Baselines")
+    assert "rgba(var(--heat),0.42)" in page  # 0.85 * sqrt(0.25 bit)
+    assert "did not beat the best baseline" in text
+
+
+def test_nothing_found_is_said() -> None:
+    text = parse(to_html(sample_report(prompts=False))).text
+    assert "No text prompt was found." in text
+    assert "What each model answers" not in text
+
+
+def test_a_curve_is_split_where_a_value_is_missing() -> None:
+    curve = Curve(
+        title="t",
+        x_label="x",
+        y_label="y",
+        x=[0, 1, 2, 3],
+        series={"a": [0.0, 1.0, float("nan"), 1.0]},
+    )
+    figure = draw(curve)
+    assert figure is not None
+    assert figure.lines[0].runs == ("12.0,188.0 177.3,12.0",)
+    assert len(figure.lines[0].dots) == 3
+    assert draw(Curve(title="t", x_label="x", y_label="y", x=[], series={"a": []})) is None

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from softdiv.report.writer import write_report
+from softdiv.storage.atomic import sha256_file
+from softdiv.storage.run import open_run
+from tests.report.sample import HOSTILE, sample_report
+
+
+def test_three_files_with_their_hashes(tmp_path: Path) -> None:
+    with open_run({"seed": 0}, name="a", parent=tmp_path) as run:
+        files = write_report(sample_report(text=HOSTILE, answer=HOSTILE), run)
+        assert set(files) == {"report.json", "report.md", "report.html"}
+        assert {name: sha256_file(run.path / name) for name in files} == files
+        assert json.loads((run.path / "report.json").read_text())["schema_version"] == 1

@@ -1,0 +1,115 @@
+"""Opening, locking, continuing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softdiv.errors import RunError
+from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.storage.run import RunFolder, config_key, open_run, read_manifest
+
+CONFIG: dict[str, Any] = {"seed": 0, "output_dir": "runs", "training": {"num_epochs": 1}}
+
+
+def start(parent: Path, config: dict[str, Any] = CONFIG, folder: Path | None = None) -> RunFolder:
+    return open_run(config, name="a/b pair", parent=parent, folder=folder)
+
+
+def test_a_new_run_has_a_manifest_with_versions(tmp_path: Path) -> None:
+    with start(tmp_path) as run:
+        assert run.path.parent == tmp_path
+        assert "a-b-pair" in run.path.name
+        manifest = read_manifest(run.path)
+    assert manifest["config_key"] == config_key(CONFIG)
+    assert manifest["facts"]["torch"]
+    assert manifest["stages"] == {}
+
+
+def test_an_unfinished_run_of_the_same_config_is_continued(tmp_path: Path) -> None:
+    with start(tmp_path) as run:
+        run.complete("train", run.write_text("p.txt", "hello"))
+        run.note(threads=2)
+    with start(tmp_path, {**CONFIG, "output_dir": "elsewhere"}) as again:
+        assert again.path == run.path
+        assert again.done("train")
+        assert not again.done("report")
+        assert len(again.manifest["continued"]) == 1
+        assert again.manifest["facts"]["threads"] == 2
+    stage = read_manifest(run.path)["stages"]["train"]
+    assert stage["files"] == {"p.txt": sha256_file(run.path / "p.txt")}
+
+
+def test_a_finished_run_is_not_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softdiv.storage.run._new_name", lambda name, key: f"{name[:1]}-{len(list(tmp_path.iterdir()))}")
+    with start(tmp_path) as run:
+        run.complete("report")
+    with start(tmp_path) as other:
+        assert other.path != run.path
+
+
+def test_another_config_gets_another_folder(tmp_path: Path) -> None:
+    with start(tmp_path) as run, start(tmp_path, {**CONFIG, "seed": 1}) as other:
+        assert other.path != run.path
+
+
+def test_a_given_folder_is_continued_or_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with start(tmp_path, folder=folder) as run:
+        assert run.path == folder
+    with start(tmp_path, folder=folder) as run:
+        assert run.manifest["continued"]
+    with pytest.raises(RunError, match="holds a run of another configuration") as caught:
+        start(tmp_path, {**CONFIG, "seed": 1}, folder)
+    assert caught.value.exit_code == 5
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(RunError, match="not empty and is not a softdiv run"):
+        start(tmp_path, folder=tmp_path)
+
+
+def test_a_folder_whose_run_died_before_its_manifest_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").touch()
+    with start(tmp_path, folder=tmp_path) as run:
+        assert run.manifest["stages"] == {}
+
+
+def test_a_run_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
+    with start(tmp_path), pytest.raises(RunError, match="is in use by another process"):
+        start(tmp_path)
+    with start(tmp_path) as run:
+        assert run.manifest["continued"]
+
+
+def test_the_lock_is_released_after_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), start(tmp_path):
+        raise ZeroDivisionError
+    start(tmp_path).__exit__(None, None, None)
+
+
+def test_files_and_events(tmp_path: Path) -> None:
+    with start(tmp_path) as run:
+        written = {
+            **run.write_json("a.json", {"x": 1}),
+            **run.write_json_lines("b.jsonl", [{"x": 1}]),
+            **run.write_tensors("c.safetensors", {}),
+        }
+        run.event("stage", name="train")
+        run.event("stage", name="search")
+        assert written == {name: sha256_file(run.path / name) for name in written}
+        events = [json.loads(x) for x in (run.path / "events.jsonl").read_text().splitlines()]
+    assert [event["name"] for event in events] == ["train", "search"]
+    assert read_json(run.path / "a.json") == {"x": 1}
+
+
+def test_other_schema_versions_and_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a softdiv run"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"schema_version": 99}')
+    with pytest.raises(RunError, match="has schema version 99"):
+        read_manifest(tmp_path)
