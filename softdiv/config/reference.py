@@ -1,0 +1,60 @@
+"""Every key with its default and meaning, as the text of ``configs/full.toml``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from softdiv.config.component import ComponentConfig
+from softdiv.config.schema import SECTIONS, Schema
+
+_HEADER = """\
+# Every key softdiv knows, with its default and meaning. Keys that are unset by default are
+# commented out. Generated: python -m softdiv.config.reference > configs/full.toml
+"""
+
+
+def full_toml() -> str:
+    """A config equal to the defaults, every line commented."""
+    lines = [_HEADER]
+    lines += _keys(Schema(), skip=SECTIONS)
+    for name in SECTIONS:
+        section = getattr(Schema(), name)
+        lines += ["", f"# {(type(section).__doc__ or '').splitlines()[0]}", f"[{name}]"]
+        lines += _keys(section)
+    return "\n".join(lines) + "\n"
+
+
+def _keys(table: Any, skip: tuple[str, ...] = ()) -> list[str]:
+    lines = []
+    for field in attrs.fields(type(table)):
+        if field.name in skip:
+            continue
+        value, meaning = getattr(table, field.name), field.metadata["meaning"]
+        lines.append(f"# {meaning}")
+        if value is None:
+            lines.append(f"# {field.name} =")
+        else:
+            lines.append(f"{field.name} = {_toml(value)}")
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, ComponentConfig):
+        value = value.to_dict()
+    elif attrs.has(type(value)):
+        value = attrs.asdict(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(full_toml())

@@ -1,0 +1,133 @@
+"""k trainable embeddings that take the place of a text prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from softdiv.config.schema import TrainingConfig
+from softdiv.errors import ConfigError, TrainingError
+from softdiv.pair.layout import Layout
+from softdiv.pair.wrapper import ModelWrapper
+from softdiv.storage import atomic
+
+TENSOR = "prompt_embeddings"
+
+
+class DivergenceSoftPrompt(torch.nn.Module):
+    """One fp32 parameter ``embeddings [k, H]``.
+
+    Args:
+        values: ``[k, H]`` start.
+        mean_norm: mean row norm of the embedding table, the unit of :meth:`norm_ratio`.
+        metadata: what a reader of the saved file needs: ``placement``, ``base``.
+    """
+
+    def __init__(
+        self, values: Tensor, *, mean_norm: float, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self.embeddings = torch.nn.Parameter(values.detach().float().clone())
+        self.mean_norm = mean_norm
+        self.metadata = dict(metadata or {})
+
+    @classmethod
+    def create(
+        cls, wrapper: ModelWrapper, layout: Layout, config: TrainingConfig, seed: int
+    ) -> DivergenceSoftPrompt:
+        """A fresh prompt, started as ``config.init`` says, on the model's device.
+
+        Raises:
+            ConfigError: ``init_text`` or ``init_prompt`` is missing or empty.
+            TrainingError: the prompt file has another shape than asked for.
+            RunError: the prompt file cannot be read.
+        """
+        k, table = config.num_soft_prompt_tokens, wrapper.embedding_table.detach()
+        if config.init == "text":
+            ids = layout.encode(config.init_text or "")
+            if not ids:
+                raise ConfigError('training.init_text: needed, and not empty, with init = "text"')
+            values = table[torch.tensor([ids[i % len(ids)] for i in range(k)], device=table.device)]
+        elif config.init == "prompt":
+            if config.init_prompt is None:
+                raise ConfigError('training.init_prompt: needed with init = "prompt"')
+            values = _read(Path(config.init_prompt))[0].to(table.device)
+            if values.shape != (k, wrapper.hidden_size):
+                raise TrainingError(
+                    f"{config.init_prompt} holds a prompt of shape {list(values.shape)}",
+                    why=f"[{k}, {wrapper.hidden_size}] is needed",
+                    fix="set training.num_soft_prompt_tokens, or use a prompt of this model",
+                )
+        else:
+            ordinary = torch.tensor(_ordinary_ids(wrapper))
+            generator = torch.Generator().manual_seed(seed)
+            picked = torch.randint(len(ordinary), (k,), generator=generator)
+            values = table[ordinary[picked].to(table.device)]
+        shape = wrapper.model.config
+        base = str(getattr(shape, "_name_or_path", "") or shape.model_type)
+        return cls(
+            values,
+            mean_norm=float(table.float().norm(dim=-1).mean()),
+            metadata={"placement": layout.placement, "base": base},
+        )
+
+    def forward(self) -> Tensor:
+        """``[k, H]``, differentiable; a copy, so that an engine may free the parameter."""
+        return self.embeddings * 1.0
+
+    def norm_ratio(self) -> float:
+        """Largest row norm, relative to the embedding table's mean row norm."""
+        return norm_ratio(self.embeddings, self.mean_norm)
+
+    @torch.no_grad()
+    def project_(self, max_ratio: float) -> None:
+        """Shorten rows longer than ``max_ratio`` times the table's mean row norm."""
+        self.embeddings.copy_(clip_rows(self.embeddings, max_ratio * self.mean_norm))
+
+    def save(self, path: Path) -> str:
+        """A safetensors file; returns its sha256."""
+        return atomic.write_tensors(path, {TENSOR: self.embeddings}, self._header())
+
+    def _header(self) -> dict[str, str]:
+        return {**self.metadata, "mean_norm": repr(self.mean_norm)}
+
+    @classmethod
+    def load(cls, path: Path) -> DivergenceSoftPrompt:
+        """A saved prompt, on the CPU.
+
+        Raises:
+            RunError: the file is missing or is not safetensors.
+            TrainingError: it holds no soft prompt.
+        """
+        values, header = _read(path)
+        mean_norm = float(header.pop("mean_norm", "nan"))
+        return cls(values, mean_norm=mean_norm, metadata=header)
+
+
+def norm_ratio(values: Tensor, mean_norm: float) -> float:
+    """Largest row norm of ``[k, H]`` in units of ``mean_norm``."""
+    return float(values.detach().norm(dim=-1).max()) / mean_norm
+
+
+def clip_rows(values: Tensor, limit: float) -> Tensor:
+    """``[k, H]`` with every row's norm at most ``limit``; shorter rows are unchanged to the bit."""
+    norms = values.norm(dim=-1, keepdim=True)
+    return torch.where(norms > limit, values * (limit / norms), values)
+
+
+def _ordinary_ids(wrapper: ModelWrapper) -> list[int]:
+    """Ids with text of their own: no special and no added (control) tokens."""
+    tokenizer = wrapper.tokenizer
+    barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+    top = min(len(tokenizer), wrapper.embedding_table.shape[0])
+    return [i for i in range(top) if i not in barred]
+
+
+def _read(path: Path) -> tuple[Tensor, dict[str, str]]:
+    tensors, header = atomic.read_tensors(path)
+    if TENSOR not in tensors or tensors[TENSOR].dim() != 2:
+        raise TrainingError(f"{path} holds no soft prompt", why=f"it has no [k, H] '{TENSOR}'")
+    return tensors[TENSOR].float(), header

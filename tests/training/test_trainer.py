@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest_training import config, tiny_pair
+
+from softdiv import hookimpl
+from softdiv.builtin.losses import JsdLoss
+from softdiv.errors import TrainingError
+from softdiv.plugin.observers import Observers
+from softdiv.storage.atomic import read_json_lines
+from softdiv.storage.run import open_run
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
+from softdiv.training.trainer import DivergenceTrainer
+
+COMPARED = ("loss", "divergence", "grad_norm", "norm_ratio", "learning_rate", "validation_bits")
+
+
+def batch_of(trainer):
+    draws = trainer.schedule.step(0)
+    answers = trainer._fresh_answers()[0]
+    return [(draw.example, answer) for draw, answer in zip(draws, answers, strict=True)]
+
+
+def test_gradient_reaches_the_prompt_and_no_model(pair, split):
+    trainer = DivergenceTrainer(pair, config(), JsdLoss(), split)
+    loss, bits = trainer._micro_batch(batch_of(trainer))
+    loss.backward()
+    assert float(trainer.prompt.embeddings.grad.norm()) > 0
+    assert bits == pytest.approx(-float(loss))
+    for wrapper in (pair.model_1, pair.model_2):
+        assert all(p.grad is None and not p.requires_grad for p in wrapper.model.parameters())
+
+
+def test_gradient_is_that_of_finite_differences(pair, split):
+    trainer = DivergenceTrainer(pair, config(), JsdLoss(), split)
+    batch, embeddings = batch_of(trainer), trainer.prompt.embeddings
+    trainer._micro_batch(batch)[0].backward()
+    direction = embeddings.grad / embeddings.grad.norm()
+    start, size = embeddings.detach().clone(), 1e-2
+    values = []
+    for sign in (1, -1):
+        trainer.engine.assign(start + sign * size * direction)
+        values.append(float(trainer._micro_batch(batch)[0]))
+    slope = (values[0] - values[1]) / (2 * size)
+    assert slope == pytest.approx(float(embeddings.grad.norm()), rel=2e-2)
+
+
+def test_recomputing_activations_changes_nothing(split):
+    gradients = []
+    for recompute in (False, True):
+        trainer = DivergenceTrainer(
+            tiny_pair(), config(gradient_checkpointing=recompute), JsdLoss(), split
+        )
+        trainer._micro_batch(batch_of(trainer))[0].backward()
+        gradients.append(trainer.prompt.embeddings.grad)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-7)
+
+
+def test_fifty_steps_raise_divergence(pair, split):
+    trainer = DivergenceTrainer(
+        pair, config(max_steps=50, learning_rate=0.05, max_norm_ratio=2.0), JsdLoss(), split
+    )
+    before = trainer.validate()
+    result = trainer.train()
+    assert result.steps == 50 and result.engine == "torch"
+    assert result.best_bits > 1.1 * before
+    assert trainer.prompt.norm_ratio() <= 2.0 + 1e-5
+    assert set(pair.ledger.by_phase) >= {"training", "validation"}
+
+
+def test_validation_uses_the_prompt(pair, split):
+    trainer = DivergenceTrainer(pair, config(), JsdLoss(), split)
+    first = trainer.validate()
+    assert trainer.validate() == first
+    trainer.engine.assign(trainer.engine.values().flip(0) * 3)
+    assert trainer.validate() != first
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_torch_and_deepspeed_agree_over_twenty_steps(split):
+    pytest.importorskip("deepspeed")
+    prompts = []
+    for engine in ("torch", "deepspeed"):
+        trainer = DivergenceTrainer(
+            tiny_pair(), config(engine, max_steps=20, gradient_accumulation_steps=2), JsdLoss(), split
+        )
+        assert trainer.train().engine == engine
+        prompts.append(trainer.engine.values())
+    assert float((prompts[0] - prompts[1]).abs().max()) <= 1e-6
+
+
+class Killed(BaseException):
+    pass
+
+
+class Killer:
+    def __init__(self, step):
+        self.step = step
+
+    @hookimpl
+    def softdiv_before_step(self, event):
+        if event.step == self.step:
+            raise Killed
+
+
+def open_for(cfg, folder):
+    return open_run(cfg.to_dict(), name="tiny", parent=folder.parent, folder=folder)
+
+
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
+    if engine == "deepspeed":
+        pytest.importorskip("deepspeed")
+    cfg = config(engine, max_steps=16, checkpoint_every=4, validate_every=5)
+    with open_for(cfg, tmp_path / "whole") as run:
+        whole = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run)
+        expected = whole.train()
+    with open_for(cfg, tmp_path / "cut") as run, pytest.raises(Killed):
+        hub = Observers.of([(Killer(10), "killer")])
+        DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run, hub).train()
+    assert len(read_json_lines(tmp_path / "cut" / "metrics.jsonl")) == 10
+    with open_for(cfg, tmp_path / "cut") as run:
+        again = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run)
+        again._resume()
+        assert again.progress.steps == 8 and again.progress.pending
+        found = again.train()
+    assert torch.equal(found.prompt, expected.prompt) and found.best_bits == expected.best_bits
+    assert torch.equal(again.engine.values(), whole.engine.values())
+    lines = [read_json_lines(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
+    assert [line["step"] for line in lines[1]] == list(range(16))
+    for one, two in zip(*lines, strict=True):
+        assert {k: one.get(k) for k in COMPARED} == {k: two.get(k) for k in COMPARED}
+    best = DivergenceSoftPrompt.load(tmp_path / "cut" / "soft_prompts" / "best.safetensors")
+    assert torch.equal(best.embeddings, expected.prompt)
+    names = sorted(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
+    assert names == ["step-000012", "step-000016"]
+
+
+def test_identical_models_stop_for_lack_of_gradient(split):
+    result = DivergenceTrainer(tiny_pair(noise=0.0), config(), JsdLoss(), split).train()
+    assert result.steps == 10 and "no gradient" in result.stop_reason
+    assert result.best_bits == 0.0
+
+
+def test_patience_stops(pair, split):
+    cfg = config(learning_rate=1e-12, validate_every=1, patience=2)
+    result = DivergenceTrainer(pair, cfg, JsdLoss(), split).train()
+    assert "no better" in result.stop_reason and result.steps < 20
+
+
+def test_non_finite_loss_is_an_error(pair, split):
+    trainer = DivergenceTrainer(pair, config(), lambda rows: rows.log_probs_1[:, 0] / 0, split)
+    with pytest.raises(TrainingError, match="not finite"):
+        trainer.train()
+
+
+def test_an_observer_sees_the_run_and_may_stop_it(pair, split):
+    seen = []
+
+    class Watcher:
+        @hookimpl
+        def softdiv_train_start(self, event):
+            seen.append("start")
+
+        @hookimpl
+        def softdiv_step_end(self, event):
+            seen.append(event.step)
+            if event.step == 2:
+                event.stop("seen enough")
+
+        @hookimpl
+        def softdiv_evaluation_end(self, event):
+            seen.append(event.split)
+
+        @hookimpl
+        def softdiv_train_end(self, event):
+            seen.append(event.stop_reason)
+
+    hub = Observers.of([(Watcher(), "watcher")])
+    result = DivergenceTrainer(pair, config(), JsdLoss(), split, observers=hub).train()
+    assert hub.failures == []
+    assert seen == ["start", 0, 1, 2, "val", "seen enough"] and result.stop_reason == "seen enough"
