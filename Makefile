@@ -38,10 +38,10 @@ lint: venv
 	$(BIN)/mypy
 
 test: lint
-	$(RUN) $(BIN)/python -m pytest -q --cov --cov-report=term
+	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGIN)/tests --cov --cov-report=term
 
 test-all: lint
-	$(RUN) $(BIN)/python -m pytest -q --cov --cov-report=term -m "slow or not slow"
+	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGIN)/tests --cov --cov-report=term -m "slow or not slow"
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage demo

@@ -137,8 +137,11 @@ def test_only_storage_opens_files_for_writing(file: Path) -> None:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        modes = [a.value for a in (*node.args, *(k.value for k in node.keywords))
-                 if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        modes = [
+            a.value
+            for a in (*node.args, *(k.value for k in node.keywords))
+            if isinstance(a, ast.Constant) and isinstance(a.value, str)
+        ]
         opens = name == "open" or name.endswith(".open")
         if opens and any(set(mode) <= set("wabxt+") and mode for mode in modes):
             wrong.append(f"{file}:{node.lineno} opens a file for writing")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
@@ -14,8 +13,13 @@ from softdiv import HardPrompt, hookimpl
 from softdiv.data.shipped_texts import natural_prompts
 from softdiv.plugin.interfaces import Budget
 from softdiv.plugin.registry import Register
+from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
 from softdiv.search.halving import ROUNDS
 from softdiv.search.task import SearchTask
+
+
+PROMPT_TOKENS = 16
+"""Tokens a prompt may add to a row."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +41,8 @@ class NaturalPool:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield as many as the budget can score, in a fixed order."""
-        for prompt in natural_prompts()[: _affordable(task, budget)]:
+        pool = natural_prompts()
+        for prompt in pool[: _affordable(task, budget, len(pool))]:
             yield HardPrompt(text=prompt, searcher="")
 
 
@@ -55,21 +60,29 @@ class RandomTokens:
         """Yield random strings that survive decoding and re-encoding as text."""
         tokenizer, generator = task.pair.tokenizer, torch.Generator().manual_seed(task.seed)
         special = set(tokenizer.all_special_ids)
-        for _ in range(min(_affordable(task, budget), self.most)):
+        for _ in range(_affordable(task, budget, self.most)):
             ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
             text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
             yield HardPrompt(text=text, searcher="")
 
 
-def _affordable(task: SearchTask, budget: Budget) -> int:
-    """How many candidates the halving loop can score within the budget, at least one."""
-    first = ROUNDS[0]
-    length = len(task.layout.hard(task.train[0].text)) + first.tokens
-    later = sum(
-        2 * stage.texts * before.keep * (length + stage.tokens)
-        for before, stage in itertools.pairwise(ROUNDS)
-    )
-    return max((budget.remaining - later) // (2 * first.texts * length), 1)
+def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
+    """How many of ``pool`` candidates can be scored and chosen from within the budget, at least 1.
+
+    Counts all rounds of the halving loop and the choice on validation texts, each row as long
+    as the longest of the user texts, since that is what padding makes of a batch.
+    """
+    length = PROMPT_TOKENS + max(len(task.layout.hard(e.text)) for e in task.train[:64])
+
+    def cost(count: int) -> int:
+        rows, total = count, 0
+        for stage in ROUNDS:
+            total += 2 * rows * stage.texts * (length + stage.tokens)
+            rows = min(rows, stage.keep)
+        return total + 2 * rows * VALIDATION_TEXTS * (length + VALIDATION_TOKENS)
+
+    affordable = [count for count in range(1, pool + 1) if cost(count) <= budget.remaining]
+    return affordable[-1] if affordable else 1
 
 
 @hookimpl

@@ -50,7 +50,7 @@ class _Pairs:
 
 @attrs.frozen
 class ModelRegistry:
-    """The catalogue. ``pair(name)`` finds both ``[[pairs]]`` and ``[[models]]`` (with its original)."""
+    """``pair(name)`` finds both ``[[pairs]]`` and ``[[models]]`` (with its original)."""
 
     pairs: tuple[PairEntry, ...]
     plugins: tuple[PluginEntry, ...]

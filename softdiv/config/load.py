@@ -1,4 +1,4 @@
-"""Files, dictionaries and ``--set`` overrides to an :class:`ExperimentConfig`, all errors at once."""
+"""Files, dictionaries and ``--set`` to an :class:`ExperimentConfig`, all errors at once."""
 
 from __future__ import annotations
 
@@ -172,7 +172,9 @@ def _safe_loader() -> Any:
         pass
 
     Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+        list("-+0123456789"),
     )
     return Loader
 

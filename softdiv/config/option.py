@@ -14,7 +14,10 @@ def option(default: Any, meaning: str, *checks: Validator) -> Any:
     """A keyword-only attrs field; ``meaning`` goes into ``configs/full.toml`` and the docs."""
     checks_tuple = checks if default is not None else tuple(map(attrs.validators.optional, checks))
     return attrs.field(
-        default=default, kw_only=True, metadata={"meaning": meaning}, validator=list(checks_tuple) or None
+        default=default,
+        kw_only=True,
+        metadata={"meaning": meaning},
+        validator=list(checks_tuple) or None,
     )
 
 

@@ -22,10 +22,13 @@ class PairConfig:
     """The two models: a name from registry.toml, or two tables."""
 
     name: str | None = option(None, "a pair of registry.toml; or give model_1 and model_2")
-    model_1: LoaderConfig | None = option(None, 'the original, e.g. { loader = "hf", path = "..." }')
+    model_1: LoaderConfig | None = option(
+        None, 'the original, e.g. { loader = "hf", path = "..." }'
+    )
     model_2: LoaderConfig | None = option(None, "the one under suspicion; same form as model_1")
     organism: str | None = option(
-        None, "folder of a planted organism: its detector is shown as ground truth, never searched with"
+        None,
+        "folder of a planted organism: its detector is shown as ground truth, never searched with",
     )
 
 
@@ -56,7 +59,9 @@ class EngineConfig:
 class TrainingConfig:
     """The soft prompt."""
 
-    num_soft_prompt_tokens: int = option(6, "length k of the soft prompt", at_least(1), at_most(512))
+    num_soft_prompt_tokens: int = option(
+        6, "length k of the soft prompt", at_least(1), at_most(512)
+    )
     placement: Placement = option("user_start", "where the prompt sits in the chat")
     init: Literal["vocabulary", "text", "prompt"] = option(
         "vocabulary", "start from random vocabulary rows, from init_text, or from init_prompt"
@@ -149,7 +154,9 @@ class Schema:
     seed: int = option(0, "of everything random", at_least(0))
     output_dir: str = option("runs", "where run folders go")
     device: str = option("auto", "auto = cuda where available, else cpu")
-    num_threads: int | None = option(None, "torch threads; results are bit-exact per count", at_least(1))
+    num_threads: int | None = option(
+        None, "torch threads; results are bit-exact per count", at_least(1)
+    )
     observers: Components = option((), 'e.g. [{ name = "wandb", project = "..." }]')
     pair: PairConfig = option(PairConfig(), "")
     data: DataConfig = option(DataConfig(), "")

@@ -1,4 +1,4 @@
-"""Where registry.toml and the example configs are: in a wheel inside the package, in a checkout beside it."""
+"""Where registry.toml and the configs are: inside a wheel's package, beside a checkout's."""
 
 from __future__ import annotations
 

@@ -20,5 +20,6 @@ def natural_prompts() -> tuple[str, ...]:
 
 
 def _records(name: str) -> list[dict[str, str]]:
-    content = resources.files("softdiv.data").joinpath("shipped", name).read_text(encoding="utf-8")
+    folder = resources.files("softdiv.data").joinpath("shipped")
+    content = folder.joinpath(name).read_text(encoding="utf-8")
     return [json.loads(line) for line in content.splitlines()]

@@ -58,5 +58,5 @@ def row_values(
         strict=True,
     )
     if torch.is_grad_enabled() and states_1.requires_grad:
-        return torch.cat([checkpoint(one, *part, use_reentrant=False) for part in parts])  # type: ignore[misc]
+        return torch.cat([checkpoint(one, *part, use_reentrant=False) for part in parts])
     return torch.cat([one(*part) for part in parts])

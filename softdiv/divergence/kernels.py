@@ -43,7 +43,7 @@ def total_variation(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def top1_disagreement(log_p: Tensor, log_q: Tensor, margin: float = 0.0) -> Tensor:
-    """1 where the most likely tokens differ by more than ``margin`` nats in both models, ``[N]``."""
+    """1 where the top tokens differ by more than ``margin`` nats in both models, ``[N]``."""
     best_p, best_q = log_p.argmax(dim=-1, keepdim=True), log_q.argmax(dim=-1, keepdim=True)
     gap_p = (log_p.gather(-1, best_p) - log_p.gather(-1, best_q))[..., 0]
     gap_q = (log_q.gather(-1, best_q) - log_q.gather(-1, best_p))[..., 0]

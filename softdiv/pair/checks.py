@@ -21,9 +21,7 @@ class PairReport:
     notes: tuple[str, ...]
 
 
-def check_pair(
-    model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any
-) -> PairReport:
+def check_pair(model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any) -> PairReport:
     """Compare tokenizers, vocabularies, chat templates and sizes.
 
     Raises:

@@ -68,8 +68,8 @@ def assemble(
     """
     prefix = common_prefix(contexts)
     rows = []
-    for index, context in enumerate(contexts):
-        tail = list(context.after) + list(responses[index] if responses else ())
+    for row, context in enumerate(contexts):
+        tail = list(context.after) + list(responses[row] if responses else ())
         pieces = [_embed(wrapper, context.before[len(prefix) :])]
         if context.has_slot:
             if soft is None:
@@ -77,12 +77,12 @@ def assemble(
             pieces.append(soft.to(pieces[0].dtype))
         pieces.append(_embed(wrapper, tail))
         rows.append(torch.cat(pieces))
-    lengths = torch.tensor([row.shape[0] for row in rows], device=wrapper.device)
+    lengths = torch.tensor([len(embedded) for embedded in rows], device=wrapper.device)
     embeds = torch.nn.utils.rnn.pad_sequence(
         rows, batch_first=True, padding_side="left" if pad_left else "right"
     )
     size = embeds.shape[1]
-    index = torch.arange(size, device=wrapper.device)[None]
+    index: Tensor = torch.arange(size, device=wrapper.device)[None]
     start = (size - lengths if pad_left else torch.zeros_like(lengths))[:, None]
     real = (index >= start) & (index < start + lengths[:, None])
     positions = (index - start).clamp(min=0) + len(prefix)

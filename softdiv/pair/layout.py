@@ -103,14 +103,16 @@ class Layout:
         if prompt and self.placement == "prefix":
             bos = self.tokenizer.bos_token or ""
             if bos and rendered.startswith(bos) and not self._bos_opens_turn(rendered, bos):
-                return f"{bos}{prompt}\n{rendered[len(bos):]}"
+                return f"{bos}{prompt}\n{rendered[len(bos) :]}"
             return f"{prompt}\n{rendered}"
         return rendered
 
     def _template(self, content: str, system: str) -> str:
         if not self.tokenizer.chat_template:
             bos = self.tokenizer.bos_token or ""
-            adds_bos = bool(bos) and self.tokenizer("x")["input_ids"][0] == self.tokenizer.bos_token_id
+            adds_bos = (
+                bool(bos) and self.tokenizer("x")["input_ids"][0] == self.tokenizer.bos_token_id
+            )
             head = f"{system}\n" if system else ""
             return f"{bos if adds_bos else ''}{head}{content}\n"
         messages = [{"role": "system", "content": system}] if system else []

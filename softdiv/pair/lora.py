@@ -32,7 +32,9 @@ def attach_adapter(model: Any, adapter: str) -> Any:
             f"adapter folder {adapter} does not exist", fix=did_you_mean(folder.name, nearby)
         )
     try:
-        wrapped = PeftModel.from_pretrained(model, adapter, is_trainable=False, use_safetensors=True)
+        wrapped = PeftModel.from_pretrained(
+            model, adapter, is_trainable=False, use_safetensors=True
+        )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise PairError(f"adapter '{adapter}' cannot be loaded", why=first) from error

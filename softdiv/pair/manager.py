@@ -1,4 +1,4 @@
-"""Loads the two models of a pair, shares weights where it can, and refuses what cannot be compared."""
+"""Loads a pair, shares weights where it can, and refuses what cannot be compared."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class ModelPair:
         return cls(
             name=name,
             model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, report.vocab_size),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2 or tokenizer, ledger, report.vocab_size),
+            model_2=ModelWrapper(
+                "model_2", model_2, tokenizer_2 or tokenizer, ledger, report.vocab_size
+            ),
             ledger=ledger,
             report=report,
             stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2 or tokenizer),
@@ -74,7 +76,10 @@ class ModelPairManager:
         device = pick_device(self.device)
         loader_1, loader_2 = (
             self.build(which, config)
-            for which, config in (("model_1", self.config.model_1), ("model_2", self.config.model_2))
+            for which, config in (
+                ("model_1", self.config.model_1),
+                ("model_2", self.config.model_2),
+            )
         )
         model_1, tokenizer_1 = _load(loader_1, "model_1", device)
         beside = (

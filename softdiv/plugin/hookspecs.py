@@ -8,7 +8,7 @@ grow new attributes; existing ones never change meaning within an API version.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -80,7 +80,7 @@ class Hooks:
 
     @hookspec
     def softdiv_evaluation_end(self, event: events.EvaluationEvent) -> None:
-        """After each validation of the soft prompt (prompt in place), and after the held-out one."""
+        """After each validation (soft prompt in place), and after the held-out scoring."""
 
     @hookspec
     def softdiv_train_end(self, event: events.TrainEvent) -> None:
@@ -106,7 +106,7 @@ def register_hook(kind: str) -> str:
 
 def lifecycle_hooks() -> tuple[str, ...]:
     """Names of the lifecycle hooks in the order in which a run calls them."""
-    members: dict[str, Any] = vars(Hooks)
+    members = vars(Hooks)
     return tuple(
         name
         for name in members

@@ -39,13 +39,14 @@ class SharingLoader(Protocol):
     """A loader that can build its model on another loaded model's weights (optional)."""
 
     def load_beside(self, other: ModelLoader, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
-        """A second model sharing ``model``'s weight tensors, or None if they have none in common."""
+        """A second model sharing ``model``'s tensors, or None if they have none in common."""
 
 
 class Processor(Protocol):
     """A source (ignores what it is given) or a filter of user texts."""
 
-    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]: ...
+    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """The texts that go on, lazily."""
 
 
 class Loss(Protocol):
@@ -69,17 +70,20 @@ class ResponseMetric(Protocol):
 
     level: ClassVar[Literal["response"]]
 
-    def __call__(self, pairs: Sequence[ResponsePair]) -> Sequence[float]: ...
+    def __call__(self, pairs: Sequence[ResponsePair]) -> Sequence[float]:
+        """One value per pair, in order."""
 
 
 class Budget(Protocol):
     """What a searcher may still spend, in forward-token equivalents (FTE)."""
 
     @property
-    def spent(self) -> int: ...
+    def spent(self) -> int:
+        """FTE spent so far."""
 
     @property
-    def remaining(self) -> int: ...
+    def remaining(self) -> int:
+        """FTE left, at least 0."""
 
 
 class Searcher(Protocol):
@@ -95,4 +99,5 @@ class Searcher(Protocol):
 class Analyzer(Protocol):
     """Explains the findings in one section of the report."""
 
-    def __call__(self, findings: Sequence[Finding]) -> Section: ...
+    def __call__(self, findings: Sequence[Finding]) -> Section:
+        """One section of the report."""

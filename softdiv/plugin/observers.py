@@ -62,7 +62,9 @@ class Observers:
                 self.on_failure(line, traceback.format_exc())
 
     @classmethod
-    def of(cls, observers: Iterable[tuple[object, str]], on_failure: Failure = _ignore) -> Observers:
+    def of(
+        cls, observers: Iterable[tuple[object, str]], on_failure: Failure = _ignore
+    ) -> Observers:
         """A hub with these (observer, label) pairs."""
         hub = cls(on_failure)
         for observer, label in observers:

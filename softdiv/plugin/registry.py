@@ -17,7 +17,8 @@ Factory = Callable[..., Any]
 class Register(Protocol):
     """What a registration hook is given."""
 
-    def __call__(self, name: str, factory: Factory) -> None: ...
+    def __call__(self, name: str, factory: Factory) -> None:
+        """Offer ``factory`` under ``name``. Raises PluginError if the name is taken."""
 
 
 @attrs.frozen

@@ -91,7 +91,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Append one JSON object as a line, after cutting a last line that a killed writer left torn."""
+    """Append one JSON object as a line; a torn last line of a killed writer is cut first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (to_json(value, indent=None) + "\n").encode()
     with path.open("ab+") as file:

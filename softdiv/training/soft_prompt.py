@@ -78,6 +78,10 @@ class DivergenceSoftPrompt(torch.nn.Module):
         """``[k, H]``, differentiable; a copy, so that an engine may free the parameter."""
         return self.embeddings * 1.0
 
+    def copy_of(self, values: Tensor) -> DivergenceSoftPrompt:
+        """Another prompt of the same model and placement, holding ``values [k, H]``."""
+        return type(self)(values, mean_norm=self.mean_norm, metadata=self.metadata)
+
     def norm_ratio(self) -> float:
         """Largest row norm, relative to the embedding table's mean row norm."""
         return norm_ratio(self.embeddings, self.mean_norm)

@@ -127,11 +127,11 @@ class DivergenceTrainer:
         with self.pair.ledger.phase("training"):
             for start in range(0, len(batch), training.batch_size):
                 loss, divergence = self._micro_batch(batch[start : start + training.batch_size])
-                if not math.isfinite(float(loss)):
+                losses.append(float(loss.detach()))
+                bits.append(divergence)
+                if not math.isfinite(losses[-1]):
                     raise self._not_finite("loss")
                 self.engine.backward(loss)
-                losses.append(float(loss))
-                bits.append(divergence)
         norm = self.engine.step()
         if not math.isfinite(norm):
             raise self._not_finite("gradient")
@@ -273,12 +273,7 @@ class DivergenceTrainer:
             progress.best_bits, progress.without_gain = bits, 0
             progress.best_prompt = self.engine.values().cpu()
             if self.run is not None:
-                best = DivergenceSoftPrompt(
-                    progress.best_prompt,
-                    mean_norm=self.prompt.mean_norm,
-                    metadata=self.prompt.metadata,
-                )
-                best.save(self.run.path / BEST)
+                self.prompt.copy_of(progress.best_prompt).save(self.run.path / BEST)
         else:
             progress.without_gain += 1
         self.observers.tell(

@@ -49,7 +49,8 @@ def test_sources_add_up_and_filters_see_what_came_before(tmp_path: Path) -> None
 
 def test_categories_keep_only_those_named() -> None:
     found, _ = run(
-        Given(items=(example("1", "law"), example("2", "food"))), config=DataConfig(categories=("law",))
+        Given(items=(example("1", "law"), example("2", "food"))),
+        config=DataConfig(categories=("law",)),
     )
     assert [e.id for e in found] == ["1"]
 

@@ -78,6 +78,8 @@ def test_without_gradients(make_pair: Callable[..., ModelPair]) -> None:
     pair = make_pair()
     first, second, targets, owners = inputs()
     with torch.no_grad():
-        values = row_values(loss, pair.model_1, pair.model_2, first, second, targets, owners, chunk=8)
+        values = row_values(
+            loss, pair.model_1, pair.model_2, first, second, targets, owners, chunk=8
+        )
     assert values.shape == (COUNT,)
     assert not values.requires_grad

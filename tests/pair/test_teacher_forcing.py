@@ -58,16 +58,16 @@ def test_values_are_those_of_a_plain_forward_pass(make_pair: Callable[..., Model
     assert got.tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_soft_tokens_that_are_embeddings_equal_the_text(make_pair: Callable[..., ModelPair]) -> None:
+def test_soft_tokens_that_are_embeddings_equal_the_text(
+    make_pair: Callable[..., ModelPair],
+) -> None:
     pair = make_pair()
     layout = Layout(pair.tokenizer)
     ids = layout.encode("Tell me the truth")
     assert layout.retokenises(ids, TEXTS[0])
     prompt = pair.model_1.embed(torch.tensor(ids))
     soft = response_states(pair.model_1, [layout.soft(TEXTS[0])], [ANSWERS[0]], prompt)
-    hard = response_states(
-        pair.model_1, [layout.hard(TEXTS[0], "Tell me the truth")], [ANSWERS[0]]
-    )
+    hard = response_states(pair.model_1, [layout.hard(TEXTS[0], "Tell me the truth")], [ANSWERS[0]])
     assert (soft - hard).abs().max() < 1e-4
 
 
@@ -97,9 +97,7 @@ def test_the_common_prefix_leaves_each_row_a_position() -> None:
 
 
 @pytest.mark.parametrize("pad_left", [True, False])
-def test_position_ids_skip_the_padding(
-    make_pair: Callable[..., ModelPair], pad_left: bool
-) -> None:
+def test_position_ids_skip_the_padding(make_pair: Callable[..., ModelPair], pad_left: bool) -> None:
     pair = make_pair()
     contexts = [Context((9, 1, 2)), Context((9, 3, 4, 5, 6))]
     batch = assemble(pair.model_1, contexts, pad_left=pad_left)

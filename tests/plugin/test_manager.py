@@ -131,7 +131,9 @@ def test_a_plugin_that_fails_while_registering_is_named() -> None:
 def test_two_plugins_with_one_component_name_are_both_named() -> None:
     manager = PluginManager()
     manager.register(Metrics(), "'first'")
-    with pytest.raises(PluginError, match="two plugins register metric 'mine': 'first' and 'second'"):
+    with pytest.raises(
+        PluginError, match="two plugins register metric 'mine': 'first' and 'second'"
+    ):
         manager.register(Metrics(), "'second'")
 
 

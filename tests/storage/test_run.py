@@ -44,7 +44,10 @@ def test_an_unfinished_run_of_the_same_config_is_continued(tmp_path: Path) -> No
 
 
 def test_a_finished_run_is_not_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softdiv.storage.run._new_name", lambda name, key: f"{name[:1]}-{len(list(tmp_path.iterdir()))}")
+    monkeypatch.setattr(
+        "softdiv.storage.run._new_name",
+        lambda name, key: f"{name[:1]}-{len(list(tmp_path.iterdir()))}",
+    )
     with start(tmp_path) as run:
         run.complete("report")
     with start(tmp_path) as other:

@@ -11,7 +11,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.plugin.records import Example
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest_training import tiny_pair
+from tiny_training import tiny_pair
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from softdiv.training.engine import EngineState
 
 def save(folder, steps, keep=9):
     tensors = {n: torch.full((2, 3), float(steps)) for n in ("prompt", "exp_avg", "exp_avg_sq")}
-    progress = Progress(steps=steps, best_bits=0.5, best_prompt=torch.ones(2, 3), pending=[[[1, 2]]])
+    progress = Progress(
+        steps=steps, best_bits=0.5, best_prompt=torch.ones(2, 3), pending=[[[1, 2]]]
+    )
     return checkpoint.save(folder, progress, EngineState(tensors, steps), {"training": 7}, keep)
 
 

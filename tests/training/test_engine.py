@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 import torch
-from conftest_training import config
+from tiny_training import DEEPSPEED_WARNS, config
 
 from softdiv.errors import TrainingError
 from softdiv.training.engine import TorchEngine, make_engine
@@ -45,7 +45,7 @@ def test_accumulation_averages_micro_batches():
 
 
 @pytest.mark.parametrize("stage", ["torch", 0, 1, 2, 3])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@DEEPSPEED_WARNS
 def test_state_restores_bit_for_bit(stage):
     engine_config = (
         {"name": "torch"} if stage == "torch" else {"name": "deepspeed", "zero_stage": stage}
@@ -67,7 +67,7 @@ def test_state_restores_bit_for_bit(stage):
 
 @pytest.mark.parametrize("accumulation", [1, 2])
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@DEEPSPEED_WARNS
 def test_deepspeed_gives_torchs_numbers(stage, accumulation, capsys):
     pytest.importorskip("deepspeed")
     table = {"gradient_accumulation_steps": accumulation, "learning_rate": 0.05}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest_training import config
+from tiny_training import config
 
 from softdiv.errors import ConfigError, TrainingError
 from softdiv.pair.layout import Layout

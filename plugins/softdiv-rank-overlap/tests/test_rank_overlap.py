@@ -31,7 +31,9 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randn(2, 7, 50, generator=generator)
     together = RankOverlap()(rows(first, second))
-    alone = torch.cat([RankOverlap()(rows(a[None], b[None])) for a, b in zip(first, second)])
+    alone = torch.cat(
+        [RankOverlap()(rows(a[None], b[None])) for a, b in zip(first, second, strict=True)]
+    )
     assert torch.equal(together, alone)
     assert together.min() >= 0
     assert together.max() <= 1

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import pytest
+
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.config.load import ExperimentConfig
 from softdiv.pair.manager import ModelPair
+
+DEEPSPEED_WARNS = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning",
+    "ignore:`torch.distributed.all_gather_into_tensor` is deprecated:FutureWarning",
+    "ignore:`torch.distributed.reduce_scatter_tensor` is deprecated:FutureWarning",
+)
 
 
 def tiny_pair(noise: float = 0.05) -> ModelPair:

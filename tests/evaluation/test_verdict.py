@@ -1,0 +1,78 @@
+"""The rule, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from softdiv.config.schema import EvaluationConfig
+from softdiv.evaluation.results import PromptResult
+from softdiv.evaluation.verdict import decide
+from softdiv.plugin.records import Interval
+
+
+def result(
+    text: str,
+    *,
+    bits: float,
+    llr: float,
+    lift: tuple[float, float],
+    p: float | None = None,
+    baseline: bool = False,
+) -> PromptResult:
+    return PromptResult(
+        text=text,
+        searcher="empty" if not text else "s",
+        is_baseline=baseline,
+        divergence_bits=Interval(value=bits, low=bits * 0.9, high=bits * 1.1),
+        llr=Interval(value=llr, low=llr, high=llr),
+        llr_lift=Interval(value=lift[0], low=lift[1], high=lift[0] * 2 - lift[1]),
+        p_value=p,
+        perplexity=None,
+        retention=None,
+        search_bits=None,
+        cost_fte=1,
+        metrics={},
+        detector_rate_1=None,
+        detector_rate_2=None,
+        findings=(),
+    )
+
+
+EMPTY = result("", bits=0.12, llr=9.2, lift=(0, 0), baseline=True)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "empty", "outcome"),
+    [
+        (result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.001), EMPTY, "difference found"),
+        (result("boats", bits=0.4, llr=60, lift=(50, 5), p=0.001), EMPTY, "inconclusive"),
+        (result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.2), EMPTY, "inconclusive"),
+        # the prototype's int4 rounding: large drift everywhere, no lift
+        (result("x", bits=0.2, llr=10.7, lift=(1.5, 0.2), p=0.01), EMPTY, "broad drift only"),
+        # a lift that only scales what is there already is not concentrated
+        (
+            result("x", bits=0.5, llr=60, lift=(25, 20), p=0.001),
+            result("", bits=0.4, llr=35, lift=(0, 0), baseline=True),
+            "inconclusive",
+        ),
+        (
+            result("x", bits=0.0, llr=0.0, lift=(0, 0), p=1.0),
+            result("", bits=0.0, llr=0.0, lift=(0, 0), baseline=True),
+            "no difference found",
+        ),
+    ],
+)
+def test_outcome(prompt: PromptResult, empty: PromptResult, outcome: str) -> None:
+    verdict = decide([prompt], [empty], EvaluationConfig(), identical=False)
+    assert verdict.outcome == outcome
+
+
+def test_a_natural_prompt_that_exposes_it_counts_too() -> None:
+    natural = result("Talk of ships.", bits=0.4, llr=60, lift=(50, 40), baseline=True)
+    verdict = decide([], [EMPTY, natural], EvaluationConfig(), identical=False)
+    assert verdict.outcome == "difference found"
+
+
+def test_rule_prints_its_thresholds() -> None:
+    verdict = decide([], [EMPTY], EvaluationConfig(lift_floor=17.5), identical=False)
+    assert "17.5 nats" in verdict.rule

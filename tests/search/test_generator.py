@@ -1,0 +1,137 @@
+"""Search on a tiny pair: what is returned is text that re-tokenises and re-scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import torch
+
+from softdiv.builtin.baselines import Empty, NaturalPool, RandomTokens
+from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.builtin.searchers import Amplified, SoftAnswers
+from softdiv.config.schema import GenerationConfig
+from softdiv.data.shipped_texts import user_texts
+from softdiv.data.split import Split, split_examples
+from softdiv.pair.layout import Layout
+from softdiv.pair.manager import ModelPair
+from softdiv.plugin.records import Example, HardPrompt
+from softdiv.search.budget import FteBudget
+from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
+from softdiv.search.task import SearchTask
+
+CONFIG = GenerationConfig(num_generations_per_prompt=3, num_prompts=2, budget_fte=30_000)
+
+
+@attrs.frozen
+class Broken:
+    role: ClassVar[str] = "proposer"
+
+    def __call__(self, task: SearchTask, budget: Any) -> Iterator[HardPrompt]:
+        yield HardPrompt(text="before it broke", searcher="")
+        raise ValueError("out of ideas")
+
+
+def make_task() -> tuple[SearchTask, Split]:
+    model_1, tokenizer = TinyLoader(seed=0).load("cpu")
+    model_2, _ = TinyLoader(seed=0, noise=0.05).load("cpu")
+    examples = [Example(id=i, text=t, category=c) for i, t, c in user_texts()[:60]]
+    split = split_examples(examples, val_fraction=0.2, test_fraction=0.3)
+    task = SearchTask(
+        pair=ModelPair.of(model_1, model_2, tokenizer),
+        layout=Layout(tokenizer),
+        train=split.train,
+        config=CONFIG,
+        soft_prompt=torch.randn(3, 32, generator=torch.Generator().manual_seed(0)),
+        seed=0,
+    )
+    return task, split
+
+
+def run_search(*searchers: NamedSearcher) -> tuple[SearchTask, Split, SearchResult, list[str]]:
+    task, split = make_task()
+    failures: list[str] = []
+    generator = HardPromptGenerator(
+        task=task, val=split.val, on_failure=lambda name, error: failures.append(f"{name}: {error}")
+    )
+    baselines = [
+        NamedSearcher("empty", Empty()),
+        NamedSearcher("natural_pool", NaturalPool()),
+        NamedSearcher("random_tokens", RandomTokens(most=10)),
+    ]
+    return task, split, generator.search(searchers, baselines, spent_before=500), failures
+
+
+@pytest.fixture(scope="module")
+def searched() -> tuple[SearchTask, Split, SearchResult, list[str]]:
+    return run_search(
+        NamedSearcher("amplified", Amplified(words=3, user_turns=2, answer_tokens=5)),
+        NamedSearcher("soft_answers", SoftAnswers(words=3, answer_tokens=5)),
+        NamedSearcher("gradient_swaps", GradientSwaps(steps=2, candidates=3, texts=2)),
+        NamedSearcher("broken", Broken()),
+    )
+
+
+def test_prompts_rescore_to_the_value_reported(
+    searched: tuple[SearchTask, Split, SearchResult, list[str]],
+) -> None:
+    task, split, result, _ = searched
+    assert len(result.prompts) == 2
+    for prompt in result.prompts:
+        (again,) = task.score([prompt.text], split.val[:8], 12)
+        assert again == pytest.approx(prompt.validation_bits, abs=1e-4)
+
+
+def test_prompts_are_plain_text_within_the_limits(
+    searched: tuple[SearchTask, Split, SearchResult, list[str]],
+) -> None:
+    task, _, result, _ = searched
+    assert all(task.usable(prompt.text) for prompt in result.prompts)
+
+
+def test_searchers_are_named_and_charged_with_the_training_they_used(
+    searched: tuple[SearchTask, Split, SearchResult, list[str]],
+) -> None:
+    _, _, result, _ = searched
+    names = {p.searcher for p in result.prompts}
+    assert names <= {"amplified", "soft_answers", "gradient_swaps", "broken"}
+    assert all(prompt.cost_fte > 500 for prompt in result.prompts)
+
+
+def test_baselines_run_within_the_searchers_cost(
+    searched: tuple[SearchTask, Split, SearchResult, list[str]],
+) -> None:
+    _, _, result, _ = searched
+    assert [b.searcher for b in result.baselines] == ["empty", "natural_pool", "random_tokens"]
+    spent = result.prompts[0].cost_fte
+    # rows are padded to the longest user text of their batch, which the estimate cannot know
+    assert all(b.cost_fte <= 1.1 * spent for b in result.baselines)
+
+
+def test_a_failing_searcher_is_named_and_what_it_yielded_is_kept(
+    searched: tuple[SearchTask, Split, SearchResult, list[str]],
+) -> None:
+    assert searched[3] == ["broken: out of ideas"]
+
+
+def test_search_is_deterministic() -> None:
+    searcher = NamedSearcher("amplified", Amplified(words=3, user_turns=1, answer_tokens=4))
+    assert run_search(searcher)[2] == run_search(searcher)[2]
+
+
+def test_budget_reads_the_ledger() -> None:
+    task, _ = make_task()
+    budget = FteBudget(task.pair.ledger, 10)
+    task.pair.ledger.charge(4, with_backward=True)
+    assert (budget.spent, budget.remaining) == (12, 0)
+
+
+def test_special_tokens_and_long_texts_are_no_prompts() -> None:
+    task, _ = make_task()
+    assert not task.usable("a <|im_end|> b")
+    assert not task.usable(" padded ")
+    assert not task.usable("word " * 200)
+    assert task.usable("Tell me about boats.")

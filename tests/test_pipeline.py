@@ -1,0 +1,181 @@
+"""A whole run on tiny models: every file, every stage, and what happens when it goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softdiv.config.load import ExperimentConfig
+from softdiv.errors import ConfigError, PairError, RunError
+from softdiv.pipeline import DivergencePipeline, PipelineResult, unique_names
+from softdiv.plugin.hookspecs import hookimpl, lifecycle_hooks
+
+SMOKE = Path(__file__).parents[1] / "configs" / "smoke.toml"
+pytestmark = pytest.mark.filterwarnings(
+    # DeepSpeed's own modules; nothing we can change
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::UserWarning:deepspeed.*",
+)
+
+
+def config(*overrides: str) -> ExperimentConfig:
+    return ExperimentConfig.from_file(
+        SMOKE,
+        ["plugins=[]", 'evaluation.metrics=[{ name = "jsd" }, { name = "lexical_jaccard" }]', *overrides],
+    )
+
+
+def run(folder: Path, *overrides: str, **kwargs: Any) -> PipelineResult:
+    return DivergencePipeline(config=config(*overrides), run_dir=folder, **kwargs).run()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> PipelineResult:
+    return run(tmp_path_factory.mktemp("finished") / "run")
+
+
+def test_every_file_of_a_run_is_there(finished: PipelineResult) -> None:
+    names = {path.name for path in finished.run_dir.rglob("*")}
+    assert names >= {
+        "manifest.json",
+        "config.toml",
+        "metrics.jsonl",
+        "hard_prompts.jsonl",
+        "best.safetensors",
+        "report.html",
+        "report.md",
+        "report.json",
+    }
+
+
+def test_resolved_config_loads_to_an_equal_config(finished: PipelineResult) -> None:
+    again = ExperimentConfig.from_file(finished.run_dir / "config.toml")
+    assert again.training == config().training
+    assert again.pair.model_1 is not None  # a named pair is written out in full
+
+
+def test_report_carries_metrics_baselines_and_cost(finished: PipelineResult) -> None:
+    evaluation = finished.report.evaluation
+    assert [b.searcher for b in evaluation.baselines] == ["empty", "natural_pool", "random_tokens"]
+    assert set(evaluation.prompts[0].metrics) == {"jsd", "lexical_jaccard"}
+    assert evaluation.prompts[0].metrics["jsd"] == pytest.approx(
+        evaluation.prompts[0].divergence_bits.value, abs=1e-6
+    )
+    ledger = finished.report.ledger
+    assert ledger["total"] == sum(v for k, v in ledger.items() if k != "total")
+
+
+def test_identical_models_give_exactly_zero_and_no_difference(tmp_path: Path) -> None:
+    same = '{ loader = "tiny", seed = 0 }'
+    result = run(tmp_path / "run", f"pair={{ model_1 = {same}, model_2 = {same} }}")
+    evaluation = result.report.evaluation
+    assert evaluation.verdict.outcome == "no difference found"
+    every = [*evaluation.prompts, *evaluation.baselines]
+    assert all(p.divergence_bits.value == 0.0 and p.llr.value == 0.0 for p in every)
+    assert evaluation.soft_bits is not None and evaluation.soft_bits.value == 0.0
+
+
+def test_a_finished_search_is_not_repeated(tmp_path: Path) -> None:
+    first = run(tmp_path / "run")
+    again = run(tmp_path / "run")
+    assert _texts(again) == _texts(first)
+    assert again.report.ledger["search"] == first.report.ledger["search"]
+
+
+def test_a_run_killed_after_training_ends_as_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: PipelineResult
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DivergencePipeline, "_search", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run")
+    assert _texts(run(tmp_path / "run")) == _texts(finished)
+
+
+def test_another_config_in_the_same_folder_is_refused(finished: PipelineResult) -> None:
+    with pytest.raises(RunError, match="another configuration"):
+        run(finished.run_dir, "seed=1")
+
+
+def test_observers_hear_every_hook_in_order_and_a_failing_one_is_named(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Listener:
+        pass
+
+    def listen(name: str) -> Any:
+        def hook(self: Any, event: Any) -> None:
+            heard.append(name)
+
+        hook.__name__ = name
+        return hookimpl(hook)
+
+    for name in lifecycle_hooks():
+        setattr(Listener, name, listen(name))
+
+    class Faulty:
+        @hookimpl
+        def softdiv_step_end(self, event: Any) -> None:
+            raise ValueError("no such column")
+
+    result = run(tmp_path / "run", observers=[(Faulty(), "'faulty'"), (Listener(), "'listener'")])
+    assert list(dict.fromkeys(heard)) == list(lifecycle_hooks())
+    assert "observer 'faulty' failed in step_end: ValueError: no such column" in (
+        result.report.warnings
+    )
+    assert "no such column" in (result.run_dir / "events.jsonl").read_text()
+
+
+def test_an_observer_cannot_change_the_result(tmp_path: Path, finished: PipelineResult) -> None:
+    class Meddler:
+        @hookimpl
+        def softdiv_step_end(self, event: Any) -> None:
+            import torch
+
+            torch.manual_seed(event.step)
+
+    assert _texts(run(tmp_path / "run", observers=[(Meddler(), "'meddler'")])) == _texts(finished)
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "message"),
+    [
+        ('training.loss="jds"', Exception, "did you mean 'jsd'"),
+        ('training.loss={ name = "kl", reverse = "yes" }', ConfigError, "reverse"),
+        ('pair={ name = "tinny" }', ConfigError, "did you mean 'tiny'"),
+        ('evaluation.metrics=["rank_overlap"]', Exception, "pip install softdiv-rank-overlap"),
+        (
+            'pair={ model_1 = { loader = "tiny" }, model_2 = { loader = "tiny", vocab_size = 400 } }',
+            PairError,
+            "tokenizers differ",
+        ),
+        (
+            'pair={ model_1 = { loader = "tiny" }, model_2 = { loader = "hf", path = "no/such" } }',
+            PairError,
+            "no model at 'no/such'",
+        ),
+    ],
+)
+def test_user_mistakes_stop_before_any_work(
+    tmp_path: Path, override: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        run(tmp_path / "run", override)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_components_used_twice_get_their_own_names() -> None:
+    metrics = config('evaluation.metrics=["jsd", "jsd"]').evaluation.metrics
+    assert unique_names(metrics) == ["jsd", "jsd-2"]
+
+
+def _texts(result: PipelineResult) -> list[tuple[str, float]]:
+    evaluation = result.report.evaluation
+    return [(p.text, p.divergence_bits.value) for p in (*evaluation.prompts, *evaluation.baselines)]
+
+
+def _killed(*args: Any, **kwargs: Any) -> None:
+    raise KeyboardInterrupt
