@@ -24,7 +24,11 @@ pytestmark = pytest.mark.filterwarnings(
 def config(*overrides: str) -> ExperimentConfig:
     return ExperimentConfig.from_file(
         SMOKE,
-        ["plugins=[]", 'evaluation.metrics=[{ name = "jsd" }, { name = "lexical_jaccard" }]', *overrides],
+        [
+            "plugins=[]",
+            'evaluation.metrics=[{ name = "jsd" }, { name = "lexical_jaccard" }]',
+            *overrides,
+        ],
     )
 
 
@@ -148,12 +152,12 @@ def test_an_observer_cannot_change_the_result(tmp_path: Path, finished: Pipeline
         ('pair={ name = "tinny" }', ConfigError, "did you mean 'tiny'"),
         ('evaluation.metrics=["rank_overlap"]', Exception, "pip install softdiv-rank-overlap"),
         (
-            'pair={ model_1 = { loader = "tiny" }, model_2 = { loader = "tiny", vocab_size = 400 } }',
+            'pair={ model_1={ loader="tiny" }, model_2={ loader="tiny", vocab_size=400 } }',
             PairError,
             "tokenizers differ",
         ),
         (
-            'pair={ model_1 = { loader = "tiny" }, model_2 = { loader = "hf", path = "no/such" } }',
+            'pair={ model_1={ loader="tiny" }, model_2={ loader="hf", path="no/such" } }',
             PairError,
             "no model at 'no/such'",
         ),

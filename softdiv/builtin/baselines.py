@@ -17,7 +17,6 @@ from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
 from softdiv.search.halving import ROUNDS
 from softdiv.search.task import SearchTask
 
-
 PROMPT_TOKENS = 16
 """Tokens a prompt may add to a row."""
 

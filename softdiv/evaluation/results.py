@@ -37,7 +37,7 @@ class PromptResult:
     metrics: Mapping[str, float | str]
     """mean over user texts of each metric; "not available: reason" where a plugin failed"""
     detector_rate_1: float | None
-    """share of model_1's answers in which a planted organism's detector fires (None: no organism)"""
+    """share of model_1's answers in which an organism's detector fires (None: no organism)"""
     detector_rate_2: float | None
     findings: tuple[Finding, ...]
 

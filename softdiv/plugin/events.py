@@ -37,7 +37,7 @@ class TrainEvent:
     """The soft prompt, ``[k, H]`` fp32; its ``.grad`` may be read and scaled in ``before_step``'s
     successor ``step_end`` only for inspection, never replaced."""
     metrics: dict[str, float] = attrs.field(factory=dict)
-    """This step's numbers (``loss`` in nats, ``divergence`` in bits, ``grad_norm``, ...)."""
+    """This step's numbers: ``loss`` (own unit), ``divergence`` (bits), ``grad_norm``, ..."""
     rank: int = 0
     stop_reason: str | None = None
 
