@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
@@ -105,7 +105,5 @@ class ProgressObserver:
             self._status = None
 
 
-def _metrics(metrics: dict[str, Any]) -> str:
-    shown = [name for name in ("divergence", "loss") if name in metrics]
-    units = {"divergence": "bits", "loss": "nats"}
-    return "".join(f", {name} {metrics[name]:.4f} {units[name]}" for name in shown)
+def _metrics(metrics: dict[str, float]) -> str:
+    return f", D {metrics['divergence']:.4f} bits" if "divergence" in metrics else ""

@@ -52,8 +52,6 @@ def run(
     )
     config = build_config(config_path, settings=settings, pair=table, plugins=plugins)
 
-    from functools import partial
-
     import rich.console
 
     from softdiv.cli.progress import ProgressObserver
@@ -61,7 +59,7 @@ def run(
     from softdiv.pipeline import DivergencePipeline
 
     terminal = rich.console.Console(stderr=True)
-    progress = [] if quiet else [(partial(ProgressObserver, terminal), "'progress'")]
+    progress = [] if quiet else [(ProgressObserver(terminal), "'progress'")]
     result = DivergencePipeline(config=config, run_dir=output_dir, observers=progress).run()
     print_verdict(rich.console.Console(), result.report, result.run_dir)
 

@@ -35,7 +35,7 @@ class Observers:
         """Add an observer.
 
         Raises:
-            PluginError: it implements an unknown hook or asks for unknown arguments.
+            PluginError: it implements no hook or an unknown one, or asks for unknown arguments.
         """
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(Hooks)
@@ -45,6 +45,11 @@ class Observers:
         except (pluggy.PluginValidationError, ValueError, TypeError) as error:
             why = " ".join(str(error).split())
             raise PluginError(f"observer {label} breaks the contract", why=why) from error
+        if not manager.get_hookcallers(observer):
+            raise PluginError(
+                f"observer {label} implements no hook",
+                fix="mark its methods with @softdiv.hookimpl, and pass an instance, not a class",
+            )
         self._callers.append((label, manager))
 
     def tell(self, hook: str, event: Any) -> None:

@@ -41,7 +41,7 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
 def test_plain_lines() -> None:
     text = tell_everything()
     assert text.count("step ") == 11  # ten of training, one names the validation's step
-    assert "step 20/20, divergence 0.1000 bits, loss 0.5000 nats" in text
+    assert "step 20/20, D 0.1000 bits" in text
     assert "training stopped: no improvement" in text
     assert "amplified: [red] sea" in text
     assert "\x1b" not in text

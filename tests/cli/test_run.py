@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from softdiv.cli.main import main
 from softdiv.cli.run import build_config, pair_table
+from softdiv.config.shipped import config_path
 from softdiv.errors import ConfigError
 
 NONE: dict[str, Any] = dict.fromkeys(
@@ -57,3 +61,17 @@ def test_pair_options_replace_the_file_and_set_comes_last(tmp_path: Path) -> Non
     assert config.seed == 7
     assert config.plugins == ("a", "b")
     assert build_config(path, pair={"name": "x"}).pair.organism is None
+
+
+def test_smoke_run_shows_progress_and_a_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(config_path("smoke")), "--output-dir", str(tmp_path / "run")])
+    assert stopped.value.code == 0
+    captured = capsys.readouterr()
+    assert "run folder:" in captured.err and "step 6/6" in captured.err
+    assert "Report:" in captured.out and "Baselines:" in captured.out
+    contract = json.loads((tmp_path / "run" / "report.json").read_text())
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(contract)

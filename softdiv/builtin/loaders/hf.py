@@ -87,7 +87,9 @@ class HfLoader:
 
     def _load_base(self, device: str) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         source = resolve_path(self.path)
         if self.gguf_file is not None:
             source = str(_converted(Path(source), self.gguf_file))
@@ -139,7 +141,12 @@ def _converted(folder: Path, name: str) -> Path:
     def build(target: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+        read = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+        config = copy.deepcopy(read.config)
+        del config.quantization_config  # the weights are plain fp32 now; transformers says not
+        model = AutoModelForCausalLM.from_config(config)
+        model.load_state_dict(read.state_dict())
+        model.generation_config = read.generation_config
         model.save_pretrained(target)
         AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
