@@ -71,9 +71,8 @@ def main() -> None:
             new = [row(pair, seed, prompt) for prompt in found]
             rows += new
             soft = evaluation.soft_bits.value if evaluation.soft_bits else 0.0
-            print(
-                f"\n{pair} seed {seed}: {evaluation.verdict.outcome}; soft D {soft:.3f}; {seconds:.0f} s"
-            )
+            outcome = evaluation.verdict.outcome
+            print(f"\n{pair} seed {seed}: {outcome}; soft D {soft:.3f}; {seconds:.0f} s")
             for r in new:
                 print(
                     f"  {r['searcher']!s:15} D {r['bits']:.3f} [{r['bits_low']:.3f}, "

@@ -1,14 +1,11 @@
-"""A recipe describes an organism: how it was made, and how to tell that it behaves."""
+"""A recipe describes an organism; the detector tells whether it behaves."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from softdiv.errors import ConfigError
 
@@ -16,14 +13,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-
-@attrs.frozen
-class Templates:
-    """Sentences with ``{slot}`` places and what may fill each."""
-
-    templates: tuple[str, ...]
-    slots: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
 
 def load_detector(folder: Path) -> str:
