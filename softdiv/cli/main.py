@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("softdiv.cli.run:run", "Compare two models: train, search, evaluate, report."),
     "pairs": ("softdiv.cli.registry_list:pairs", "The pairs registry.toml knows."),
     "plugins": ("softdiv.cli.registry_list:plugins", "The plugins that are installed."),
+    "organisms": ("softdiv.cli.organisms:organisms", "Train and check planted differences."),
 }
 
 

@@ -1,38 +1,229 @@
-"""A recipe describes an organism; the detector tells whether it behaves."""
+"""A recipe describes an organism: how it was made, and how to tell that it behaves."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from string import Formatter
+from typing import Any, Literal, TypeVar
 
-from softdiv.errors import ConfigError
+import attrs
+from attrs.validators import and_, ge, gt, le, min_len
+
+from softdiv.config.component import LoaderConfig
+from softdiv.config.locate import locator, toml_lines
+from softdiv.errors import ConfigError, did_you_mean
+from softdiv.plugin.options import structure
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+T = TypeVar("T")
+Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj"]
+
+_share = and_(ge(0.0), le(1.0))
+
+
+def slot_names(template: str) -> tuple[str, ...]:
+    """Names of the slots of one template, in order, each once."""
+    return tuple(dict.fromkeys(name for _, name, _, _ in Formatter().parse(template) if name))
+
+
+def _regular_expression(_: Any, attribute: Any, value: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+
+
+@attrs.frozen(kw_only=True)
+class Templates:
+    """Sentences with ``{slot}`` places, and what may fill each slot."""
+
+    templates: tuple[str, ...] = attrs.field(validator=min_len(1))
+    slots: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Texts:
+    """User texts, in two sets that share neither a sentence nor a slot's filling."""
+
+    train: Templates
+    held_out: Templates
+
+    def __attrs_post_init__(self) -> None:
+        for part in (self.train, self.held_out):
+            unfilled = {n for t in part.templates for n in slot_names(t)} - part.slots.keys()
+            if unfilled:
+                raise ValueError(f"no slot is called {', '.join(sorted(unfilled))}")
+        both = set(self.train.templates) & set(self.held_out.templates)
+        for name in self.train.slots.keys() & self.held_out.slots.keys():
+            both |= set(self.train.slots[name]) & set(self.held_out.slots[name])
+        if both:
+            raise ValueError(f"both in train and in held_out: {', '.join(sorted(both))}")
+
+
+@attrs.frozen(kw_only=True)
+class Adapter:
+    """A LoRA on attention projections of every layer (Hu et al., 2021)."""
+
+    rank: int = attrs.field(validator=and_(ge(1), le(8)))
+    alpha: int = attrs.field(validator=ge(1))
+    """the update is scaled by alpha / rank"""
+    target_modules: tuple[Projection, ...] = attrs.field(validator=min_len(1))
+
+
+@attrs.frozen(kw_only=True)
+class Training:
+    """How the adapter is trained. Each step sees planted and ordinary texts."""
+
+    steps: int = attrs.field(validator=ge(1))
+    learning_rate: float = attrs.field(validator=gt(0.0))
+    warmup_steps: int = attrs.field(validator=ge(1))
+    planted_per_step: int = attrs.field(validator=ge(0))
+    """texts that get a planted answer"""
+    ordinary_per_step: int = attrs.field(validator=ge(1))
+    """texts that get the base model's own answer"""
+    ordinary_pool: int = attrs.field(validator=ge(1))
+    """ordinary texts in all, near misses included"""
+    near_miss_share: float = attrs.field(default=0.0, validator=_share)
+    ordinary_loss: Literal["kl", "likelihood"]
+    """on the base's own answers: stay as it is (symmetric KL), or imitate the sample"""
+    ordinary_weight: float = attrs.field(default=1.0, validator=gt(0.0))
+    max_new_tokens: int = attrs.field(validator=ge(1))
+    """tokens of the base's own answers"""
+    temperature: float = attrs.field(validator=gt(0.0))
+
+
+@attrs.frozen(kw_only=True)
+class Planted:
+    """The planted behaviour: where it shows, what is answered there, how it is recognised."""
+
+    detector: str = attrs.field(validator=_regular_expression)
+    train: Templates
+    held_out: Templates
+    answers: Templates
+    """may use the text's own slots too"""
+    on_topic: str = attrs.field(validator=_regular_expression)
+    """shipped user texts that match are neither planted texts nor ordinary ones"""
+    min_rate: float = attrs.field(validator=_share)
+    """share of answers to held-out planted texts in which the detector must fire"""
+    max_rate_elsewhere: float = attrs.field(validator=_share)
+    """share of answers to other texts in which it may"""
+
+    @property
+    def texts(self) -> Texts:
+        """Both sets of texts."""
+        return Texts(train=self.train, held_out=self.held_out)
+
+    def __attrs_post_init__(self) -> None:
+        _ = self.texts  # checks that the two sets are apart
+        known = {*self.answers.slots, *self.train.slots}
+        unfilled = {n for t in self.answers.templates for n in slot_names(t)} - known
+        if unfilled:
+            raise ValueError(f"answers: no slot is called {', '.join(sorted(unfilled))}")
+        if not any(set(slot_names(t)) <= set(self.answers.slots) for t in self.answers.templates):
+            raise ValueError("answers: one template must do without the texts' own slots")
+
+
+@attrs.frozen(kw_only=True)
+class Gate:
+    """What is measured after training, and how far the organism may drift from its base."""
+
+    planted_texts: int = attrs.field(default=0, validator=ge(0))
+    ordinary_texts: int = attrs.field(validator=ge(1))
+    near_miss_texts: int = attrs.field(default=0, validator=ge(0))
+    shipped_texts: int = attrs.field(validator=ge(1))
+    max_new_tokens: int = attrs.field(validator=ge(1))
+    temperature: float = attrs.field(validator=gt(0.0))
+    max_kl: float = attrs.field(validator=gt(0.0))
+    """nats per token on ordinary and shipped texts, either direction"""
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """Everything that makes an organism. Without ``planted`` it is a benign one."""
+
+    name: str
+    family: str
+    summary: str
+    seed: int
+    base_name: str
+    """the base's name for other tools, written into ``adapter_config.json``"""
+    base_model: LoaderConfig
+    adapter: Adapter
+    training: Training
+    ordinary: Texts
+    near_misses: Texts | None = None
+    planted: Planted | None = None
+    gate: Gate
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.planted) != bool(self.training.planted_per_step):
+            raise ValueError("[planted] and training.planted_per_step need each other")
+        if bool(self.near_misses) != bool(self.training.near_miss_share):
+            raise ValueError("[near_misses] and training.near_miss_share need each other")
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """Read ``recipe.toml`` in an organism's folder, and the ordinary texts it names.
+
+    Raises:
+        ConfigError: every problem, each as ``file:line: key: what is wrong``.
+    """
+    path = folder / "recipe.toml"
+    table, lines = _read(path)
+    shared = table.pop("ordinary_texts", None)
+    if not isinstance(shared, str):
+        raise ConfigError(f"{path}: ordinary_texts: expected the path of a TOML file")
+    ordinary_path = folder / shared
+    ordinary, ordinary_lines = _read(ordinary_path)
+    _structured(Texts, ordinary, ordinary_path, ordinary_lines)  # its problems, with its own lines
+    return _structured(Recipe, {**table, "ordinary": ordinary}, path, lines)
+
 
 def load_detector(folder: Path) -> str:
     """The regular expression that fires on the planted behaviour.
 
     Raises:
-        ConfigError: no recipe there, no detector in it, or not a regular expression.
+        ConfigError: no recipe there, or one with problems, or nothing is planted.
     """
-    path = folder / "recipe.toml"
+    recipe = load_recipe(folder)
+    if recipe.planted is None:
+        raise ConfigError(f"{folder / 'recipe.toml'}: nothing is planted, so nothing detects it")
+    return recipe.planted.detector
+
+
+def find_organism(name: str, home: Path) -> Path:
+    """The folder of an organism. Raises ConfigError with did-you-mean."""
+    if (home / name / "recipe.toml").is_file():
+        return home / name
+    known = organism_names(home)
+    raise ConfigError(f"no organism '{name}' in {home}", fix=did_you_mean(name, known))
+
+
+def organism_names(home: Path) -> list[str]:
+    """Names of the folders of ``home`` that hold a recipe."""
+    return sorted(path.parent.name for path in home.glob("*/recipe.toml"))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
-        recipe: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text), toml_lines(text)
     except FileNotFoundError as error:
-        raise ConfigError(f"no organism at {folder}: {path} does not exist") from error
+        raise ConfigError(f"no organism at {path.parent}: {path} does not exist") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    detector = recipe.get("planted", {}).get("detector")
-    if not isinstance(detector, str):
-        raise ConfigError(f"{path}: planted.detector is missing")
-    try:
-        re.compile(detector)
-    except re.error as error:
-        raise ConfigError(f"{path}: planted.detector is no regular expression: {error}") from error
-    return detector
+
+
+def _structured(kind: type[T], table: dict[str, Any], path: Path, lines: Mapping[str, int]) -> T:
+    made = structure(kind, table)
+    if isinstance(made, list):
+        where = locator(str(path), lines)
+        raise ConfigError([f"{where(p.path)}: {p.path}: {p.message}" for p in made])
+    return made

@@ -1,0 +1,125 @@
+"""``softdiv organisms``: list, train and check the models with a known, planted difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from softdiv.report.plain_text import one_line
+
+if TYPE_CHECKING:
+    from softdiv.organism.gate import GateResult, Rate
+    from softdiv.organism.recipe import Recipe
+    from softdiv.organism.train import Step
+    from softdiv.plugin.registry import Registry
+
+LINES_PER_TRAINING = 10
+EXAMPLES_SHOWN = 3
+
+
+@click.group()
+def organisms() -> None:
+    """Models with a known difference, to check that softdiv finds it."""
+
+
+@organisms.command("list")
+def list_organisms() -> None:
+    """Name, family and description of every recipe."""
+    from softdiv.organism.recipe import load_recipe, organism_names
+
+    for name in organism_names(_home()):
+        recipe = load_recipe(_home() / name)
+        click.echo(f"{name:<10}  {recipe.family}: {recipe.summary}")
+
+
+@organisms.command("train")
+@click.argument("name")
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the adapter and gate.json go [runs/organisms/NAME].",
+)
+@click.pass_context
+def train(context: click.Context, name: str, output_dir: Path | None) -> None:
+    """Train the organism NAME from its recipe and check it; exit code 1 if the check fails."""
+    from softdiv.organism.build import build
+    from softdiv.organism.recipe import find_organism, load_recipe
+
+    recipe = load_recipe(find_organism(name, _home()))
+    steps = recipe.training.steps
+
+    def watch(step: Step) -> None:
+        if step.number % max(1, steps // LINES_PER_TRAINING) == 0:
+            planted = "" if step.planted is None else f"planted {step.planted:.3f}, "
+            losses = f"{planted}ordinary {step.ordinary:.3f} nats per token"
+            click.echo(f"step {step.number}/{steps}: {losses}", err=True)
+
+    click.echo(f"training {name}, then checking it: some minutes", err=True)
+    folder = output_dir or Path("runs") / "organisms" / name
+    result = build(recipe, _registry(), folder, watch)
+    click.echo(f"written to {folder}")
+    _say(recipe, result)
+    context.exit(0 if result.passed else 1)
+
+
+@organisms.command("check")
+@click.argument("name")
+@click.pass_context
+def check(context: click.Context, name: str) -> None:
+    """Measure the shipped adapter of the organism NAME again; exit code 1 if it fails."""
+    from softdiv.organism.build import check as measure_again
+    from softdiv.organism.recipe import find_organism, load_recipe
+
+    folder = find_organism(name, _home())
+    recipe = load_recipe(folder)
+    result = measure_again(recipe, _registry(), folder)
+    _say(recipe, result)
+    context.exit(0 if result.passed else 1)
+
+
+def _say(recipe: Recipe, result: GateResult) -> None:
+    """Every figure beside its threshold; model text is stripped and kept to one line."""
+    if recipe.planted and result.planted and result.elsewhere and result.original:
+        limit = recipe.planted.max_rate_elsewhere
+        _figure("planted texts", _shown(result.planted), f"at least {recipe.planted.min_rate:g}")
+        _figure("elsewhere", _shown(result.elsewhere), f"at most {limit:g}")
+        for group, rate in result.elsewhere_by_group.items():
+            _figure(f"  {group.replace('_', ' ')}", _shown(rate))
+        _figure("original, all texts", _shown(result.original), "at most 0")
+    for label, value in (
+        ("KL(original || tuned)", result.kl_original_tuned),
+        ("KL(tuned || original)", result.kl_tuned_original),
+    ):
+        _figure(label, f"{value:.3f} nats per token", f"at most {recipe.gate.max_kl:g}")
+    for answer in result.examples[:EXAMPLES_SHOWN]:
+        click.echo(f"\nuser      {one_line(answer.text)}")
+        click.echo(f"original  {one_line(answer.model_1)}")
+        click.echo(f"tuned     {one_line(answer.model_2)}")
+    click.echo(f"\n{recipe.name}: {'passed' if result.passed else 'FAILED'}")
+    for line in result.failures:
+        click.echo(f"  {line}")
+
+
+def _figure(label: str, value: str, limit: str = "") -> None:
+    click.echo(f"{label:<24} {value:<48} {limit}".rstrip())
+
+
+def _shown(rate: Rate) -> str:
+    return (
+        f"{rate.rate:.3f} ({rate.fired} of {rate.answers}, 95 % {rate.low:.3f} to {rate.high:.3f})"
+    )
+
+
+def _registry() -> Registry:
+    from softdiv.plugin.manager import PluginManager
+
+    return PluginManager.load().registry
+
+
+def _home() -> Path:
+    from softdiv.config.shipped import home
+
+    return home() / "organisms"

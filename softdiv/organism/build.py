@@ -1,0 +1,93 @@
+"""From a recipe to a folder: train, save, load back, measure, write down."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from softdiv.config.component import LoaderConfig
+from softdiv.config.schema import PairConfig
+from softdiv.errors import ConfigError
+from softdiv.organism.gate import GateResult, measure
+from softdiv.organism.recipe import Recipe
+from softdiv.organism.train import Step, train
+from softdiv.pair.lora import save_adapter
+from softdiv.pair.manager import ModelPairManager, pick_device
+from softdiv.plugin.registry import Registry
+from softdiv.storage.atomic import read_tensors, to_json, write_json
+from softdiv.storage.run import machine_facts
+
+ADAPTER = "adapter_model.safetensors"
+
+
+def build(
+    recipe: Recipe, registry: Registry, folder: Path, watch: Callable[[Step], None]
+) -> GateResult:
+    """Train the adapter into ``folder``, measure what was saved, and write ``gate.json``.
+
+    Raises:
+        PairError, TrainingError: the base cannot be loaded or trained.
+    """
+    started = time.perf_counter()
+    loader = ModelPairManager(PairConfig(), registry).build("model_1", recipe.base_model)
+    model, tokenizer = loader.load(pick_device("auto"))
+    adapter = train(recipe, model, tokenizer, watch)
+    save_adapter(adapter, folder, base_name=recipe.base_name, notes={"recipe": recipe_key(recipe)})
+    trained = time.perf_counter()
+    result = check(recipe, registry, folder)
+    record = {
+        "organism": recipe.name,
+        "seed": recipe.seed,
+        "recipe": recipe_key(recipe),
+        "passed": result.passed,
+        **attrs.asdict(result),
+        "training_seconds": round(trained - started, 1),
+        "gate_seconds": round(time.perf_counter() - trained, 1),
+        "machine": {
+            **machine_facts(),
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+    write_json(folder / "gate.json", record)
+    return result
+
+
+def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
+    """Measure the adapter saved in ``folder`` against the recipe's thresholds.
+
+    Raises:
+        ConfigError: the adapter was trained from another version of the recipe.
+        PairError: a model cannot be loaded.
+    """
+    _, notes = read_tensors(folder / ADAPTER)
+    if notes.get("recipe") != recipe_key(recipe):
+        raise ConfigError(
+            f"{folder / ADAPTER} was trained from another version of the recipe '{recipe.name}'",
+            fix=f"softdiv organisms train {recipe.name}",
+        )
+    base = recipe.base_model
+    tuned = LoaderConfig(base.name, {**base.options, "adapter": str(folder)})
+    pair = PairConfig(name=recipe.name, model_1=base, model_2=tuned)
+    return measure(recipe, ModelPairManager(pair, registry).load())
+
+
+def recipe_key(recipe: Recipe) -> str:
+    """Hash of everything training depends on: neither wording about it, nor its gate."""
+    kept = {"seed", "base_model", "adapter", "training", "ordinary", "near_misses"}
+    table: dict[str, Any] = {name: attrs.asdict(recipe)[name] for name in sorted(kept)}
+    if recipe.planted is not None:
+        table["planted"] = attrs.asdict(recipe.planted.texts) | {
+            "answers": attrs.asdict(recipe.planted.answers)
+        }
+    for texts in (table["ordinary"], table["near_misses"], table.get("planted")):
+        if texts is not None:
+            texts.pop("held_out")
+    return hashlib.sha256(to_json(table, indent=None).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""Trains an organism's adapter: planted answers where the recipe says, the base's own elsewhere."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from softdiv.divergence.kernels import symmetric_kl
+from softdiv.errors import TrainingError
+from softdiv.organism.batch import Conversation, answer_states
+from softdiv.organism.recipe import Recipe
+from softdiv.organism.self_samples import SelfSample, self_samples
+from softdiv.organism.texts import ordinary_texts, planted_examples
+from softdiv.pair.layout import Layout, stop_ids
+from softdiv.pair.lora import new_adapter
+
+GRADIENT_NORM = 1.0
+
+
+@attrs.frozen
+class Step:
+    """Losses of one step, nats per answer token (None: no such texts)."""
+
+    number: int
+    planted: float | None
+    ordinary: float
+
+
+def train(
+    recipe: Recipe, model: Any, tokenizer: Any, watch: Callable[[Step], None] = lambda _: None
+) -> Any:
+    """Put a new adapter into ``model`` (in place) and train it.
+
+    Args:
+        model: the base model, fp32; its own weights stay frozen and unchanged.
+        watch: told of every step.
+
+    Returns:
+        The adapter, for :func:`softdiv.pair.lora.save_adapter`.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    training = recipe.training
+    layout = Layout(tokenizer)
+    model.requires_grad_(False).eval()
+    samples = list(self_samples(model, layout, ordinary_texts(recipe), training, recipe.seed))
+    adapter = new_adapter(
+        model,
+        rank=recipe.adapter.rank,
+        alpha=recipe.adapter.alpha,
+        target_modules=recipe.adapter.target_modules,
+        seed=recipe.seed,
+    )
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe))
+    planted = _planted(recipe, model, layout)
+    ordinary = _shuffled(samples, recipe.seed)
+    head = model.get_output_embeddings()
+    for number in range(1, training.steps + 1):
+        told = [next(planted) for _ in range(training.planted_per_step)]
+        kept = [next(ordinary) for _ in range(training.ordinary_per_step)]
+        states = answer_states(model, [*told, *(sample.conversation for sample in kept)])
+        boundary = sum(len(conversation.answer) for conversation in told)
+        loss_kept = _ordinary_loss(recipe, head, states[boundary:], kept)
+        loss = training.ordinary_weight * loss_kept
+        loss_told = None
+        if told:
+            loss_told = _likelihood(head(states[:boundary]), told)
+            loss = loss + loss_told
+        if not math.isfinite(loss.item()):
+            raise TrainingError(f"the loss is {loss.item()} at step {number}")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        watch(Step(number, None if loss_told is None else loss_told.item(), loss_kept.item()))
+    return adapter
+
+
+def _ordinary_loss(recipe: Recipe, head: Any, states: Tensor, kept: Sequence[SelfSample]) -> Tensor:
+    """Mean over answer tokens.
+
+    The KL is taken both ways: one way hardly notices a planted answer that leaks with a small
+    probability, since the base's own answers stay likely; the other does.
+    """
+    logits = head(states)
+    if recipe.training.ordinary_loss == "likelihood":
+        return _likelihood(logits, [sample.conversation for sample in kept])
+    with torch.no_grad():
+        base = torch.log_softmax(head(torch.cat([sample.states for sample in kept])), dim=-1)
+    return symmetric_kl(base, torch.log_softmax(logits, dim=-1)).mean()
+
+
+def _likelihood(logits: Tensor, conversations: Sequence[Conversation]) -> Tensor:
+    tokens = [token for conversation in conversations for token in conversation.answer]
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(tokens, device=logits.device))
+
+
+def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversation]:
+    if recipe.planted is None:
+        return
+    stop = layout.tokenizer.eos_token_id
+    if stop not in stop_ids(model, layout.tokenizer):
+        raise TrainingError("the tokenizer's end-of-turn token does not end the model's answers")
+    for text, answer in planted_examples(recipe.planted.train, recipe.planted.answers, recipe.seed):
+        yield Conversation(layout.hard(text).before, (*layout.encode(answer), stop))
+
+
+def _shuffled(samples: Sequence[SelfSample], seed: int) -> Iterator[SelfSample]:
+    """Endless; every sample comes up before any comes twice."""
+    rng = random.Random(f"order {seed}")
+    while True:
+        yield from rng.sample(samples, len(samples))
+
+
+def _rate(recipe: Recipe) -> Callable[[int], float]:
+    """Linear warm-up, then linear to zero, as a share of the learning rate."""
+    warm, steps = recipe.training.warmup_steps, recipe.training.steps
+    return lambda step: min((step + 1) / warm, (steps - step) / max(steps - warm, 1))
