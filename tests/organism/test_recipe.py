@@ -1,8 +1,7 @@
-"""Recipes are strict; the committed adapters are small and portable."""
+"""Recipes are strict, and every problem is named."""
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -91,12 +90,3 @@ def test_a_benign_recipe_plants_nothing_and_has_no_detector() -> None:
 def test_a_misspelt_organism_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="did you mean 'seafarer'"):
         find_organism("seafarre", ORGANISMS)
-
-
-@pytest.mark.parametrize("folder", sorted(p.parent for p in ORGANISMS.glob("*/*.safetensors")))
-def test_committed_adapters_are_small_and_name_no_machine_path(folder: Path) -> None:
-    assert (folder / "adapter_model.safetensors").stat().st_size <= 2_000_000
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    assert config["r"] <= 8
-    assert set(config["target_modules"]) == {"q_proj", "k_proj", "v_proj", "o_proj"}
-    assert "/" not in config["base_model_name_or_path"]
