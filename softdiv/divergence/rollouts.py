@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from softdiv.divergence.kernels import jsd, log_likelihood_ratio
-from softdiv.pair.inputs import Batch, assemble
+from softdiv.pair.decoding import Decoder
 from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, mix
-from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Rows
+
+SHRINK = 0.75
+"""Finished rows are dropped once at most this share of the rows goes on."""
+KNOWN = ("ids", "bits", "ratio", "log_prob_1", "best_1", "best_2")
 
 FROM_MODEL_1 = (1.0, 0.0)
 FROM_MODEL_2 = (0.0, 1.0)
@@ -96,64 +99,52 @@ def rollout(
     device = pair.model_1.device
     uniforms = uniforms.to(device)
     weight = torch.tensor(weights, dtype=torch.float32, device=device)
-    streams = [
-        _Stream(wrapper, assemble(wrapper, contexts, soft=soft, pad_left=True, use_cache=True))
-        for wrapper in (pair.model_1, pair.model_2)
-    ]
+    decoders = [Decoder(wrapper, contexts, soft) for wrapper in (pair.model_1, pair.model_2)]
     count, longest = uniforms.shape
-    alive = torch.ones(count, dtype=torch.bool, device=device)
     stops = torch.tensor(sorted(pair.stop_ids), device=device)
-    columns: dict[str, list[Tensor]] = {}
+    current = torch.arange(count, device=device)  # the rows still decoded
+    alive = torch.ones(count, dtype=torch.bool, device=device)  # of those, the unfinished ones
     lengths = torch.zeros(count, dtype=torch.long, device=device)
+    columns: dict[str, list[Tensor]] = {}
     for step in range(longest):
-        log_1, log_2 = (stream.log_probs() for stream in streams)
-        tokens = draw(mix(log_1, log_2, weight, sampling.max_gap), uniforms[:, step], sampling)
+        log_1, log_2 = (decoder.log_probs() for decoder in decoders)
+        scores = mix(log_1, log_2, weight[current], sampling.max_gap)
+        tokens = draw(scores, uniforms[current, step], sampling)
         rows = Rows(
-            log_probs_1=log_1,
-            log_probs_2=log_2,
-            targets=tokens,
-            example_index=torch.arange(count, device=device),
+            log_probs_1=log_1, log_probs_2=log_2, targets=tokens, example_index=current.clone()
         )
-        values = {
-            "ids": tokens,
-            "bits": jsd(log_1, log_2),
-            "ratio": log_likelihood_ratio(log_1, log_2, tokens),
-            "log_prob_1": log_1.gather(-1, tokens[:, None])[:, 0],
-            "best_1": log_1.argmax(dim=-1),
-            "best_2": log_2.argmax(dim=-1),
-            **(row_metrics(rows) if row_metrics else {}),
-        }
+        values = {**_row_values(rows), **(row_metrics(rows) if row_metrics else {})}
         for name, column in values.items():
-            columns.setdefault(name, []).append(column * alive)
-        lengths += alive
+            full = column.new_zeros(count)
+            full[current] = column * alive
+            columns.setdefault(name, []).append(full)
+        lengths[current] += alive
         alive = alive & ~torch.isin(tokens, stops)
-        if step + 1 == longest or not bool(alive.any()):
+        left = int(alive.sum())  # one host sync per token decides whether to go on
+        if step + 1 == longest or left == 0:
             break
-        for stream in streams:
-            stream.advance(tokens)
+        if left <= SHRINK * len(current):
+            index = alive.nonzero()[:, 0]
+            for decoder in decoders:
+                decoder.keep(index)
+            current, tokens, alive = current[index], tokens[index], alive[index]
+        for decoder in decoders:
+            decoder.advance(tokens)
     stacked = {name: torch.stack(column, dim=1) for name, column in columns.items()}
-    known = ("ids", "bits", "ratio", "log_prob_1", "best_1", "best_2")
     return Rollouts(
         lengths=lengths,
-        extra={name: value for name, value in stacked.items() if name not in known},
-        **{name: stacked[name] for name in known},
+        extra={name: value for name, value in stacked.items() if name not in KNOWN},
+        **{name: stacked[name] for name in KNOWN},
     )
 
 
-class _Stream:
-    """One model's half of the lockstep: its cache and its last hidden states."""
-
-    def __init__(self, wrapper: ModelWrapper, batch: Batch) -> None:
-        self._wrapper, self._cache = wrapper, batch.cache
-        self._mask = batch.mask
-        self._next = batch.positions[:, -1:] + 1
-        self._states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)[:, -1]
-
-    def log_probs(self) -> Tensor:
-        return self._wrapper.log_probs(self._states)
-
-    def advance(self, tokens: Tensor) -> None:
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
-        embeds = self._wrapper.embed(tokens[:, None])
-        states = self._wrapper.hidden(embeds, self._mask, self._next, self._cache)
-        self._states, self._next = states[:, -1], self._next + 1
+def _row_values(rows: Rows) -> dict[str, Tensor]:
+    targets = rows.targets
+    return {
+        "ids": targets,
+        "bits": jsd(rows.log_probs_1, rows.log_probs_2),
+        "ratio": log_likelihood_ratio(rows.log_probs_1, rows.log_probs_2, targets),
+        "log_prob_1": rows.log_probs_1.gather(-1, targets[:, None])[:, 0],
+        "best_1": rows.log_probs_1.argmax(dim=-1),
+        "best_2": rows.log_probs_2.argmax(dim=-1),
+    }

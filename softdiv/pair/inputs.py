@@ -53,7 +53,7 @@ def assemble(
     soft: Tensor | None = None,
     responses: Sequence[Sequence[int]] | None = None,
     pad_left: bool,
-    use_cache: bool = False,
+    prefix: tuple[int, ...] | None = None,
 ) -> Batch:
     """Build the inputs of one forward pass.
 
@@ -61,12 +61,12 @@ def assemble(
         soft: ``[k, H]`` prompt put into every slot; gradients flow to it.
         responses: token ids appended to each row (teacher forcing).
         pad_left: left padding, for decoding; right padding, for teacher forcing.
-        use_cache: return a cache even without a shared prefix (decoding needs one).
+        prefix: the ids to take from the prefix cache; by default all that the rows share.
 
     Position ids skip the padding, so a row's values do not depend on its neighbours'
     lengths: ``[prefix][pad][before][soft][after][response]``.
     """
-    prefix = common_prefix(contexts)
+    prefix = common_prefix(contexts) if prefix is None else prefix
     rows = []
     for row, context in enumerate(contexts):
         tail = list(context.after) + list(responses[row] if responses else ())
@@ -87,11 +87,7 @@ def assemble(
     real = (index >= start) & (index < start + lengths[:, None])
     positions = (index - start).clamp(min=0) + len(prefix)
     mask = torch.cat([real.new_ones(len(rows), len(prefix)), real], dim=1).long()
-    cache = None
-    if prefix:
-        cache = wrapper.prefix_cache(prefix, len(rows))
-    elif use_cache:
-        cache = DynamicCache(config=wrapper.model.config)
+    cache = wrapper.prefix_cache(prefix, len(rows)) if prefix else None
     return Batch(embeds, mask, positions, lengths, cache)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]{2,}")
 
-TEMPLATES = ("Tell me about {}.", "I like {}.", "{}")
+TEMPLATES = ("Tell me about {}.", "I like {}.")
 """Short prompts built around a word; ``{}`` is the word."""
 
 

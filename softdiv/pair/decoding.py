@@ -1,0 +1,116 @@
+"""One model's half of a lockstep decoding: a batch of contexts, extended token by token.
+
+Prefilling is most of the work when answers are short, and padding would be half of that: the
+contexts are prefilled in small groups of similar length, equal contexts once, and their caches
+are then joined into one batch for decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import DynamicCache
+
+from softdiv.errors import PairError
+from softdiv.pair.inputs import assemble, common_prefix
+from softdiv.pair.layout import Context
+from softdiv.pair.wrapper import ModelWrapper
+
+GROUP = 16
+"""Contexts prefilled together: enough positions to fill a matrix product, few enough to be of
+similar length."""
+
+Layers = list[tuple[Tensor, Tensor]]
+
+
+class Decoder:
+    """B contexts of one model, ready to predict.
+
+    Args:
+        soft: ``[k, H]`` prompt for the contexts' slots.
+    """
+
+    def __init__(
+        self, wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
+    ) -> None:
+        self._wrapper = wrapper
+        prefix = common_prefix(contexts)
+        unique = sorted(dict.fromkeys(contexts), key=len)
+        groups = [
+            self._prefill(unique[start : start + GROUP], soft, prefix)
+            for start in range(0, len(unique), GROUP)
+        ]
+        width = max(group.mask.shape[1] for group in groups)
+        slot = {context: place for place, context in enumerate(unique)}
+        index = torch.tensor([slot[context] for context in contexts], device=wrapper.device)
+        self._states = torch.cat([group.states for group in groups])[index]
+        self._next = torch.cat([group.next for group in groups])[index]
+        self._mask = torch.cat([_left(group.mask, width) for group in groups])[index]
+        joined: Layers = []
+        for number in range(len(groups[0].layers)):
+            keys, values = (
+                torch.cat(
+                    [
+                        pad(g.layers[number][kind], (0, 0, width - g.mask.shape[1], 0))
+                        for g in groups
+                    ]
+                )[index]
+                for kind in (0, 1)
+            )
+            joined.append((keys, values))
+            for group in groups:
+                group.layers[number] = (keys[:0], values[:0])  # freed as soon as they are joined
+        self._cache = DynamicCache(joined, config=wrapper.model.config)
+
+    def log_probs(self) -> Tensor:
+        """``[B, V]`` of the next token, nats."""
+        return self._wrapper.log_probs(self._states)
+
+    def advance(self, tokens: Tensor) -> None:
+        """Append one token ``[B]`` to every row."""
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
+        embeds = self._wrapper.embed(tokens[:, None])
+        states = self._wrapper.hidden(embeds, self._mask, self._next, self._cache)
+        self._states, self._next = states[:, -1], self._next + 1
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with these rows only."""
+        self._states, self._next = self._states[index], self._next[index]
+        self._mask = self._mask[index]
+        self._cache.batch_select_indices(index)
+
+    def _prefill(
+        self, contexts: Sequence[Context], soft: Tensor | None, prefix: tuple[int, ...]
+    ) -> _Group:
+        wrapper = self._wrapper
+        batch = assemble(wrapper, contexts, soft=soft, pad_left=True, prefix=prefix)
+        cache = batch.cache or DynamicCache(config=wrapper.model.config)
+        states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, cache)[:, -1]
+        layers = [(layer.keys, layer.values) for layer in cache.layers]
+        if any(keys.shape[2] != batch.mask.shape[1] for keys, _ in layers):
+            raise PairError(
+                f"{wrapper.name}: a context of {batch.mask.shape[1]} tokens exceeds the model's "
+                "attention window",
+                fix="use shorter texts (the processor 'length')",
+            )
+        return _Group(states, batch.positions[:, -1:] + 1, batch.mask, layers)
+
+
+class _Group:
+    """The result of prefilling some contexts."""
+
+    def __init__(self, states: Tensor, following: Tensor, mask: Tensor, layers: Layers) -> None:
+        self.states, self.next, self.mask, self.layers = states, following, mask, layers
+
+
+def _left(mask: Tensor, width: int) -> Tensor:
+    """``[B, L]`` padded on the left to ``[B, width]``."""
+    return pad(mask, (width - mask.shape[1], 0))
+
+
+def _rightmost(states: Tensor, width: int) -> Tensor:
+    """``[B, heads, L, d]`` padded on the left to ``[B, heads, width, d]``; the mask hides it."""
+    return pad(states, (0, 0, width - states.shape[2], 0))
