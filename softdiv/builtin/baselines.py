@@ -52,7 +52,7 @@ class RandomTokens:
     role: ClassVar[Literal["baseline"]] = "baseline"
     length: int = attrs.field(default=6, validator=ge(1))
     """Tokens per string."""
-    most: int = attrs.field(default=120, validator=ge(1))
+    most: int = attrs.field(default=80, validator=ge(1))
     """Strings tried at most."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
@@ -69,9 +69,11 @@ def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
     """How many of ``pool`` candidates can be scored and chosen from within the budget, at least 1.
 
     Counts all rounds of the halving loop and the choice on validation texts, each row as long
-    as the longest of the user texts, since that is what padding makes of a batch.
+    as an average user text without the header that all rows share.
     """
-    length = PROMPT_TOKENS + max(len(task.layout.hard(e.text)) for e in task.train[:64])
+    texts = [e.text for e in task.train[:64]]
+    header = len(task.layout.soft(texts[0]).before)
+    length = PROMPT_TOKENS - header + sum(len(task.layout.hard(t)) for t in texts) // len(texts)
 
     def cost(count: int) -> int:
         rows, total = count, 0

@@ -73,7 +73,7 @@ class GradientSwaps:
         responses = [answers.answer(row) for row in range(len(slots))]
         gradient = self._gradient(task, slots, responses, ids)
         trials = self._trials(task, ids, gradient, words, examples[0].text, salt)
-        values = [self._value(task, slots, responses, trial) for trial in [ids, *trials]]
+        values = self._values(task, slots, responses, [ids, *trials])
         best = max(range(len(values)), key=values.__getitem__)
         if best == 0:
             return None
@@ -91,17 +91,18 @@ class GradientSwaps:
         wrapper = task.pair.model_1
         soft = wrapper.embed(torch.tensor(ids, device=wrapper.device)).detach().float()
         soft.requires_grad_(True)
-        self._divergence(task, slots, responses, soft).backward()
+        self._bits(task, slots, responses, soft).mean().backward()
         assert soft.grad is not None
         return soft.grad
 
-    def _divergence(
+    def _bits(
         self,
         task: SearchTask,
         slots: Sequence[Context],
         responses: Sequence[Sequence[int]],
         soft: Tensor | None,
     ) -> Tensor:
+        """``[N]`` JSD of every response token."""
         pair = task.pair
         states_1, states_2 = both_states(pair, slots, responses, soft)
         targets, owners = targets_of(responses, pair.model_1.device)
@@ -109,9 +110,7 @@ class GradientSwaps:
         def bits(rows: Rows) -> Tensor:
             return jsd(rows.log_probs_1, rows.log_probs_2)
 
-        return row_values(
-            bits, pair.model_1, pair.model_2, states_1, states_2, targets, owners
-        ).mean()
+        return row_values(bits, pair.model_1, pair.model_2, states_1, states_2, targets, owners)
 
     def _trials(
         self,
@@ -140,20 +139,25 @@ class GradientSwaps:
         return trials
 
     @torch.no_grad()
-    def _value(
+    def _values(
         self,
         task: SearchTask,
         slots: Sequence[Context],
         responses: Sequence[Sequence[int]],
-        ids: list[int],
-    ) -> float:
-        contexts = [_filled(slot, ids) for slot in slots]
-        bits = float(self._divergence(task, contexts, responses, None))
+        trials: Sequence[list[int]],
+    ) -> list[float]:
+        """D on the fixed answers minus the fluency penalty, of every trial in one pass."""
+        contexts = [_filled(slot, ids) for ids in trials for slot in slots]
+        repeated = [response for _ in trials for response in responses]
+        bits = self._bits(task, contexts, repeated, None)
+        tokens = sum(len(response) for response in responses)
+        divergence = [float(part.mean()) for part in bits.split(tokens)]
         if not self.fluency:
-            return bits
+            return divergence
         header = Context(before=slots[0].before)
-        surprise = -float(log_likelihood(task.pair.model_1, [header], [ids]).mean())
-        return bits - self.fluency * surprise
+        logs = log_likelihood(task.pair.model_1, [header] * len(trials), trials)
+        surprise = [-float(part.mean()) for part in logs.split([len(ids) for ids in trials])]
+        return [d - self.fluency * s for d, s in zip(divergence, surprise, strict=True)]
 
 
 def _filled(slot: Context, ids: Sequence[int]) -> Context:

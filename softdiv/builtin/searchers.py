@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
 from attrs.validators import ge
@@ -14,7 +14,7 @@ from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, amplified
 from softdiv.pair.layout import Context
 from softdiv.plugin.interfaces import Budget
 from softdiv.plugin.registry import Register
-from softdiv.search.task import SearchTask
+from softdiv.search.task import Request, SearchTask
 from softdiv.search.words import TEMPLATES, over_represented
 
 
@@ -40,23 +40,18 @@ class Amplified:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield word prompts, then user turns."""
         contexts = [task.layout.hard(e.text) for e in task.texts(_answers_wanted(task))]
-        loud = [
-            answer
-            for alpha in self.alphas
-            for answer in task.answers(
-                contexts, amplified(alpha), f"amplified-{alpha}", self.answer_tokens
-            )
-        ]
-        plain = _plain_answers(task, contexts, self.answer_tokens)
-        yield from _word_prompts(over_represented(loud, plain, self.words), "amplified answers")
-        if self.user_turns and budget.remaining:
-            yield from self._turns(task)
-
-    def _turns(self, task: SearchTask) -> Iterator[HardPrompt]:
         header = Context(before=task.layout.soft(task.train[0].text).before)
-        turns = task.answers(
-            [header] * self.user_turns, amplified(self.turn_alpha), "user-turn", self.answer_tokens
+        turns, plain_1, plain_2, *loud = task.answers(
+            [
+                Request([header] * self.user_turns, amplified(self.turn_alpha), "user-turn"),
+                *_plain(contexts),
+                *(Request(contexts, amplified(a), f"amplified-{a}") for a in self.alphas),
+            ],
+            self.answer_tokens,
         )
+        answers = [answer for group in loud for answer in group]
+        words = over_represented(answers, [*plain_1, *plain_2], self.words)
+        yield from _word_prompts(words, "amplified answers")
         for turn in turns:
             text = turn.strip().split("\n")[0].strip()
             yield HardPrompt(text=text, searcher="", note="amplified user turn")
@@ -81,27 +76,22 @@ class SoftAnswers:
         if task.soft_prompt is None:
             return
         examples = task.texts(_answers_wanted(task))
-        under = task.answers(
-            [task.layout.soft(e.text) for e in examples],
-            FROM_MODEL_2,
-            "soft",
-            self.answer_tokens,
-            soft=task.soft_prompt,
-        )
+        slots = [task.layout.soft(e.text) for e in examples]
         contexts = [task.layout.hard(e.text) for e in examples]
-        plain = _plain_answers(task, contexts, self.answer_tokens)
-        yield from _word_prompts(over_represented(under, plain, self.words), "soft answers")
+        under, plain_1, plain_2 = task.answers(
+            [Request(slots, FROM_MODEL_2, "soft"), *_plain(contexts)], self.answer_tokens
+        )
+        words = over_represented(under, [*plain_1, *plain_2], self.words)
+        yield from _word_prompts(words, "soft answers")
 
 
 def _answers_wanted(task: SearchTask) -> int:
     return min(task.config.num_generations_per_prompt, len(task.train))
 
 
-def _plain_answers(task: SearchTask, contexts: list[Any], tokens: int) -> list[str]:
-    return [
-        *task.answers(contexts, FROM_MODEL_1, "plain", tokens),
-        *task.answers(contexts, FROM_MODEL_2, "plain", tokens),
-    ]
+def _plain(contexts: list[Context]) -> tuple[Request, Request]:
+    """Both models' ordinary answers, which the words are compared with."""
+    return Request(contexts, FROM_MODEL_1, "plain"), Request(contexts, FROM_MODEL_2, "plain")
 
 
 def _word_prompts(words: list[str], source: str) -> Iterator[HardPrompt]:

@@ -32,11 +32,8 @@ def evaluate(
         soft: ``[k, H]`` trained prompt, scored as an upper bound.
         detector: ground truth of a planted organism; only reported, never used to choose.
     """
-    scores = {"": scorer.hard("")}
-    for prompt in (*prompts, *baselines):
-        if prompt.text not in scores:
-            scores[prompt.text] = scorer.hard(prompt.text)
-    soft_scores = scorer.soft(soft) if soft is not None else None
+    texts = ["", *(prompt.text for prompt in (*prompts, *baselines))]
+    scores, soft_scores = scorer.score(texts, soft)
     adjusted = _p_values(prompts, baselines, scores, scorer.seed)
 
     def result(prompt: HardPrompt, *, is_baseline: bool) -> PromptResult:

@@ -29,6 +29,14 @@ class Scores:
 
 
 @attrs.frozen(kw_only=True)
+class _Row:
+    """One user text under one prompt."""
+
+    metrics: Mapping[str, float]
+    finding: Finding
+
+
+@attrs.frozen(kw_only=True)
 class Scorer:
     """Scores prompts on the same texts with the same random numbers."""
 
@@ -40,13 +48,34 @@ class Scorer:
     metrics: DivergenceMetrics
     seed: int
 
-    def hard(self, prompt: str) -> Scores:
-        """Score a text prompt, re-tokenised through the template."""
-        return self._score([self.layout.hard(e.text, prompt) for e in self.examples], prompt, None)
+    def score(
+        self, prompts: Sequence[str], soft: Tensor | None = None
+    ) -> tuple[dict[str, Scores], Scores | None]:
+        """Score text prompts, re-tokenised through the template, and the soft prompt in place.
 
-    def soft(self, prompt: Tensor) -> Scores:
-        """Score a soft prompt ``[k, H]`` in place."""
-        return self._score([self.layout.soft(e.text) for e in self.examples], "", prompt)
+        All of them are decoded in the same batches, which is faster than one by one.
+
+        Args:
+            soft: ``[k, H]``.
+
+        Returns:
+            Scores by prompt, and the soft prompt's.
+        """
+        unique = list(dict.fromkeys(prompts))
+        items = [
+            (prompt, example, self.layout.hard(example.text, prompt))
+            for prompt in unique
+            for example in self.examples
+        ]
+        if soft is not None:
+            items += [("", example, self.layout.soft(example.text)) for example in self.examples]
+        rows: list[_Row] = []
+        size = max(self.generation.batch_rows // 2, 1)
+        for start in range(0, len(items), size):
+            rows += self._rows(items[start : start + size], soft)
+        count = len(self.examples)
+        parts = [self._collect(rows[n : n + count]) for n in range(0, len(rows), count)]
+        return dict(zip(unique, parts, strict=False)), parts[-1] if soft is not None else None
 
     def perplexity(self, prompt: str) -> float | None:
         """exp of model_1's mean surprise at the prompt's tokens, in its place in the template."""
@@ -57,58 +86,65 @@ class Scorer:
         nats = -log_likelihood(self.pair.model_1, [Context(before=slot.before)], [ids]).mean()
         return math.exp(min(float(nats), 700.0))
 
-    def _score(self, contexts: Sequence[Context], prompt: str, soft: Tensor | None) -> Scores:
-        count, rows = len(contexts), self.generation.batch_rows
-        per_batch = max(rows // 2, 1)
-        bits: list[float] = []
-        llr: list[float] = []
-        metrics: dict[str, list[float]] = {}
-        findings: list[Finding] = []
-        for start in range(0, count, per_batch):
-            part = slice(start, start + per_batch)
-            examples = self.examples[part]
-            result = self._answers(contexts[part], examples, soft)
-            half = len(examples)
-            first = self.evaluation.response_tokens
-            mean = result.mean_bits(first)
-            bits += ((mean[:half] + mean[half:]) / 2).tolist()
-            llr += result.summed_ratio(first)[half:].tolist()
-            for name, values in result.extra.items():
-                each = result.mean_of(values, first)
-                metrics.setdefault(name, []).extend(((each[:half] + each[half:]) / 2).tolist())
-            for index, example in enumerate(examples):
-                findings.append(
-                    Finding(
-                        prompt=prompt,
-                        example=example,
-                        response_1=self.layout.decode(result.answer(index)),
-                        response_2=self.layout.decode(result.answer(half + index)),
-                        divergence_bits=bits[start + index],
-                        log_likelihood_ratio=llr[start + index],
-                        tokens_1=self._tokens(result, index),
-                        tokens_2=self._tokens(result, half + index),
-                    )
-                )
-        metrics = {n: v for n, v in metrics.items() if len(v) == count}
+    def _rows(
+        self, items: Sequence[tuple[str, Example, Context]], soft: Tensor | None
+    ) -> list[_Row]:
+        """One row per (prompt, user text): both models' answers, and their mean values."""
+        result = self._answers(items, soft)
+        half, first = len(items), self.evaluation.response_tokens
+        bits, ratio = result.mean_bits(first), result.summed_ratio(first)
+        extra = {name: result.mean_of(values, first) for name, values in result.extra.items()}
+        return [
+            _Row(
+                metrics={
+                    name: float(values[n] + values[half + n]) / 2 for name, values in extra.items()
+                },
+                finding=Finding(
+                    prompt=prompt,
+                    example=example,
+                    response_1=self.layout.decode(result.answer(n)),
+                    response_2=self.layout.decode(result.answer(half + n)),
+                    divergence_bits=float(bits[n] + bits[half + n]) / 2,
+                    log_likelihood_ratio=float(ratio[half + n]),
+                    tokens_1=self._tokens(result, n),
+                    tokens_2=self._tokens(result, half + n),
+                ),
+            )
+            for n, (prompt, example, _) in enumerate(items)
+        ]
+
+    def _collect(self, rows: Sequence[_Row]) -> Scores:
+        """The rows of one prompt. A metric that failed on some rows has no value."""
+        findings = tuple(row.finding for row in rows)
+        metrics: dict[str, Sequence[float]] = {
+            name: [row.metrics[name] for row in rows]
+            for name in rows[0].metrics
+            if all(name in row.metrics for row in rows)
+        }
         pairs = [
             ResponsePair(
-                example=f.example, prompt=prompt, response_1=f.response_1, response_2=f.response_2
+                example=f.example, prompt=f.prompt, response_1=f.response_1, response_2=f.response_2
             )
             for f in findings
         ]
-        metrics |= self.metrics.of_pairs(pairs)
-        return Scores(bits=bits, llr=llr, metrics=metrics, findings=tuple(findings))
+        return Scores(
+            bits=[f.divergence_bits for f in findings],
+            llr=[f.log_likelihood_ratio for f in findings],
+            metrics={**metrics, **self.metrics.of_pairs(pairs)},
+            findings=findings,
+        )
 
     def _answers(
-        self, contexts: Sequence[Context], examples: Sequence[Example], soft: Tensor | None
+        self, items: Sequence[tuple[str, Example, Context]], soft: Tensor | None
     ) -> Rollouts:
         """Rows 0..n-1 answered by model_1, n..2n-1 by model_2."""
         length = max(self.generation.max_length, self.evaluation.response_tokens)
-        keys = [f"held-out:{which}:{e.id}" for which in (1, 2) for e in examples]
+        keys = [f"held-out:{which}:{e.id}" for which in (1, 2) for _, e, _ in items]
+        contexts = [context for _, _, context in items]
         return rollout(
             self.pair,
             [*contexts, *contexts],
-            weights=[FROM_MODEL_1] * len(contexts) + [FROM_MODEL_2] * len(contexts),
+            weights=[FROM_MODEL_1] * len(items) + [FROM_MODEL_2] * len(items),
             uniforms=uniform_rows(keys, self.seed, length),
             sampling=Sampling(temperature=self.generation.temperature, top_p=self.generation.top_p),
             soft=soft,

@@ -16,6 +16,18 @@ from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.records import Example, HardPrompt
 
 
+@attrs.frozen
+class Request:
+    """Answers wanted: to these contexts, drawn with these mixture weights.
+
+    ``salt`` names the random streams: two requests with one salt meet the same numbers.
+    """
+
+    contexts: Sequence[Context]
+    weights: tuple[float, float]
+    salt: str
+
+
 @attrs.define(eq=False, kw_only=True)
 class SearchTask:
     """One search on one pair. Searchers never see validation or test texts."""
@@ -96,18 +108,25 @@ class SearchTask:
                 soft=soft,
             )
 
-    def answers(
-        self,
-        contexts: Sequence[Context],
-        weights: tuple[float, float],
-        salt: str,
-        tokens: int,
-        soft: Tensor | None = None,
-    ) -> list[str]:
-        """Sampled answers as text."""
-        keys = [f"{salt}:{index}" for index in range(len(contexts))]
-        return [
+    def answers(self, requests: Sequence[Request], tokens: int) -> list[list[str]]:
+        """Sampled answers as text, one list per request, all decoded in the same batches.
+
+        Slots are filled with the soft prompt.
+        """
+        flat = [(r, n, c) for r in requests for n, c in enumerate(r.contexts)]
+        texts = [
             self.layout.decode(result.answer(row))
-            for result in self.sample(contexts, [weights] * len(contexts), keys, tokens, soft)
+            for result in self.sample(
+                [context for _, _, context in flat],
+                [request.weights for request, _, _ in flat],
+                [f"{request.salt}:{number}" for request, number, _ in flat],
+                tokens,
+                self.soft_prompt,
+            )
             for row in range(len(result.lengths))
         ]
+        found, start = [], 0
+        for request in requests:
+            found.append(texts[start : start + len(request.contexts)])
+            start += len(request.contexts)
+        return found
