@@ -60,6 +60,8 @@ class DivergencePipeline:
     """(observer, label) of observers beside the config's, e.g. a progress display."""
     trainer: DivergenceTrainer | None = attrs.field(init=False, default=None)
     _seconds: dict[str, float] = attrs.field(init=False, factory=dict)
+    _notes: list[str] = attrs.field(init=False, factory=list)
+    """What was left out or failed, one line each, for the report."""
 
     def run(self) -> PipelineResult:
         """Every stage in order; a stage that a killed run finished is read back, not repeated.
@@ -91,7 +93,7 @@ class DivergencePipeline:
     def _stages(
         self, run: RunFolder, plugins: PluginManager, parts: Components, observers: Observers
     ) -> PipelineResult:
-        config, notes = self.config, list[str]()
+        config, notes = self.config, self._notes
         with self._timed("load"):
             examples = assemble_examples(parts.processors, config.data, notes.append)
             split = split_examples(
@@ -105,12 +107,12 @@ class DivergencePipeline:
         with self._timed("train"):
             trained = self._train(pair, split, parts.loss, run, observers)
         with self._timed("search"):
-            found = self._search(pair, layout, split, trained, parts, run, notes)
+            found = self._search(pair, layout, split, trained, parts, run, observers)
         observers.tell(
             "prompts_found", PromptsEvent(prompts=found.prompts, baselines=found.baselines)
         )
         with self._timed("evaluate"):
-            evaluation = self._evaluate(pair, layout, split, trained, found, parts, notes)
+            evaluation = self._evaluate(pair, layout, split, trained, found, parts)
         best = evaluation.prompts or evaluation.baselines
         sections = DivergenceAnalyzer(analyzers=parts.analyzers).analyze(
             best[0].findings if best else ()
@@ -173,7 +175,7 @@ class DivergencePipeline:
         trained: TrainingResult,
         parts: Components,
         run: RunFolder,
-        notes: list[str],
+        observers: Observers,
     ) -> SearchResult:
         """Run the searchers, or read what an earlier run of this folder found."""
         if run.done("search"):
@@ -181,7 +183,7 @@ class DivergencePipeline:
 
         def failed(name: str, error: BaseException) -> None:
             line = f"searcher '{name}' failed: {type(error).__name__}: {error}"
-            notes.append(line)
+            self._notes.append(line)
             run.event(
                 "plugin failure", line=line, traceback="".join(traceback.format_exception(error))
             )
@@ -194,7 +196,12 @@ class DivergencePipeline:
             soft_prompt=trained.prompt if trained.steps else None,
             seed=self.config.seed,
         )
-        generator = HardPromptGenerator(task=task, val=split.val, on_failure=failed)
+        generator = HardPromptGenerator(
+            task=task,
+            val=split.val,
+            on_failure=failed,
+            on_stage=lambda event: observers.tell("search_step", event),
+        )
         found = generator.search(parts.searchers, parts.baselines, spent_before=pair.ledger.total)
         records = [
             {"baseline": baseline, **attrs.asdict(prompt)}
@@ -214,7 +221,6 @@ class DivergencePipeline:
         trained: TrainingResult,
         found: SearchResult,
         parts: Components,
-        notes: Sequence[str],
     ) -> Evaluation:
         organism = self.config.pair.organism
         scorer = Scorer(
@@ -233,7 +239,7 @@ class DivergencePipeline:
                 found.baselines,
                 soft=trained.prompt if trained.steps else None,
                 detector=re.compile(load_detector(Path(organism))) if organism else None,
-                search_failures=tuple(notes),
+                search_failures=tuple(self._notes),
             )
 
     @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PromptsEvent,
         ReportEvent,
         RunEvent,
+        SearchEvent,
         TrainEvent,
     )
 
@@ -67,6 +68,14 @@ class ProgressObserver:
         if event.stop_reason:
             self._print(f"training stopped: {event.stop_reason}")
         self._now("searching text prompts")
+
+    @hookimpl
+    def softdiv_search_step(self, event: SearchEvent) -> None:
+        """How many prompts a stage left, and the best of them."""
+        best = f", best {one_line(event.prompts[0].text, 60)!r}" if event.prompts else ""
+        self._print(
+            f"{event.stage}: {len(event.prompts)} prompts, {event.spent_fte:,} FTE so far{best}"
+        )
 
     @hookimpl
     def softdiv_prompts_found(self, event: PromptsEvent) -> None:

@@ -63,6 +63,18 @@ class EvaluationEvent:
 
 
 @attrs.define(eq=False, kw_only=True)
+class SearchEvent:
+    """A stage of the search is done."""
+
+    stage: str
+    """e.g. ``"halving"`` or ``"baseline natural_pool"``"""
+    prompts: Sequence[HardPrompt]
+    """What the stage left, best first where it ranks."""
+    spent_fte: int
+    """By the searchers, or by this baseline."""
+
+
+@attrs.define(eq=False, kw_only=True)
 class PromptsEvent:
     """What the search returned, best first, and the baselines run beside it."""
 

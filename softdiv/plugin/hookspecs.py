@@ -87,6 +87,10 @@ class Hooks:
         """Training is over; the best prompt by validation is in the run folder."""
 
     @hookspec
+    def softdiv_search_step(self, event: events.SearchEvent) -> None:
+        """After each stage of the search: proposals, halving, refinement, each baseline."""
+
+    @hookspec
     def softdiv_prompts_found(self, event: events.PromptsEvent) -> None:
         """The searchers and baselines are done; nothing has been scored on held-out texts yet."""
 

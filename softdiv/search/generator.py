@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.halving import successive_halving
@@ -16,6 +17,7 @@ VALIDATION_TEXTS = 8
 VALIDATION_TOKENS = 12
 
 Failure = Callable[[str, BaseException], None]
+Told = Callable[[SearchEvent], None]
 
 
 @attrs.frozen
@@ -41,6 +43,7 @@ class HardPromptGenerator:
     task: SearchTask
     val: Sequence[Example]
     on_failure: Failure
+    on_stage: Told = lambda event: None
 
     def search(
         self,
@@ -58,8 +61,11 @@ class HardPromptGenerator:
         budget = FteBudget(ledger, config.budget_fte)
         with ledger.phase("search"):
             found = self._propose([s for s in searchers if s.search.role == "proposer"], budget)
+            self._tell("proposals", found, budget)
             self.task.best = successive_halving(self.task, found, budget)
+            self._tell("halving", self.task.best, budget)
             refined = self._propose([s for s in searchers if s.search.role == "refiner"], budget)
+            self._tell("refinement", refined, budget)
             survivors = _unique([*refined, *self.task.best])
             prompts = self.choose(survivors, config.num_prompts)
         prompts = [attrs.evolve(p, cost_fte=spent_before + budget.spent) for p in prompts]
@@ -72,6 +78,7 @@ class HardPromptGenerator:
                 ranked = successive_halving(self.task, proposed, own)
                 best = self.choose(ranked, 1) if len(ranked) > 1 else ranked
             best_of_each += [attrs.evolve(p, cost_fte=own.spent) for p in best or proposed[:1]]
+            self._tell(f"baseline {baseline.name}", best, own)
         return SearchResult(tuple(prompts), tuple(best_of_each))
 
     def choose(self, prompts: Sequence[HardPrompt], count: int) -> list[HardPrompt]:
@@ -85,6 +92,9 @@ class HardPromptGenerator:
             for prompt, value in zip(prompts, bits, strict=True)
         ]
         return sorted(scored, key=lambda p: -(p.validation_bits or 0.0))[:count]
+
+    def _tell(self, stage: str, prompts: Sequence[HardPrompt], budget: FteBudget) -> None:
+        self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))
 
     def _propose(self, searchers: Sequence[NamedSearcher], budget: FteBudget) -> list[HardPrompt]:
         found: list[HardPrompt] = []
