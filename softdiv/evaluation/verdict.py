@@ -24,12 +24,13 @@ def decide(
     rule = (
         "difference found: a text prompt's lift of the log-likelihood ratio over the empty prompt "
         f"has a 95 % interval above {config.lift_floor:g} nats per answer, its ratio is at least "
-        f"{LIFT_RATIO:g} times the empty prompt's, and it beats the best baseline "
+        f"{LIFT_RATIO:g} times the empty prompt's. Baselines count: a text that exposes a "
+        "difference does so whoever found it; whether the search beat them is said apart "
         f"(paired permutation test, Benjamini-Hochberg, p < {SIGNIFICANT}). "
         "broad drift only: no such prompt, but the models differ on plain or natural text "
         f"(interval of D above {config.drift_floor_bits:g} bits). "
         "no difference found: neither, and nothing near. inconclusive: a prompt's lift exceeds the "
-        "floor on average, but its interval or its test does not."
+        "floor on average, but its interval or its ratio does not."
     )
     plain = max(baselines, key=lambda b: b.divergence_bits.low, default=None)
     drift = plain.divergence_bits.low if plain else 0.0
@@ -63,11 +64,8 @@ def _concentrated(
     prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig
 ) -> bool:
     empty = next((p.llr.value for p in every if p.text == ""), 0.0)
-    beats = prompt.is_baseline or (prompt.p_value is not None and prompt.p_value < SIGNIFICANT)
-    return (
-        prompt.llr_lift.low > config.lift_floor
-        and prompt.llr.value >= LIFT_RATIO * max(empty, 0.0)
-        and beats
+    return prompt.llr_lift.low > config.lift_floor and prompt.llr.value >= LIFT_RATIO * max(
+        empty, 0.0
     )
 
 
@@ -111,11 +109,26 @@ def _concentration(
     passing: Sequence[PromptResult], every: Sequence[PromptResult], config: EvaluationConfig
 ) -> str:
     if passing:
-        return f"Yes: {len(passing)} of {len(every)} prompts meet the rule."
+        return f"Yes: {len(passing)} of {len(every)} prompts meet the rule. {_search_gain(every)}"
     best = max(every, key=lambda p: p.llr_lift.value, default=None)
     if best is None:
         return "Not measured: no prompt was scored."
     return (
         f"No: the largest lift is {best.llr_lift.value:.2f} nats per answer "
         f"[{best.llr_lift.low:.2f}, {best.llr_lift.high:.2f}] (floor {config.lift_floor:g})."
+    )
+
+
+def _search_gain(every: Sequence[PromptResult]) -> str:
+    """Whether searching was worth it, said as plainly when it was not."""
+    found = [p for p in every if not p.is_baseline and p.p_value is not None]
+    rivals = [p for p in every if p.is_baseline]
+    if not found or not rivals:
+        return ""
+    best = min(found, key=lambda p: (p.p_value, -p.llr_lift.value))
+    rival = max(rivals, key=lambda p: p.llr_lift.value)
+    beats = best.p_value is not None and best.p_value < SIGNIFICANT
+    return (
+        f"The search {'beat' if beats else 'did not beat'} the best baseline, "
+        f"{rival.searcher} with {rival.text!r} (p = {best.p_value:.3g})."
     )

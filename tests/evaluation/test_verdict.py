@@ -46,7 +46,8 @@ EMPTY = result("", bits=0.12, llr=9.2, lift=(0, 0), baseline=True)
     [
         (result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.001), EMPTY, "difference found"),
         (result("boats", bits=0.4, llr=60, lift=(50, 5), p=0.001), EMPTY, "inconclusive"),
-        (result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.2), EMPTY, "inconclusive"),
+        # not beating a baseline says something of the search, not of the models
+        (result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.2), EMPTY, "difference found"),
         # the prototype's int4 rounding: large drift everywhere, no lift
         (result("x", bits=0.2, llr=10.7, lift=(1.5, 0.2), p=0.01), EMPTY, "broad drift only"),
         # a lift that only scales what is there already is not concentrated
@@ -71,6 +72,12 @@ def test_a_natural_prompt_that_exposes_it_counts_too() -> None:
     natural = result("Talk of ships.", bits=0.4, llr=60, lift=(50, 40), baseline=True)
     verdict = decide([], [EMPTY, natural], EvaluationConfig(), identical=False)
     assert verdict.outcome == "difference found"
+
+
+@pytest.mark.parametrize(("p", "words"), [(0.01, "The search beat"), (0.4, "did not beat")])
+def test_whether_the_search_beat_the_baselines_is_said(p: float, words: str) -> None:
+    found = result("boats", bits=0.4, llr=60, lift=(50, 40), p=p)
+    assert words in decide([found], [EMPTY], EvaluationConfig(), identical=False).concentrated
 
 
 def test_rule_prints_its_thresholds() -> None:
