@@ -1,15 +1,14 @@
 """What won and what lost: soft prompt, found prompts and every baseline on each pair.
 
-    python benchmarks/demo_pair.py [--pairs smollm2-vs-seafarer,smollm2-vs-int4] [--seeds 0,1,2]
+    python benchmarks/demo_pair.py [--runs smollm2-vs-seafarer:0,smollm2-vs-int4:0]
 
-Runs the quickstart config on every pair and seed, prints one row per prompt, and writes
+Runs the quickstart config on every pair and seed given, prints one row per prompt, and writes
 ``benchmarks/results/demo_pair.json``. A baseline never spends more than the searchers did.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -21,7 +20,10 @@ from softdiv.storage.atomic import write_json
 from softdiv.storage.run import machine_facts
 
 RESULTS = Path(__file__).parent / "results" / "demo_pair.json"
-PAIRS = "smollm2-vs-seafarer,smollm2-vs-int8,smollm2-vs-int4,smollm2-vs-itself"
+RUNS = (
+    "smollm2-vs-seafarer:0,smollm2-vs-seafarer:1,smollm2-vs-seafarer:2,smollm2-vs-juniper:0,"
+    "smollm2-vs-selfsame:0,smollm2-vs-int4:0,smollm2-vs-int8:0,smollm2-vs-itself:0"
+)
 
 
 def row(pair: str, seed: int, prompt: PromptResult) -> dict[str, object]:
@@ -48,48 +50,53 @@ def exposes(prompt: PromptResult) -> bool:
     return rate_1 is not None and rate_2 is not None and rate_2 >= 0.5 and rate_1 <= 0.1
 
 
+def one(pair: str, seed: int) -> tuple[list[dict[str, object]], dict[str, float]]:
+    config = ExperimentConfig.from_file(
+        config_path("quickstart"), [f'pair={{ name = "{pair}" }}', f"seed={seed}"]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        report = DivergencePipeline(config=config, run_dir=Path(folder) / "run").run().report
+    evaluation, seconds = report.evaluation, sum(report.seconds.values())
+    rows = [row(pair, seed, prompt) for prompt in (*evaluation.prompts, *evaluation.baselines)]
+    soft = evaluation.soft_bits.value if evaluation.soft_bits else 0.0
+    outcome = evaluation.verdict.outcome
+    print(f"\n{pair} seed {seed}: {outcome}; soft D {soft:.3f}; {seconds:.0f} s")
+    for r in rows:
+        print(
+            f"  {r['searcher']!s:15} D {r['bits']:.3f} [{r['bits_low']:.3f}, {r['bits_high']:.3f}]"
+            f"  lift {r['llr_lift']:6.1f}  rates {r['rate_1']} {r['rate_2']}"
+            f"  {r['cost_fte']:>7} FTE  {r['text']!r}",
+            flush=True,
+        )
+    key = f"{pair}.seed{seed}"
+    best = max((p.llr_lift.value for p in evaluation.prompts), default=0.0)
+    return rows, {
+        f"{key}.soft_bits": soft,
+        f"{key}.seconds": seconds,
+        f"{key}.best_lift": best,
+        f"{key}.difference_found": float(outcome == "difference found"),
+        f"{key}.exposed": float(any(exposes(p) for p in evaluation.prompts)),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", default=PAIRS)
-    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--runs", default=RUNS, help="PAIR:SEED, comma separated")
     options = parser.parse_args()
     rows: list[dict[str, object]] = []
     summary: dict[str, float] = {}
-    pairs = options.pairs.split(",")
-    for pair in pairs:
-        lifts, successes = [], 0
-        for seed in map(int, options.seeds.split(",")):
-            config = ExperimentConfig.from_file(
-                config_path("quickstart"), [f'pair={{ name = "{pair}" }}', f"seed={seed}"]
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                report = (
-                    DivergencePipeline(config=config, run_dir=Path(folder) / "run").run().report
-                )
-            evaluation, seconds = report.evaluation, sum(report.seconds.values())
-            found = [*evaluation.prompts, *evaluation.baselines]
-            new = [row(pair, seed, prompt) for prompt in found]
-            rows += new
-            soft = evaluation.soft_bits.value if evaluation.soft_bits else 0.0
-            outcome = evaluation.verdict.outcome
-            print(f"\n{pair} seed {seed}: {outcome}; soft D {soft:.3f}; {seconds:.0f} s")
-            for r in new:
-                print(
-                    f"  {r['searcher']!s:15} D {r['bits']:.3f} [{r['bits_low']:.3f}, "
-                    f"{r['bits_high']:.3f}]  lift {r['llr_lift']:6.1f}  rates {r['rate_1']} "
-                    f"{r['rate_2']}  {r['cost_fte']:>7} FTE  {r['text']!r}"
-                )
-            lifts.append(max((p.llr_lift.value for p in evaluation.prompts), default=0.0))
-            successes += any(exposes(p) for p in evaluation.prompts)
-            key = f"{pair}.seed{seed}"
-            summary |= {f"{key}.soft_bits": soft, f"{key}.seconds": seconds}
-        summary[f"{pair}.median_best_lift"] = statistics.median(lifts)
-        summary[f"{pair}.seeds_exposed"] = successes
-    settings = {"pairs": pairs, "seeds": options.seeds, "config": "configs/quickstart.toml"}
-    write_json(
-        RESULTS,
-        {"machine": machine_facts(), "settings": settings, "summary": summary, "rows": rows},
-    )
+    done: list[str] = []
+    for run in options.runs.split(","):
+        pair, _, seed = run.partition(":")
+        new, facts = one(pair, int(seed or 0))
+        rows += new
+        summary |= facts
+        done.append(run)
+        config = ExperimentConfig.from_file(config_path("quickstart")).to_dict()
+        settings = {"runs": done, "config": config}
+        # after every run, so that an interrupted benchmark keeps what it has measured
+        facts_too = {"machine": machine_facts(), "settings": settings, "summary": summary}
+        write_json(RESULTS, {**facts_too, "rows": rows})
     print(f"\n{RESULTS}")
 
 
