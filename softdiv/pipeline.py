@@ -113,6 +113,7 @@ class DivergencePipeline:
         )
         with self._timed("evaluate"):
             evaluation = self._evaluate(pair, layout, split, trained, found, parts)
+        run.complete("evaluate", run.write_json_lines("generations.jsonl", _answers(evaluation)))
         best = evaluation.prompts or evaluation.baselines
         sections = DivergenceAnalyzer(analyzers=parts.analyzers).analyze(
             best[0].findings if best else ()
@@ -312,6 +313,23 @@ def _read_prompts(run: RunFolder, pair: ModelPair) -> SearchResult:
         groups[record.pop("baseline")].append(HardPrompt(**record))
     pair.ledger.by_phase = read_json(run.path / "ledger.json")
     return SearchResult(tuple(groups[False]), tuple(groups[True]))
+
+
+def _answers(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """One record per prompt and held-out text: both fresh answers."""
+    return [
+        {
+            "prompt": result.text,
+            "searcher": result.searcher,
+            "user_text": finding.example.text,
+            "model_1": finding.response_1,
+            "model_2": finding.response_2,
+            "divergence_bits": finding.divergence_bits,
+            "log_likelihood_ratio": finding.log_likelihood_ratio,
+        }
+        for result in (*evaluation.prompts, *evaluation.baselines)
+        for finding in result.findings
+    ]
 
 
 def _described(pair: ModelPair, config: ExperimentConfig) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_every_file_of_a_run_is_there(finished: PipelineResult) -> None:
         "config.toml",
         "metrics.jsonl",
         "hard_prompts.jsonl",
+        "generations.jsonl",
         "best.safetensors",
         "report.html",
         "report.md",

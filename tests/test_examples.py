@@ -1,0 +1,30 @@
+"""Every example runs as its own docstring says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ARGUMENTS = {"compare_two_models.py": ["{configs}/smoke.toml", "{tmp}/run"]}
+PRINTED = {"compare_two_models.py": "report.html", "custom_metric.py": "confidence gap"}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example(path: Path, tmp_path: Path) -> None:
+    places = {"configs": str(EXAMPLES.parent / "configs"), "tmp": str(tmp_path)}
+    arguments = [argument.format(**places) for argument in ARGUMENTS.get(path.name, [])]
+    done = subprocess.run(
+        [sys.executable, str(path), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert PRINTED[path.name] in done.stdout
