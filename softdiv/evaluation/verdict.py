@@ -29,14 +29,14 @@ def decide(
         f"(paired permutation test, Benjamini-Hochberg, p < {SIGNIFICANT}). "
         "broad drift only: no such prompt, but the models differ on plain or natural text "
         f"(interval of D above {config.drift_floor_bits:g} bits). "
-        "no difference found: neither, and nothing near. inconclusive: a prompt's lift exceeds the "
-        "floor on average, but its interval or its ratio does not."
+        "no difference found: neither, and nothing near. inconclusive: a prompt's lift and ratio "
+        "meet the rule on average, but the interval of its lift reaches below the floor."
     )
     plain = max(baselines, key=lambda b: b.divergence_bits.low, default=None)
     drift = plain.divergence_bits.low if plain else 0.0
     every = [*found, *baselines]
     passing = [p for p in every if _concentrated(p, every, config)]
-    near = [p for p in every if p.llr_lift.value > config.lift_floor and p not in passing]
+    near = [p for p in every if p not in passing and _on_average(p, every, config)]
     outcome: Outcome
     if passing:
         outcome = "difference found"
@@ -63,8 +63,15 @@ def decide(
 def _concentrated(
     prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig
 ) -> bool:
+    """The rule: on average, and with the whole interval above the floor."""
+    return prompt.llr_lift.low > config.lift_floor and _on_average(prompt, every, config)
+
+
+def _on_average(
+    prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig
+) -> bool:
     empty = next((p.llr.value for p in every if p.text == ""), 0.0)
-    return prompt.llr_lift.low > config.lift_floor and prompt.llr.value >= LIFT_RATIO * max(
+    return prompt.llr_lift.value > config.lift_floor and prompt.llr.value >= LIFT_RATIO * max(
         empty, 0.0
     )
 

@@ -54,7 +54,7 @@ EMPTY = result("", bits=0.12, llr=9.2, lift=(0, 0), baseline=True)
         (
             result("x", bits=0.5, llr=60, lift=(25, 20), p=0.001),
             result("", bits=0.4, llr=35, lift=(0, 0), baseline=True),
-            "inconclusive",
+            "broad drift only",
         ),
         (
             result("x", bits=0.0, llr=0.0, lift=(0, 0), p=1.0),
