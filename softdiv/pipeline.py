@@ -19,7 +19,7 @@ from softdiv.config.component import ComponentConfig
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.assemble import assemble_examples
 from softdiv.data.split import Split, split_examples
-from softdiv.errors import ConfigError
+from softdiv.errors import ConfigError, PluginError
 from softdiv.evaluation.evaluate import evaluate
 from softdiv.evaluation.metrics import DivergenceMetrics
 from softdiv.evaluation.results import Evaluation
@@ -274,6 +274,8 @@ class Components:
                     found.append(plugins.registry.build(kind, component.name, component.options))
                 except ConfigError as error:
                     problems.extend(f"{where}[{index}]: {line}" for line in error.problems)
+                except PluginError as error:
+                    problems.append(f"{where}[{index}]: {error}")
             return found
 
         def named(kind: Kind, where: str, wanted: Sequence[ComponentConfig]) -> dict[str, Any]:

@@ -184,3 +184,32 @@ def _texts(result: PipelineResult) -> list[tuple[str, float]]:
 
 def _killed(*args: Any, **kwargs: Any) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("placement", ["prefix", "system", "user_end"])
+@pytest.mark.parametrize("chat", ["true", "false"])
+def test_every_placement_runs_to_a_report(tmp_path: Path, placement: str, chat: str) -> None:
+    tiny = f'loader = "tiny", seed = 0, chat = {chat}'
+    result = run(
+        tmp_path / "run",
+        f"pair={{ model_1 = {{ {tiny} }}, model_2 = {{ {tiny}, noise = 0.05 }} }}",
+        f"training.placement={placement}",
+        "training.max_steps=2",
+        "generation.budget_fte=2000",
+        'generation.baselines=["empty"]',
+    )
+    assert result.report.evaluation.prompts
+    assert not [w for w in result.report.warnings if "failed" in w]
+
+
+def test_drift_is_measured_whichever_baselines_are_run(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", "generation.baselines=[]", "generation.budget_fte=2000")
+    assert [b.text for b in result.report.evaluation.baselines] == [""]
+    assert result.report.evaluation.verdict.outcome == "broad drift only"
+
+
+@pytest.mark.parametrize("place", ["a-file", "a-file/inside"])
+def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("x")
+    with pytest.raises(RunError, match="cannot be made"):
+        run(tmp_path / place)

@@ -20,7 +20,7 @@ from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
 from softdiv.pair.layout import Context
-from softdiv.pair.teacher_forcing import both_states, log_likelihood, targets_of
+from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.task import SearchTask
 
@@ -154,9 +154,8 @@ class GradientSwaps:
         divergence = [float(part.mean()) for part in bits.split(tokens)]
         if not self.fluency:
             return divergence
-        header = Context(before=slots[0].before)
-        logs = log_likelihood(task.pair.model_1, [header] * len(trials), trials)
-        surprise = [-float(part.mean()) for part in logs.split([len(ids) for ids in trials])]
+        logs = prompt_log_likelihoods(task.pair.model_1, slots[0].before, trials)
+        surprise = [-float(part.mean()) if len(part) else 0.0 for part in logs]
         return [d - self.fluency * s for d, s in zip(divergence, surprise, strict=True)]
 
 

@@ -41,9 +41,10 @@ class Amplified:
         """Yield word prompts, then user turns."""
         contexts = [task.layout.hard(e.text) for e in task.texts(_answers_wanted(task))]
         header = Context(before=task.layout.soft(task.train[0].text).before)
+        turns_wanted = self.user_turns if header.before else 0  # nothing to sample a turn from
         turns, plain_1, plain_2, *loud = task.answers(
             [
-                Request([header] * self.user_turns, amplified(self.turn_alpha), "user-turn"),
+                Request([header] * turns_wanted, amplified(self.turn_alpha), "user-turn"),
                 *_plain(contexts),
                 *(Request(contexts, amplified(a), f"amplified-{a}") for a in self.alphas),
             ],

@@ -46,6 +46,8 @@ class JsonlTexts(BaseDataProcessor):
             if not isinstance(record, dict) or not isinstance(record.get(self.text_key), str):
                 raise DataError(f"{where}: no text under '{self.text_key}'")
             text = record[self.text_key]
+            if not text.strip():
+                raise DataError(f"{where}: the text under '{self.text_key}' is blank")
             yield Example(
                 id=str(record.get(self.id_key) or text_id(text)),
                 text=text,

@@ -80,7 +80,12 @@ class ExperimentConfig(Schema):
         merged, touched = _override(table, overrides)
         made = structure(cls, merged)
         if isinstance(made, list):
-            where = locator(source, {k: n for k, n in lines.items() if k not in touched})
+            in_file = locator(source, lines)
+
+            def where(path: str) -> str:
+                given = any(f"{path}.".startswith((f"{key}.", f"{key}[")) for key in touched)
+                return "--set" if given else in_file(path)
+
             raise ConfigError([_line(problem, where(problem.path)) for problem in made])
         return made
 

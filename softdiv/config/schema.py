@@ -151,7 +151,7 @@ class Schema:
     """The whole config. :class:`softdiv.ExperimentConfig` adds loading and saving."""
 
     plugins: tuple[str, ...] = option((), "installed plugin packages to load, in this order")
-    seed: int = option(0, "of everything random", at_least(0))
+    seed: int = option(0, "of everything random", at_least(0), at_most(2**32 - 1))
     output_dir: str = option("runs", "where run folders go")
     device: str = option("auto", "auto = cuda where available, else cpu")
     num_threads: int | None = option(

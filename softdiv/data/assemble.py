@@ -26,7 +26,11 @@ def assemble_examples(
     """
     stream: Iterable[Example] = iter(())
     for processor in processors:
-        stream = processor(stream)
+        before = list(stream)
+        stream = list(processor(before))
+        if len(stream) < len(before):
+            name = type(processor).__name__
+            note(f"{name} left out {len(before) - len(stream)} of {len(before)} texts")
     examples = list(_unique(stream, note))
     if config.categories:
         known = {example.category for example in examples}

@@ -50,7 +50,7 @@ def read_lines(path: str) -> Iterator[tuple[str, str]]:
         nearby = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"data file {path} does not exist", fix=did_you_mean(file.name, nearby))
     try:
-        content = file.read_text(encoding="utf-8")
+        content = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", why=str(error)) from error
     # not splitlines(): JSON text may hold U+2028 and the like, which are no line ends there

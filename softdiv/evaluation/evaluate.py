@@ -32,6 +32,9 @@ def evaluate(
         soft: ``[k, H]`` trained prompt, scored as an upper bound.
         detector: ground truth of a planted organism; only reported, never used to choose.
     """
+    if all(baseline.text for baseline in baselines):
+        # drift is measured without a prompt, whichever baselines the config runs
+        baselines = [HardPrompt(text="", searcher="empty"), *baselines]
     texts = ["", *(prompt.text for prompt in (*prompts, *baselines))]
     scores, soft_scores = scorer.score(texts, soft)
     adjusted = _p_values(prompts, baselines, scores, scorer.seed)

@@ -14,7 +14,7 @@ from softdiv.evaluation.metrics import DivergenceMetrics
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
-from softdiv.pair.teacher_forcing import log_likelihood
+from softdiv.pair.teacher_forcing import prompt_log_likelihoods
 from softdiv.plugin.records import Example, Finding, ResponsePair, TokenDivergence
 
 
@@ -83,8 +83,8 @@ class Scorer:
             return None
         slot = self.layout.soft(self.examples[0].text)
         ids = self.layout.encode(prompt)
-        nats = -log_likelihood(self.pair.model_1, [Context(before=slot.before)], [ids]).mean()
-        return math.exp(min(float(nats), 700.0))
+        (logs,) = prompt_log_likelihoods(self.pair.model_1, slot.before, [ids])
+        return math.exp(min(-float(logs.mean()), 700.0)) if len(logs) else None
 
     def _rows(
         self, items: Sequence[tuple[str, Example, Context]], soft: Tensor | None

@@ -66,6 +66,30 @@ def log_likelihood(
         return torch.cat(parts)
 
 
+def prompt_log_likelihoods(
+    wrapper: ModelWrapper, before: Sequence[int], prompts: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Log-probability (nats) of each prompt's tokens in its place in the template.
+
+    Args:
+        before: ids of the template before the prompt. Where there are none, a prompt's first
+            token has nothing to be predicted from and is left out.
+
+    Returns:
+        One ``[k]`` tensor per prompt; empty for a prompt of one token with nothing before it.
+    """
+    pairs = [(tuple(before), p) if before else (tuple(p[:1]), p[1:]) for p in prompts]
+    scored = [number for number, (_, tokens) in enumerate(pairs) if tokens]
+    found = [torch.zeros(0, device=wrapper.device) for _ in pairs]
+    if scored:
+        contexts = [Context(before=pairs[number][0]) for number in scored]
+        tokens = [pairs[number][1] for number in scored]
+        parts = log_likelihood(wrapper, contexts, tokens).split([len(t) for t in tokens])
+        for number, part in zip(scored, parts, strict=True):
+            found[number] = part
+    return found
+
+
 def both_states(
     pair: ModelPair,
     contexts: Sequence[Context],

@@ -47,8 +47,10 @@ def _exactly(kind: type, name: str) -> Callable[[Any, Any], Any]:
 
 
 def _number(value: Any, _: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float):
         raise _WrongType(f"expected a number, got {_shown(value)}")
+    if not math.isfinite(value):
+        raise _WrongType(f"expected a finite number, got {_shown(value)}")
     return float(value)
 
 
@@ -83,7 +85,14 @@ def _class_hook(kind: Any, converter: cattrs.Converter) -> Any:
         for field in attrs.fields(kind)
         if field.init and field.validator is not None
     }
-    return make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **checked)  # type: ignore[arg-type]
+    build = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **checked)  # type: ignore[arg-type]
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _WrongType(f"expected a table, got {_shown(value)}")
+        return build(value, _)
+
+    return structure
 
 
 def _checked(field: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:

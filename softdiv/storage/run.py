@@ -107,9 +107,16 @@ def open_run(
     """
     key = config_key(resolved)
     path = folder or _unfinished(parent, key) or parent / _new_name(name, key)
-    if folder and folder.exists() and any(item.name != LOCK for item in folder.iterdir()):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"run folder {path} cannot be made",
+            why=error.strerror or str(error),
+            fix="choose another --output-dir",
+        ) from error
+    if folder and any(item.name != LOCK for item in folder.iterdir()):
         _check_same_config(folder, key)
-    path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)

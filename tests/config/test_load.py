@@ -100,7 +100,7 @@ def test_it_is_frozen() -> None:
         ("num_soft_prompt_tokens = 600", "num_soft_prompt_tokens", "must be at most 512, got 600"),
         ("learning_rate = true", "learning_rate", "expected a number, got True (boolean)"),
         ('learning_rate = "1e-3"', "learning_rate", "expected a number, got '1e-3' (text)"),
-        ("learning_rate = nan", "learning_rate", "expected a number, got nan"),
+        ("learning_rate = nan", "learning_rate", "expected a finite number, got nan"),
         ("learning_rate = 0", "learning_rate", "must be above 0, got 0"),
         ("mixed_precision = 1", "mixed_precision", "expected true or false, got 1 (integer)"),
         ("max_steps = 1.5", "max_steps", "expected an integer, got 1.5"),
@@ -251,3 +251,19 @@ def test_every_key_has_a_meaning() -> None:
                 assert field.metadata["meaning"], path + field.name
 
     check(ExperimentConfig, "")
+
+
+def test_an_override_is_blamed_on_the_override(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[training]\nbatch_size = 2\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        ExperimentConfig.from_file(path, ["training.max_steps=abc", "training.learning_rate=nan"])
+    assert sorted(caught.value.problems) == [
+        "--set: training.learning_rate: expected a finite number, got nan (number)",
+        "--set: training.max_steps: expected an integer, got 'abc' (text)",
+    ]
+
+
+def test_a_section_that_is_no_table_is_said_so() -> None:
+    with pytest.raises(ConfigError, match="training: expected a table, got 3 \\(integer\\)"):
+        ExperimentConfig.from_dict({"training": 3})

@@ -87,7 +87,7 @@ def test_a_factory_is_an_attrs_class(factory: Any) -> None:
         ({"volume": True}, r"volume: expected an integer, got True \(boolean\)"),
         ({"volume": "3"}, r"volume: expected an integer, got '3' \(text\)"),
         ({"gain": True}, "gain: expected a number, got True"),
-        ({"gain": float("nan")}, "gain: expected a number, got nan"),
+        ({"gain": float("nan")}, "gain: expected a finite number, got nan"),
         ({"wet": 1}, "wet: expected true or false, got 1"),
         ({"label": 1}, "label: expected text, got 1"),
     ],
