@@ -36,6 +36,8 @@ ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",
     "wandb": "builtin/wandb_observer.py",
+    "pyarrow": "builtin/sources/columns.py",
+    "datasets": "builtin/sources/columns.py",
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 every_file = pytest.mark.parametrize("file", FILES, ids=str)

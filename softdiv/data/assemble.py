@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from softdiv.config.schema import DataConfig
+from softdiv.data.base import text_id
 from softdiv.errors import DataError, did_you_mean
 from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.records import Example
@@ -28,6 +28,8 @@ def assemble_examples(
     for processor in processors:
         before = list(stream)
         stream = list(processor(before))
+        for line in getattr(processor, "notes", ()):
+            note(line)
         if len(stream) < len(before):
             name = type(processor).__name__
             note(f"{name} left out {len(before) - len(stream)} of {len(before)} texts")
@@ -63,14 +65,16 @@ def _unique(stream: Iterable[Example], note: Note) -> Iterator[Example]:
         note(f"{repeated} texts given twice were used once")
 
 
-def _capped(examples: Iterable[Example], cap: int, note: Note) -> Iterator[Example]:
-    seen: Counter[str] = Counter()
-    left_out = 0
+def _capped(examples: Sequence[Example], cap: int, note: Note) -> Iterator[Example]:
+    """The texts with the smallest hashes: a sample of all files of a category, not its first."""
+    by_category: dict[str, list[Example]] = {}
     for example in examples:
-        seen[example.category] += 1
-        if seen[example.category] <= cap:
-            yield example
-        else:
-            left_out += 1
-    if left_out:
-        note(f"{left_out} texts beyond {cap} per category were left out")
+        by_category.setdefault(example.category, []).append(example)
+    kept = {
+        example.id
+        for group in by_category.values()
+        for example in sorted(group, key=lambda e: text_id(f"cap:{e.id}"))[:cap]
+    }
+    yield from (example for example in examples if example.id in kept)
+    if len(kept) < len(examples):
+        note(f"{len(examples) - len(kept)} texts beyond {cap} per category were left out")

@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from softdiv.builtin.sources import JsonlTexts, Length, ShippedTexts, TextLines
+from softdiv.builtin.sources.filters import Length
+from softdiv.builtin.sources.lines import JsonlTexts, ShippedTexts, TextLines
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import assemble_examples
 from softdiv.data.base import BaseDataProcessor
@@ -63,7 +64,11 @@ def test_an_unknown_category_gets_a_hint() -> None:
 def test_the_cap_per_category_is_noted() -> None:
     items = tuple(example(str(i), "ab"[i % 2]) for i in range(10))
     found, notes = run(Given(items=items), config=DataConfig(max_texts_per_category=2))
-    assert [e.id for e in found] == ["0", "1", "2", "3"]
+    assert sorted(e.category for e in found) == ["a", "a", "b", "b"]
+    assert [e.id for e in found] == sorted(e.id for e in found), "the order is kept"
+    longer = (*items, *(example(str(i), "ab"[i % 2]) for i in range(10, 12)))
+    again, _ = run(Given(items=longer), config=DataConfig(max_texts_per_category=2))
+    assert len({e.id for e in again} & {e.id for e in found}) >= 2, "a sample that hardly moves"
     assert notes == ["6 texts beyond 2 per category were left out"]
 
 
@@ -106,7 +111,7 @@ def test_unusual_line_separators_inside_a_text_do_not_break_the_line(tmp_path: P
     ("line", "message"),
     [
         ("{nope", "not JSON"),
-        ('["text"]', "no text under 'text'"),
+        ('["text"]', "not a JSON object but list"),
         ('{"txt": "a"}', "no text under 'text'"),
         ('{"text": 3}', "no text under 'text'"),
     ],

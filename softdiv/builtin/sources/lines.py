@@ -1,0 +1,61 @@
+"""Sources that come with softdiv or hold one text per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from softdiv import BaseDataProcessor, Example
+from softdiv.data.base import text_id
+from softdiv.data.lines import BadLines, OnBadLines, json_objects, read_lines
+from softdiv.data.records import Columns
+from softdiv.data.shipped_texts import user_texts
+
+
+@attrs.frozen(kw_only=True)
+class ShippedTexts(BaseDataProcessor):
+    """The varied user texts that come with softdiv."""
+
+    def load_texts(self, data_path: str, **kwargs: Any) -> Iterable[Example]:
+        """Every shipped text with its category."""
+        return [Example(id=i, text=text, category=category) for i, text, category in user_texts()]
+
+
+@attrs.frozen(kw_only=True)
+class JsonlTexts(BaseDataProcessor):
+    """One JSON object per line."""
+
+    text_key: str = "text"
+    """Key of the user text."""
+    category_key: str = "category"
+    """Key of the category (optional in the file)."""
+    id_key: str = "id"
+    """Key of the id (optional in the file; a hash of the text otherwise)."""
+    on_bad_lines: OnBadLines = "error"
+    """error refuses the file and lists them; skip leaves them out and notes how many and where."""
+
+    def load_texts(self, data_path: str, **kwargs: Any) -> Iterator[Example]:
+        """Raises DataError with ``file:line`` of every line that cannot be used."""
+        bad = BadLines(self.on_bad_lines, self.notes)
+        columns = Columns(self.text_key, self.category_key, self.id_key)
+        for where, record in json_objects(data_path, bad):
+            yield from columns.examples(record, where, bad)
+        bad.settle()
+
+
+@attrs.frozen(kw_only=True)
+class TextLines(BaseDataProcessor):
+    """One user text per line."""
+
+    category: str = ""
+    """Category of all of them."""
+
+    def load_texts(self, data_path: str, **kwargs: Any) -> Iterator[Example]:
+        """Every line that is not blank."""
+        for where, line in read_lines(data_path):
+            text = line.strip()
+            yield Example(
+                id=text_id(text), text=text, category=self.category, metadata={"source": where}
+            )

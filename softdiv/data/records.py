@@ -1,0 +1,44 @@
+"""From a record (a JSON object, a table's row) to an :class:`Example`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from softdiv.data.base import text_id
+from softdiv.data.lines import BadLines
+from softdiv.plugin.records import Example
+
+
+@attrs.frozen
+class Columns:
+    """Which key of a record holds what."""
+
+    text: str
+    category: str = "category"
+    id: str = "id"
+
+    def examples(
+        self, record: Mapping[str, Any], where: str, bad: BadLines, **metadata: Any
+    ) -> Iterator[Example]:
+        """One example, or none and an entry in ``bad``.
+
+        Args:
+            where: ``file:line`` of the record, kept as the example's ``metadata["source"]``.
+        """
+        text = record.get(self.text)
+        if not isinstance(text, str):
+            bad.add(where, f"no text under '{self.text}'")
+        elif not text.strip():
+            bad.add(where, f"the text under '{self.text}' is blank")
+        else:
+            bad.good += 1
+            identifier, category = record.get(self.id), record.get(self.category)
+            yield Example(
+                id=text_id(text) if identifier in (None, "") else str(identifier),
+                text=text,
+                category="" if category is None else str(category),
+                metadata={"source": where, **metadata},
+            )
