@@ -131,7 +131,8 @@ class PromptCopy:
         now = event.prompt.detach()
         if _identical(self.prompt, now) and _identical(self.grad, event.prompt.grad):
             return False
-        advance(event, prompt=with_gradient(self.prompt, self.grad))
+        grad = None if self.grad is None else self.grad.clone()
+        advance(event, prompt=with_gradient(self.prompt.clone(), grad))
         return True
 
 

@@ -7,7 +7,6 @@ import os
 import random
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -26,11 +25,16 @@ class _Setting:
 class ProcessState:
     """The working directory, the global random numbers, and torch's global switches, as they are.
 
-    Only of what is imported already. Cost: tens of microseconds.
+    Only of what is imported already.
+
+    Args:
+        cheap: what takes microseconds to read.
+        dear: numpy's and Python's random state, which take tens of them.
     """
 
-    def __init__(self) -> None:
-        self._kept = [(setting, setting.read()) for setting in _settings()]
+    def __init__(self, *, cheap: bool = True, dear: bool = True) -> None:
+        settings = (_cheap() if cheap else []) + (_dear() if dear else [])
+        self._kept = [(setting, setting.read()) for setting in settings]
 
     def restore(self) -> list[str]:
         """Put everything back; returns the names of what had been changed."""
@@ -42,23 +46,22 @@ class ProcessState:
         return changed
 
 
-def _settings() -> list[_Setting]:
-    found = [_CWD, _RANDOM]
-    if "numpy" in sys.modules:
-        found.append(_NUMPY)
-    if "torch" in sys.modules:
-        found += _torch_settings()
-    return found
+def _cheap() -> list[_Setting]:
+    return [_CWD, *(_torch_settings() if "torch" in sys.modules else [])]
 
 
-def _cwd() -> Path | None:
+def _dear() -> list[_Setting]:
+    return [_RANDOM, _NUMPY] if "numpy" in sys.modules else [_RANDOM]
+
+
+def _cwd() -> str | None:
     try:
-        return Path.cwd()
+        return os.getcwd()  # noqa: PTH109 (a Path is ten times slower, and this runs at every hook)
     except FileNotFoundError:  # it was removed under us
         return None
 
 
-def _chdir(path: Path | None) -> None:
+def _chdir(path: str | None) -> None:
     if path is not None:
         with contextlib.suppress(FileNotFoundError):
             os.chdir(path)

@@ -40,7 +40,6 @@ class PluginManager:
     registry: Registry = attrs.field(factory=Registry)
     records: list[Loaded] = attrs.field(init=False, factory=list)
     """The third-party plugins loaded, in the order in which they were loaded."""
-    _plugins: list[object] = attrs.field(init=False, factory=list)
 
     @property
     def loaded(self) -> list[str]:

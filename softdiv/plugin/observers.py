@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,8 @@ class Observers:
     failures: list[str] = attrs.field(init=False, factory=list)
     """One line per failure, and per thing that an observer did and should not."""
     _watchers: list[_Watcher] = attrs.field(init=False, factory=list)
+    _closely: bool = attrs.field(init=False, default=False)
+    """One of several changed a random state: from now on each is checked by itself."""
     _seconds: float = attrs.field(init=False, factory=lambda: limit_of(HOOK_TIMEOUT))
 
     @classmethod
@@ -89,12 +91,19 @@ class Observers:
         name = f"softdiv_{hook}"
         if name not in _LIFECYCLE:
             raise LookupError(name)
-        for watcher in [w for w in self._watchers if name in w.hooks]:
+        told = [w for w in self._watchers if name in w.hooks]
+        if not told:
+            return
+        copy, state = PromptCopy.of(event), ProcessState(cheap=False, dear=not self._closely)
+        for watcher in told:
             call = partial(getattr(watcher.caller.hook, name), event=event)
-            before = PromptCopy.of(event)
-            self._guarded(watcher, hook, call)
-            if before is not None and before.renewed(event):
-                self._name(watcher, "wrote to event.prompt, which is a copy,", hook)
+            self._guarded(watcher, hook, call, closely=self._closely)
+            if copy is not None and copy.renewed(event):
+                self._name([watcher], "wrote to event.prompt, which is a copy,", hook)
+        for what in state.restore():
+            # rarely: reading these after every call costs more than all the rest
+            self._closely = True
+            self._name(told, f"changed {what}, which was put back,", hook)
 
     def states(self) -> ObserverStates:
         """The state of every observer that has ``state_dict``, by its name."""
@@ -118,16 +127,18 @@ class Observers:
         able = [w for w in self._watchers if hasattr(w.observer, "load_state_dict")]
         for watcher in able:
             if watcher.name not in states.plain:
-                self._note(f"{watcher.label} has no kept state and starts anew: '{watcher.name}'")
+                self._note(f"{watcher.label} has no kept state and starts anew")
                 continue
             load = partial(watcher.observer.load_state_dict, unpack(states, watcher.name))
             self._guarded(watcher, "load_state_dict", load)
         for name in sorted(set(states.plain) - {watcher.name for watcher in able}):
             self._note(f"no observer is named '{name}' any more; its kept state is not used")
 
-    def _guarded(self, watcher: _Watcher, hook: str, call: Callable[[], Any]) -> Any:
+    def _guarded(
+        self, watcher: _Watcher, hook: str, call: Callable[[], Any], *, closely: bool = True
+    ) -> Any:
         """The call's value; None if it failed, which drops the observer."""
-        printed, state = io.StringIO(), ProcessState()
+        printed, state = io.StringIO(), ProcessState(dear=closely)
         try:
             with (
                 traced(f"softdiv_{hook}", watcher.label),
@@ -142,12 +153,13 @@ class Observers:
             return None
         finally:
             for what in state.restore():
-                self._name(watcher, f"changed {what}, which was put back,", hook)
+                self._name([watcher], f"changed {what}, which was put back,", hook)
             if text := printed.getvalue():
-                self._name(watcher, "printed to standard output", hook, text)
+                self._name([watcher], "printed to standard output", hook, text)
 
-    def _name(self, watcher: _Watcher, did: str, hook: str, details: str = "") -> None:
-        self._note(f"{watcher.label} {did} in {hook}", details)
+    def _name(self, suspects: Sequence[_Watcher], did: str, hook: str, details: str = "") -> None:
+        who = " or ".join(watcher.label for watcher in suspects)
+        self._note(f"{who} {did} in {hook}", details)
 
     def _note(self, line: str, details: str = "") -> None:
         if line not in self.failures:  # once per observer, hook and kind; not once per step

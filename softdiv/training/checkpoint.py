@@ -89,7 +89,7 @@ def latest(folder: Path) -> tuple[Progress, EngineState, dict[str, int]] | None:
         progress = Progress(
             steps=state["steps"],
             best_prompt=best,
-            observers=ObserverStates(plain=state["observers"], tensors=kept),
+            observers=ObserverStates(plain=state.get("observers", {}), tensors=kept),
             **{name: state[name] for name in _PLAIN},
         )
         return progress, EngineState(tensors, state["engine_steps"]), state["fte_by_phase"]
