@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import attrs
 
 if TYPE_CHECKING:
     from softdiv.plugin.registry import Registry
+
+logger = logging.getLogger("softdiv.plugin")
 
 FOREIGN: tuple[type[BaseException], ...] = (Exception, SystemExit)
 """What a call into a plugin may end in and the run survives. Stopping by hand is not in it."""
@@ -49,8 +52,13 @@ class Failures:
         """
         who = self.who(component) or who
         line = f"{f'{who} failed in {where}' if who else f'{where} failed'}: {reason(error)}"
-        self.write(line, "".join(traceback.format_exception(error)))
+        self.note(line, "".join(traceback.format_exception(error)))
         return line
+
+    def note(self, line: str, details: str = "") -> None:
+        """Write a line down, and log it: the last hooks are called when the report is written."""
+        logger.warning("%s", line)
+        self.write(line, details)
 
 
 def reason(error: BaseException) -> str:

@@ -164,7 +164,7 @@ class Observers:
     def _note(self, line: str, details: str = "") -> None:
         if line not in self.failures:  # once per observer, hook and kind; not once per step
             self.failures.append(line)
-            self.attribution.write(line, details)
+            self.attribution.note(line, details)
 
 
 SURVIVED: tuple[type[BaseException], ...] = (*FOREIGN, Overdue)
