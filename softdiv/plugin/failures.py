@@ -45,12 +45,12 @@ class Failures:
 
         Args:
             where: what was called, e.g. ``metric 'rank_overlap'``.
-            who: for what no plugin registered.
+            who: what to call the component instead of its plugin.
 
         Returns:
             ``plugin 'x' (softdiv-x 1.2) failed in metric 'm': ValueError: ...``
         """
-        who = self.who(component) or who
+        who = who or self.who(component)
         line = f"{f'{who} failed in {where}' if who else f'{where} failed'}: {reason(error)}"
         self.note(line, "".join(traceback.format_exception(error)))
         return line

@@ -80,7 +80,11 @@ class Observers:
         hooks = check_observer(observer, f"{who}: observer {label}" if who else f"observer {label}")
         caller = new_manager(observer, label, f"observer {label}")
         name = label.strip("'")
-        self._watchers.append(_Watcher(observer, name, who or f"observer {label}", hooks, caller))
+        if who is None:
+            who = f"observer {label}"
+        elif not who.startswith(f"plugin {label} "):  # a plugin may bring several observers
+            who = f"{who}, observer {label},"
+        self._watchers.append(_Watcher(observer, name, who, hooks, caller))
 
     def hears(self, hook: str) -> bool:
         """Whether any observer implements ``softdiv_<hook>``."""

@@ -6,12 +6,15 @@ import json
 import math
 from typing import Any
 
+import attrs
 import pytest
 import torch
 
 from softdiv import hookimpl
+from softdiv.plugin.failures import Failures
 from softdiv.plugin.observer_state import ObserverStates, pack, unpack
 from softdiv.plugin.observers import Observers
+from softdiv.plugin.registry import Registry
 
 STATE = {
     "best": -math.inf,
@@ -36,6 +39,14 @@ class Keeper:
         self.state = state
 
 
+@attrs.define(eq=False)
+class Refusing(Keeper):
+    state: Any = None
+
+    def state_dict(self) -> Any:
+        raise KeyError("n")
+
+
 class Forgetful:
     @hookimpl
     def softdiv_step_end(self, event: Any) -> None: ...
@@ -56,6 +67,17 @@ def test_state_survives_json_and_tensors() -> None:
 def test_what_is_not_data_is_refused(state: Any) -> None:
     with pytest.raises(TypeError, match="state_dict"):
         pack("keeper", state)
+
+
+def test_an_observer_of_another_name_than_its_plugins_is_named_too() -> None:
+    registry = Registry()
+    registry.add("observers", "second", Refusing, "'pack' (softdiv-pack 1.0)")
+    made = registry.build("observers", "second", {})
+    hub = Observers.of([(made, "'second'")], attribution=Failures(registry))
+    hub.states()
+    assert hub.failures == [
+        "plugin 'pack' (softdiv-pack 1.0), observer 'second', failed in state_dict: KeyError: 'n'"
+    ]
 
 
 def test_a_kept_tensor_is_a_copy() -> None:

@@ -26,7 +26,7 @@ def test_every_hook_call_is_logged_with_its_plugin_also_when_it_fails(
         PluginManager.load()
         hub.tell("run_start", RunEvent(run_dir=tmp_path, config=None))
         hub.tell("run_end", RunEvent(run_dir=tmp_path, config=None))
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [r.getMessage() for r in caplog.records if r.name == trace.logger.name]
     assert any(line.startswith("softdiv_register_losses  'losses' (softdiv ") for line in lines)
     assert [line.split("  ")[:2] for line in lines[-1:]] == [["softdiv_run_end", "observer 'late'"]]
     assert not any("run_start" in line for line in lines)  # nobody implements it
