@@ -26,9 +26,7 @@ def findings(count: int = 12) -> list[Finding]:
 def section_of(component: Any, given: Sequence[Finding]) -> Section:
     """One Section; anything else is refused."""
     found = component(given)
-    require(
-        isinstance(found, Section), f"it returns {type(found).__name__}, not a softdiv.Section"
-    )
+    require(isinstance(found, Section), f"it returns {type(found).__name__}, not a softdiv.Section")
     section: Section = found
     return section
 

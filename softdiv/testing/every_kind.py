@@ -13,7 +13,7 @@ import attrs
 from softdiv.errors import ConfigError, PluginError
 from softdiv.plugin.registry import Registry
 from softdiv.testing.kit import Check, Subject, require
-from softdiv.testing.process import RandomState, Settings, seed_all
+from softdiv.testing.process import changed_by, seed_all
 from softdiv.testing.snapshot import snapshot
 
 _NO_OPTION = "no_such_option"
@@ -72,13 +72,10 @@ def check_deterministic(subject: Subject) -> None:
 def check_no_global_rng(subject: Subject) -> None:
     """The global generators of random, numpy and torch stay as they are."""
     seed_all(1)
-    before = RandomState.now()
-    subject.use()
-    after = RandomState.now()
-    moved = [f.name for f in attrs.fields(RandomState) if _of(before, f) != _of(after, f)]
+    moved = [name for name in changed_by(subject.use) if _is_random(name)]
     require(
         not moved,
-        f"it uses the global generator of {', '.join(moved)}: training would depend on it; "
+        f"it moves {', '.join(moved)}, on which training may depend; "
         "use a generator of its own, e.g. torch.Generator().manual_seed(...)",
     )
 
@@ -93,16 +90,9 @@ def check_no_output(subject: Subject) -> None:
 
 
 def check_process_unchanged(subject: Subject) -> None:
-    """Working folder, default dtype and gradient mode stay as they are."""
-    before = Settings.now()
-    subject.use()
-    after = Settings.now()
-    changed = [
-        f"{f.name.replace('_', ' ')} from {_of(before, f)} to {_of(after, f)}"
-        for f in attrs.fields(Settings)
-        if _of(before, f) != _of(after, f)
-    ]
-    require(not changed, f"it changes the process: {', '.join(changed)}")
+    """Working folder and torch's global switches stay as they are."""
+    changed = [name for name in changed_by(subject.use) if not _is_random(name)]
+    require(not changed, f"it changes {', '.join(changed)}")
 
 
 def check_inputs_unchanged(subject: Subject) -> None:
@@ -133,8 +123,8 @@ def _problems(subject: Subject, options: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _of(state: object, field: Any) -> Any:
-    return getattr(state, field.name)
+def _is_random(name: str) -> bool:
+    return name.endswith("random state")
 
 
 EVERY_KIND: tuple[Check, ...] = (

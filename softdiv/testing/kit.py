@@ -13,7 +13,11 @@ from typing import Any
 import attrs
 
 from softdiv.plugin.interfaces import Kind
+from softdiv.report.plain_text import one_line
 from softdiv.testing.process import contained
+
+LONGEST = 300
+"""Characters of a reason."""
 
 
 class CheckFailed(AssertionError):
@@ -59,6 +63,7 @@ class Subject:
 
 
 Check = Callable[[Subject], None]
+
 
 def kit_for(kind: Kind, factory: Any) -> Kit:
     """The kit of a registered component; metrics are told apart by their ``level``."""
@@ -108,11 +113,7 @@ def run_checks(kit: Kit, make: Callable[[], Any]) -> tuple[Outcome, ...]:
             reason = str(failure)
         except (Exception, SystemExit) as error:  # foreign code may fail in any way; it is named
             reason = f"{type(error).__name__}: {error}"
-        outcomes.append(Outcome(check.__name__, None if reason is None else one_line(reason)))
+        outcomes.append(
+            Outcome(check.__name__, None if reason is None else one_line(reason, LONGEST))
+        )
     return tuple(outcomes)
-
-
-def one_line(text: str) -> str:
-    """Whitespace collapsed, cut at 300 characters."""
-    joined = " ".join(text.split())
-    return joined if len(joined) <= 300 else joined[:297] + "..."

@@ -34,7 +34,8 @@ def values_of(component: Any, given: Sequence[ResponsePair]) -> list[float]:
     """One float per pair; anything else is refused."""
     found = list(component(given))
     require(
-        len(found) == len(given), f"it returns {len(found)} values for {len(given)} pairs of answers"
+        len(found) == len(given),
+        f"it returns {len(found)} values for {len(given)} pairs",
     )
     try:
         return [float(value) for value in found]

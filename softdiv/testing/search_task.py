@@ -138,7 +138,8 @@ def watch_calls(task: SearchTask, budget: WatchedBudget) -> SearchTask:
             budget.called()
             return super().answers(requests, tokens)
 
-    shared = {f.alias: getattr(task, f.name) for f in attrs.fields(SearchTask) if f.init}
+    fields = [field for field in attrs.fields(SearchTask) if field.init]
+    shared: dict[str, Any] = {str(field.alias): getattr(task, field.name) for field in fields}
     return Watched(**shared)
 
 

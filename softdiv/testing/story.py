@@ -19,15 +19,17 @@ from softdiv.plugin.events import (
     RunEvent,
     SearchEvent,
     TrainEvent,
+    advance,
+    set_metrics,
+    with_gradient,
 )
 from softdiv.plugin.hookspecs import PROJECT, Hooks
 from softdiv.plugin.records import HardPrompt
 from softdiv.report.model import Report
 from softdiv.storage.atomic import write_text
-from softdiv.testing.kit import require
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 STEPS = 4
 
@@ -38,8 +40,6 @@ class Told:
 
     metrics: list[dict[str, float]]
     """Each step's numbers after the observer saw them."""
-    own: list[dict[str, float]]
-    """Each step's numbers as the core wrote them."""
     stop_reason: str | None
 
 
@@ -48,9 +48,9 @@ class Story:
     """A run in ``folder``: every lifecycle hook, in order."""
 
     observer: object
-    prompt: torch.nn.Parameter
+    prompt: Tensor
     folder: Path
-    told: Told = attrs.field(init=False, factory=lambda: Told([], [], None))
+    told: Told = attrs.field(init=False, factory=lambda: Told([], None))
     _hooks: pluggy.PluginManager = attrs.field(init=False)
     _train: TrainEvent = attrs.field(init=False)
 
@@ -58,9 +58,7 @@ class Story:
         self._hooks = pluggy.PluginManager(PROJECT)
         self._hooks.add_hookspecs(Hooks)
         self._hooks.register(self.observer)
-        self._train = TrainEvent(
-            run_dir=self.folder, step=0, total_steps=STEPS, prompt=self.prompt
-        )
+        self._train = TrainEvent(run_dir=self.folder, step=0, total_steps=STEPS, prompt=self.prompt)
 
     def whole(self) -> Told:
         """From run_start to run_end."""
@@ -77,14 +75,18 @@ class Story:
     def train(self, steps: Iterable[int], *, ends: bool = True) -> None:
         """Training of these steps, with a validation after every second one."""
         event = self._train
-        event.step = next(iter(steps), 0)
+        advance(event, step=next(iter(steps), 0))
         self._tell("train_start", event)
         for step in steps:
             own = {"loss": -0.1 * step, "divergence": 0.1 * step, "grad_norm": 0.5}
-            event.step, event.metrics = step, dict(own)
+            advance(event, step=step)
+            set_metrics(event, {}, fresh=True)
             self._tell("before_step", event)
+            advance(event, prompt=with_gradient(event.prompt, 0.1 * event.prompt.detach()))
+            self._tell("gradient_ready", event)
+            advance(event, prompt=with_gradient(event.prompt, None))
+            set_metrics(event, own)
             self._tell("step_end", event)
-            self.told.own.append(own)
             self.told.metrics.append(dict(event.metrics))
             if step % 2:
                 bits = 0.1 * step
@@ -114,17 +116,14 @@ class Story:
         getattr(self._hooks.hook, f"softdiv_{hook}")(event=event)
 
 
-def prompt() -> torch.nn.Parameter:
-    """A soft prompt with a gradient."""
+def prompt() -> Tensor:
+    """A soft prompt, as observers see one."""
     import torch
 
-    values = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
-    made = torch.nn.Parameter(values)
-    made.grad = 0.1 * values
-    return made
+    return torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 
 
-def tell_whole_run(observer: object, soft_prompt: torch.nn.Parameter) -> Told:
+def tell_whole_run(observer: object, soft_prompt: Tensor) -> Told:
     """The whole story, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         return Story(observer=observer, prompt=soft_prompt, folder=Path(folder)).whole()
@@ -138,9 +137,7 @@ def _report() -> Report:
         concentrated="no",
         rule="lift > 12 nats",
     )
-    evaluation = Evaluation(
-        verdict=verdict, prompts=(), baselines=(), soft_bits=None, test_texts=0
-    )
+    evaluation = Evaluation(verdict=verdict, prompts=(), baselines=(), soft_bits=None, test_texts=0)
     return Report(
         pair={"name": "kit", "model_1": None, "model_2": None, "notes": [], "identical": False},
         evaluation=evaluation,
@@ -153,9 +150,3 @@ def _report() -> Report:
         machine={},
         reproduce="",
     )
-
-
-def values_only(soft_prompt: torch.nn.Parameter) -> torch.Tensor:
-    """The part of the prompt an observer may not touch (its gradient may be scaled)."""
-    require(soft_prompt.grad is not None, "it removes the prompt's gradient")
-    return soft_prompt.data

@@ -13,6 +13,4 @@ def check_level(subject: Subject) -> None:
     require(level == "token", f'level is {level!r}: set level: ClassVar[Literal["token"]]')
 
 
-KIT = Kit(
-    kind="metrics", inputs=rows, call=values_of, checks=(*EVERY_KIND, check_level, *OF_ROWS)
-)
+KIT = Kit(kind="metrics", inputs=rows, call=values_of, checks=(*EVERY_KIND, check_level, *OF_ROWS))

@@ -153,9 +153,7 @@ def test_impossible_tokens_give_finite_gradients(kernel: Kernel, both: bool) -> 
     assert not bool(first.grad[:, 40:].any())
 
 
-@pytest.mark.parametrize(
-    "kernel", [*(kernel for kernel, _ in PAIRS), kernels.top1_disagreement]
-)
+@pytest.mark.parametrize("kernel", [*(kernel for kernel, _ in PAIRS), kernels.top1_disagreement])
 @pytest.mark.parametrize("broken", [0, 1])
 def test_nan_is_passed_on(kernel: Kernel, broken: int) -> None:
     both = [x.float().log_softmax(-1) for x in logits(1.0)]
