@@ -14,19 +14,32 @@ if TYPE_CHECKING:
     from softdiv.config.catalogue import ModelRegistry as ModelRegistry
     from softdiv.config.component import ComponentConfig as ComponentConfig
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
+    from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.errors import ConfigError as ConfigError
     from softdiv.errors import SoftdivError as SoftdivError
     from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
+    from softdiv.plugin.events import EvaluationEvent as EvaluationEvent
+    from softdiv.plugin.events import PromptsEvent as PromptsEvent
+    from softdiv.plugin.events import ReportEvent as ReportEvent
+    from softdiv.plugin.events import RunEvent as RunEvent
+    from softdiv.plugin.events import SearchEvent as SearchEvent
+    from softdiv.plugin.events import TrainEvent as TrainEvent
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
+    from softdiv.plugin.manager import PluginManager as PluginManager
+    from softdiv.plugin.records import Curve as Curve
     from softdiv.plugin.records import Example as Example
     from softdiv.plugin.records import Finding as Finding
     from softdiv.plugin.records import HardPrompt as HardPrompt
     from softdiv.plugin.records import ResponsePair as ResponsePair
     from softdiv.plugin.records import Rows as Rows
     from softdiv.plugin.records import Section as Section
+    from softdiv.plugin.records import Table as Table
+    from softdiv.plugin.records import TokenDivergence as TokenDivergence
+    from softdiv.plugin.registry import Register as Register
     from softdiv.search.generator import HardPromptGenerator as HardPromptGenerator
     from softdiv.training.soft_prompt import DivergenceSoftPrompt as DivergenceSoftPrompt
     from softdiv.training.trainer import DivergenceTrainer as DivergenceTrainer
@@ -36,11 +49,14 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "BaseDataProcessor": "softdiv.data.base",
     "ComponentConfig": "softdiv.config.component",
+    "ConfigError": "softdiv.errors",
+    "Curve": "softdiv.plugin.records",
     "DivergenceAnalyzer": "softdiv.analysis.analyzer",
     "DivergenceMetrics": "softdiv.evaluation.metrics",
     "DivergencePipeline": "softdiv.pipeline",
     "DivergenceSoftPrompt": "softdiv.training.soft_prompt",
     "DivergenceTrainer": "softdiv.training.trainer",
+    "EvaluationEvent": "softdiv.plugin.events",
     "Example": "softdiv.plugin.records",
     "ExperimentConfig": "softdiv.config.load",
     "Finding": "softdiv.plugin.records",
@@ -49,11 +65,21 @@ _PUBLIC: dict[str, str] = {
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",
+    "PluginManager": "softdiv.plugin.manager",
+    "PromptsEvent": "softdiv.plugin.events",
+    "Register": "softdiv.plugin.registry",
+    "ReportEvent": "softdiv.plugin.events",
     "ResponsePair": "softdiv.plugin.records",
     "Rows": "softdiv.plugin.records",
+    "RunEvent": "softdiv.plugin.events",
+    "SearchEvent": "softdiv.plugin.events",
     "Section": "softdiv.plugin.records",
     "SoftdivError": "softdiv.errors",
+    "Table": "softdiv.plugin.records",
+    "TokenDivergence": "softdiv.plugin.records",
+    "TrainEvent": "softdiv.plugin.events",
     "hookimpl": "softdiv.plugin.hookspecs",
+    "redacted": "softdiv.config.redact",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -8,8 +8,7 @@ import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Rows, hookimpl
-from softdiv.plugin.registry import Register
+from softdiv import Register, Rows, hookimpl
 
 SOFTDIV_API_VERSION = 1
 

@@ -6,9 +6,7 @@ import pytest
 import torch
 from softdiv_rank_overlap import RankOverlap
 
-from softdiv import Rows
-from softdiv.errors import ConfigError
-from softdiv.plugin.manager import PluginManager
+from softdiv import ConfigError, PluginManager, Rows
 
 
 def rows(logits_1: torch.Tensor, logits_2: torch.Tensor) -> Rows:
