@@ -12,10 +12,13 @@ export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 HF_HUB_OFFLINE=1
 unset PYTHONPATH
 
 "${PYTHON:-python3}" -m venv "$work/core"
-pip=("$work/core/bin/python" -m pip install -q)
+# bytecode is compiled when a module is imported: most of torch never is
+pip=("$work/core/bin/python" -m pip install -q --no-compile)
 "${pip[@]}" torch==2.13.0 # first, so that a CPU build offered by the configured index is kept
-"$work/core/bin/python" -m pip wheel -q --no-deps -w "$work/wheels" "$root" "$root"/plugins/*/
-"${pip[@]}" -c constraints.txt "$work"/wheels/softdiv-*.whl pytest
+"${pip[@]}" -c constraints.txt hatchling pytest
+"$work/core/bin/python" -m pip wheel -q --no-deps --no-build-isolation -w "$work/wheels" \
+  "$root" "$root"/plugins/*/
+"${pip[@]}" -c constraints.txt "$work"/wheels/softdiv-*.whl
 site=$("$work/core/bin/python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 for folder in plugins/*/; do
@@ -25,7 +28,7 @@ for folder in plugins/*/; do
   own=$("$here/bin/python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")
   echo "$site" >"$own/core.pth"
   wheel=("$work/wheels/${name//-/_}"-*.whl)
-  "$here/bin/python" -m pip install -q "${wheel[0]}[dev]"
+  "$here/bin/python" -m pip install -q --no-compile "${wheel[0]}[dev]"
   cp -r "$folder/tests" "$here/tests"
   echo "== $name"
   (cd "$here/tests" && "$here/bin/python" -m pytest -q -p no:cacheprovider --import-mode=importlib .)

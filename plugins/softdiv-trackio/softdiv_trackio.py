@@ -124,7 +124,7 @@ class TrackioObserver:
         """Write what is still queued and close the trackio run."""
         if self._run is not None:
             with _quiet_and_offline():
-                self._run.finish()
+                self._trackio.finish()
             self._run = None
 
     def _log(self, values: dict[str, Any], step: int) -> None:

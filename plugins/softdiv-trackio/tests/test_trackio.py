@@ -102,6 +102,10 @@ def test_a_run_is_logged_and_nothing_leaves_the_machine(
     )
     assert any("search/prompts" in line for line in lines)
 
+    from trackio import context_vars
+
+    assert context_vars.current_run.get() is None  # or it would be closed, aloud, at exit again
+
 
 @pytest.mark.parametrize("variable", ELSEWHERE)
 def test_a_setting_that_sends_runs_elsewhere_is_refused(
