@@ -29,9 +29,10 @@ ORDER = (
     "analysis",
     "report",
     "pipeline",
+    "testing",  # checks components of every kind, and the command line runs it
     "cli",
 )
-NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "cli"}
+NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "testing", "cli"}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",

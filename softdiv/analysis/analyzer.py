@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Finding, Section
 
 
@@ -15,6 +16,8 @@ class DivergenceAnalyzer:
     """``analyze(findings)``: one section per analyzer, in the config's order."""
 
     analyzers: Mapping[str, Any]
+    failures: Failures = attrs.field(factory=Failures)
+    """Names the plugin behind a failure."""
 
     def analyze(self, findings: Sequence[Finding]) -> tuple[Section, ...]:
         """A section says ``not available: reason`` where its analyzer failed."""
@@ -24,8 +27,8 @@ class DivergenceAnalyzer:
                 section = analyzer(findings)
                 if not isinstance(section, Section):
                     raise TypeError(f"returned {type(section).__name__}, expected a Section")
-            except Exception as error:  # an analyzer's failure is named and does not stop the run
-                reason = f"not available: analyzer '{name}': {type(error).__name__}: {error}"
-                section = Section(title=name, summary=reason)
+            except FOREIGN as error:  # an analyzer's failure is named and does not stop the run
+                line = self.failures.add(analyzer, f"analyzer '{name}'", error)
+                section = Section(title=name, summary=f"not available: {line}")
             sections.append(section)
         return tuple(sections)
