@@ -7,6 +7,7 @@ import torch
 from softdiv_rank_overlap import RankOverlap
 
 from softdiv import ConfigError, PluginManager, Rows
+from softdiv.testing import TokenMetricTests
 
 
 def rows(logits_1: torch.Tensor, logits_2: torch.Tensor) -> Rows:
@@ -58,3 +59,8 @@ def test_declared_it_is_built_with_its_options() -> None:
 
 def test_undeclared_it_is_not_there() -> None:
     assert "rank_overlap" not in [e.name for e in PluginManager.load().registry.entries("metrics")]
+
+
+class TestConformance(TokenMetricTests):
+    def make(self) -> object:
+        return RankOverlap()

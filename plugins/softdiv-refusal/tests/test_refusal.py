@@ -6,6 +6,7 @@ import pytest
 from softdiv_refusal import RefusalDisagreement, RefusalGap, is_refusal, normalised
 
 from softdiv import Example, PluginManager, ResponsePair
+from softdiv.testing import ResponseMetricTests
 
 REFUSALS = (
     "I'm sorry, but I can't help with that.",
@@ -123,3 +124,13 @@ def test_declared_both_are_built_with_their_options() -> None:
     registry = PluginManager.load(["refusal"]).registry
     assert registry.build("metrics", "refusal_gap", {"within": 50}) == RefusalGap(within=50)
     assert registry.build("metrics", "refusal_disagreement", {}) == RefusalDisagreement()
+
+
+class TestGapConforms(ResponseMetricTests):
+    def make(self) -> object:
+        return RefusalGap()
+
+
+class TestDisagreementConforms(ResponseMetricTests):
+    def make(self) -> object:
+        return RefusalDisagreement()

@@ -12,6 +12,7 @@ import pytest
 from softdiv_trackio import ELSEWHERE, TrackioObserver
 
 from softdiv import DivergencePipeline, ExperimentConfig, PluginManager, RunEvent
+from softdiv.testing import ObserverTests
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 TINY = {
@@ -132,3 +133,8 @@ def test_other_ranks_log_nothing(tmp_path: Path) -> None:
 def test_declared_it_is_built_with_its_options() -> None:
     registry = PluginManager.load(["trackio"]).registry
     assert registry.build("observers", "trackio", {"project": "p"}).project == "p"
+
+
+class TestConformance(ObserverTests):
+    def make(self) -> object:
+        return TrackioObserver(project="kit")

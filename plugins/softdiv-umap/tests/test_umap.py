@@ -11,6 +11,7 @@ import pytest
 from softdiv_umap import UmapAnalyzer
 
 from softdiv import Example, Finding, PluginManager, Section
+from softdiv.testing import AnalyzerTests
 
 BOATS = ("the boat sails", "a boat leaves", "boats in harbour", "boat on water", "old boat sinks")
 EGGS = ("fried eggs, quick", "eggs zzz quick", "quick eggs", "six eggs quick", "quick fix, eggs")
@@ -88,3 +89,8 @@ def test_declared_it_is_built_with_its_options() -> None:
     registry = PluginManager.load(["umap"]).registry
     made: Sequence[object] = [registry.build("analyzers", "umap", {"seed": 4, "neighbors": 3})]
     assert made == [UmapAnalyzer(seed=4, neighbors=3)]
+
+
+class TestConformance(AnalyzerTests):
+    def make(self) -> object:
+        return UmapAnalyzer()
