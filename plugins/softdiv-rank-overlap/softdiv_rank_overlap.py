@@ -34,6 +34,7 @@ class RankOverlap:
         broken = (
             (rows.log_probs_1 + rows.log_probs_2).isnan().any(dim=-1)
         )  # not to look like a value
+        # a broken model must not look like a result
         return (1 - shared.float() / k).masked_fill(broken, float("nan"))
 
 
