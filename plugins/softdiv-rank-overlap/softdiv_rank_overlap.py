@@ -31,7 +31,11 @@ class RankOverlap:
         top_1 = rows.log_probs_1.topk(k, dim=-1).indices
         top_2 = rows.log_probs_2.topk(k, dim=-1).indices
         shared = (top_1[:, :, None] == top_2[:, None, :]).sum(dim=(1, 2))
-        return 1 - shared.float() / k
+        broken = (
+            (rows.log_probs_1 + rows.log_probs_2).isnan().any(dim=-1)
+        )  # not to look like a value
+        # a broken model must not look like a result
+        return (1 - shared.float() / k).masked_fill(broken, float("nan"))
 
 
 @hookimpl

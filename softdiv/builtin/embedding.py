@@ -68,5 +68,12 @@ def located(model: str) -> str:
 @functools.lru_cache(maxsize=2)
 def _encoder(model: str, revision: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
-    return SentenceTransformer(model, revision=revision, device="cpu")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # only the command line prints
+    try:
+        return SentenceTransformer(model, revision=revision, device="cpu")
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from softdiv import ConfigError, Example, PluginManager, ResponsePair
-from softdiv.builtin import semantic_metrics
+from softdiv.builtin import embedding, semantic_metrics
 from softdiv.builtin.embedding import embed, located
 from softdiv.builtin.semantic_metrics import SelfConsistency, SemanticDistance, SemanticExcess
 
@@ -96,6 +96,14 @@ def test_the_packaged_model_knows_meaning_from_words() -> None:
         ]
     )
     assert near < 0.4 < far
+
+
+@packaged
+def test_loading_the_model_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    embedding._encoder.cache_clear()
+    embed(["a boat"])
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
 
 
 @packaged

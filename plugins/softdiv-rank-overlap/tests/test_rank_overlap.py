@@ -48,6 +48,16 @@ def test_k_beyond_the_vocabulary_is_the_vocabulary() -> None:
     assert RankOverlap(k=99)(rows(logits, -logits)).tolist() == [0.0, 0.0]
 
 
+def test_a_broken_row_is_no_result() -> None:
+    logits = torch.randn(2, 6, generator=torch.Generator().manual_seed(3))
+    broken = logits.clone()
+    broken[1, 0] = float("nan")
+    for both in ((logits, broken), (broken, logits)):
+        values = RankOverlap(k=2)(rows(*both))
+        assert values[0] == 0
+        assert values[1].isnan()
+
+
 def test_declared_it_is_built_with_its_options() -> None:
     manager = PluginManager.load(["rank-overlap"])
     metric = manager.registry.build("metrics", "rank_overlap", {"k": 3})
