@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -144,13 +145,14 @@ def _quiet_and_offline() -> Iterator[None]:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE
+    before, state = constants.HF_HUB_OFFLINE, random.getstate()
     constants.HF_HUB_OFFLINE = True
     try:
         with redirect_stdout(io.StringIO()):
             yield
     finally:
         constants.HF_HUB_OFFLINE = before
+        random.setstate(state)  # what trackio imports draws from it, and training must not notice
 
 
 @hookimpl
