@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from softdiv.config.catalogue import ModelRegistry as ModelRegistry
     from softdiv.config.component import ComponentConfig as ComponentConfig
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
+    from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.errors import ConfigError as ConfigError
     from softdiv.errors import SoftdivError as SoftdivError
     from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from softdiv.plugin.events import TrainEvent as TrainEvent
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
     from softdiv.plugin.interfaces import Budget as Budget
+    from softdiv.plugin.manager import PluginManager as PluginManager
     from softdiv.plugin.records import Curve as Curve
     from softdiv.plugin.records import Example as Example
     from softdiv.plugin.records import Finding as Finding
@@ -50,6 +53,7 @@ _PUBLIC: dict[str, str] = {
     "Budget": "softdiv.plugin.interfaces",
     "ComponentConfig": "softdiv.config.component",
     "Curve": "softdiv.plugin.records",
+    "ConfigError": "softdiv.errors",
     "DivergenceAnalyzer": "softdiv.analysis.analyzer",
     "DivergenceMetrics": "softdiv.evaluation.metrics",
     "DivergencePipeline": "softdiv.pipeline",
@@ -67,6 +71,7 @@ _PUBLIC: dict[str, str] = {
     "PromptsEvent": "softdiv.plugin.events",
     "Register": "softdiv.plugin.registry",
     "ReportEvent": "softdiv.plugin.events",
+    "PluginManager": "softdiv.plugin.manager",
     "ResponsePair": "softdiv.plugin.records",
     "Rows": "softdiv.plugin.records",
     "RunEvent": "softdiv.plugin.events",
@@ -78,6 +83,7 @@ _PUBLIC: dict[str, str] = {
     "TokenDivergence": "softdiv.plugin.records",
     "TrainEvent": "softdiv.plugin.events",
     "hookimpl": "softdiv.plugin.hookspecs",
+    "redacted": "softdiv.config.redact",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -36,6 +36,7 @@ NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "testing", "cli"}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",
+    "sentence_transformers": "builtin/embedding.py",
     "wandb": "builtin/wandb_observer.py",
     "pyarrow": "builtin/sources/columns.py",
     "datasets": "builtin/sources/columns.py",

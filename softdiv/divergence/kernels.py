@@ -64,6 +64,11 @@ def log_likelihood_ratio(log_p: Tensor, log_q: Tensor, targets: Tensor) -> Tenso
     return (log_q.gather(-1, index) - log_p.gather(-1, index))[..., 0]
 
 
+def entropy(log_p: Tensor) -> Tensor:
+    """Shannon entropy, nats in [0, ln V], ``[N, V] -> [N]``."""
+    return -_expectation(log_p, log_p)
+
+
 def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
     """Sum of p * values with 0 * inf = 0, so tokens of probability zero drop out.
 

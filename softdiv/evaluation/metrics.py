@@ -58,6 +58,12 @@ class DivergenceMetrics:
                 self._set_aside(name, metric, error)
         return values
 
+    @property
+    def resamples(self) -> int:
+        """How many further samples per model and text the metrics ask for; 0 mostly."""
+        wanted = (getattr(metric, "resamples", 0) for _, metric in self._of_level("response"))
+        return max(wanted, default=0)
+
     def _of_level(self, level: str) -> list[tuple[str, Any]]:
         return [
             (name, metric)

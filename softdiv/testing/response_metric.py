@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from softdiv.plugin.records import Example, ResponsePair
+from softdiv.plugin.records import Example, ResponsePair, TokenDivergence
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.hostile import HOSTILE
 from softdiv.testing.kit import Kit, Subject, require
@@ -90,7 +90,29 @@ def _require_finite(values: Sequence[float], what: str) -> None:
 def _pair(number: int, first: str, second: str) -> ResponsePair:
     example = Example(id=f"t{number}", text=f"Question {number}?", category="made up")
     return ResponsePair(
-        example=example, prompt="Tell me more.", response_1=first, response_2=second
+        example=example,
+        prompt="Tell me more.",
+        response_1=first,
+        response_2=second,
+        tokens_1=_scored(first),
+        tokens_2=_scored(second),
+        again_1=(second, first),
+        again_2=(second[::-1], first),
+    )
+
+
+def _scored(answer: str) -> tuple[TokenDivergence, ...]:
+    """One token per word, and the one that ends an answer."""
+    return tuple(
+        TokenDivergence(
+            token=word,
+            bits=0.1,
+            log_prob_1=-1.0 - 0.1 * place,
+            log_prob_2=-0.5 * place,
+            preferred_1=word,
+            preferred_2=word,
+        )
+        for place, word in enumerate([*answer.split(), "<end>"])
     )
 
 
