@@ -1,0 +1,48 @@
+"""Finds what a name means to ``softdiv plugins show``: a plugin, or a component of a built-in."""
+
+from __future__ import annotations
+
+from softdiv.cli.plugin_listing import listing
+from softdiv.config.catalogue import ModelRegistry
+from softdiv.errors import PluginError, did_you_mean
+from softdiv.plugin.discovery import installed
+from softdiv.plugin.interfaces import KINDS
+from softdiv.plugin.manager import BUILTINS, PluginManager
+from softdiv.plugin.registry import Entry
+
+
+def components_of(name: str) -> tuple[str, tuple[Entry, ...]]:
+    """(label, components). Built-ins win over an installed plugin of the same name.
+
+    Raises:
+        PluginError: nothing has this name, or the plugin cannot be loaded.
+    """
+    catalogue = ModelRegistry.load()
+    builtin = PluginManager.load()
+    shipped = _entries(builtin)
+    if name in [module.rpartition(".")[2] for module in BUILTINS]:
+        return f"built-in '{name}'", _of(shipped, f"'{name}'")
+    plugins = [plugin.name for plugin in installed()]
+    if name in plugins or name in catalogue.packages():
+        manager = PluginManager.load([name], packages=catalogue.packages())
+        (label,) = manager.loaded
+        return f"plugin {label}", _of(_entries(manager), label)
+    named = tuple(entry for entry in shipped if entry.name == name)
+    if named:
+        return f"built-in {' and '.join(entry.plugin for entry in named)}", named
+    rows = listing()
+    for row in rows:
+        if name in [provided.partition(":")[2] for provided in row.provides]:
+            known = f"softdiv plugins show {row.name}"
+            fix = known if row.version else f"pip install {row.package}, then {known}"
+            raise PluginError(f"'{name}' is provided by plugin '{row.name}'", fix=fix)
+    names = {*(row.name for row in rows), *(entry.name for entry in shipped)}
+    raise PluginError(f"no plugin or component '{name}'", fix=did_you_mean(name, names))
+
+
+def _entries(manager: PluginManager) -> tuple[Entry, ...]:
+    return tuple(entry for kind in KINDS for entry in manager.registry.entries(kind))
+
+
+def _of(entries: tuple[Entry, ...], label: str) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if entry.plugin == label)
