@@ -108,18 +108,23 @@ def markdown() -> str:
 def _event_section(event: type) -> Iterator[str]:
     yield f"### {event.__name__}\n\n{_prose(inspect.getdoc(event) or '')}\n"
     docs = field_docs(event)
-    yield "| attribute | type | meaning |\n| --- | --- | --- |"
-    for field in attrs.fields(event):
-        if not field.name.startswith("_"):
-            kind = str(field.type).replace("|", "\\|")
-            meaning = _prose(docs.get(field.name, "")).replace("|", "\\|")
-            yield f"| `{field.name}` | `{kind}` | {meaning} |"
-    yield ""
-    methods = [
-        member
-        for name, member in vars(event).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+    members = {name: m for name, m in vars(event).items() if not name.startswith("_")}
+    rows = [
+        (field.name, str(field.type), docs.get(field.name, ""))
+        for field in attrs.fields(event)
+        if not field.name.startswith("_")
     ]
+    rows += [
+        (name, inspect.signature(member.fget).return_annotation, summary_of(member))
+        for name, member in members.items()
+        if isinstance(member, property) and member.fget
+    ]
+    yield "| attribute | type | meaning |\n| --- | --- | --- |"
+    for row in rows:
+        name, kind, meaning = (_prose(cell).replace("|", "\\|") for cell in row)
+        yield f"| `{name}` | `{kind}` | {meaning} |"
+    yield ""
+    methods = [member for member in members.values() if inspect.isfunction(member)]
     for method in methods:
         yield f"- `{_signature(method)}`: {_prose(summary_of(method))}"
     if methods:

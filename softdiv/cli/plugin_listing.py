@@ -118,7 +118,7 @@ def _provides(plugin: Installed, entry: PluginEntry | None) -> tuple[str, ...]:
 
 def _summary(plugin: Installed) -> str:
     about = metadata.metadata(plugin.distribution)
-    return about["Summary"] if "Summary" in about else ""
+    return next((about[key] for key in about if key == "Summary"), "")
 
 
 def _problems(plugin: Installed, plugins: Iterable[Installed]) -> Iterator[str]:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import attrs
 
-from softdiv.plugin.hookspecs import register_hook
-from softdiv.plugin.interfaces import KINDS, Kind
+_PREFIX = "softdiv_register_"
 
 
 @attrs.frozen
 class Stated:
     """One ``register("name", Factory)`` as it stands in the source."""
 
-    kind: Kind
+    kind: str
+    """As in the hook's name: ``metrics``, ``commands``."""
     name: str
     summary: str
     """First line of the factory's docstring; "" when the class is not found."""
@@ -54,12 +54,10 @@ def located(module: str) -> Path | None:
     return found if found is not None and found.suffix == ".py" and found.is_file() else None
 
 
-def stated_kinds(module: str) -> tuple[Kind, ...]:
-    """The kinds whose registration hook the source defines."""
+def stated_kinds(module: str) -> tuple[str, ...]:
+    """The kinds whose registration hook the source defines, in its order."""
     read = _read(module)
-    nodes = ast.walk(read.tree) if read else ()
-    hooks = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    return tuple(kind for kind in KINDS if register_hook(kind) in hooks)
+    return tuple(kind for kind, _ in _hooks(read)) if read else ()
 
 
 def stated_components(module: str) -> tuple[Stated, ...]:
@@ -68,11 +66,14 @@ def stated_components(module: str) -> tuple[Stated, ...]:
     return tuple(_stated(read)) if read else ()
 
 
+def _hooks(module: _Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith(_PREFIX):
+            yield node.name.removeprefix(_PREFIX), node
+
+
 def _stated(module: _Module) -> Iterator[Stated]:
-    hooks = {register_hook(kind): kind for kind in KINDS}
-    for function in ast.walk(module.tree):
-        if not isinstance(function, ast.FunctionDef) or function.name not in hooks:
-            continue
+    for kind, function in _hooks(module):
         for call in ast.walk(function):
             if (
                 isinstance(call, ast.Call)
@@ -81,7 +82,7 @@ def _stated(module: _Module) -> Iterator[Stated]:
                 and isinstance(call.args[0], ast.Constant)
             ):
                 summary = _summary(module, ast.unparse(call.args[1]))
-                yield Stated(hooks[function.name], str(call.args[0].value), summary)
+                yield Stated(kind, str(call.args[0].value), summary)
 
 
 def _summary(module: _Module, factory: str) -> str:
