@@ -29,7 +29,7 @@ def registered(manager: PluginManager, label: str) -> tuple[str, ...]:
         f"{singular(kind)}:{entry.name}"
         for kind in KINDS
         for entry in manager.registry.entries(kind)
-        if entry.plugin == label
+        if entry.plugin.startswith(label)
     )
 
 

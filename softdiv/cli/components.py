@@ -34,11 +34,12 @@ def _group(kind: Kind) -> click.Group:
 
 def _builtin(kind: Kind) -> list[tuple[str, str, str]]:
     """Read from the source: importing it would import torch."""
+    from softdiv import __version__
     from softdiv.cli.plugin_source import stated_components
     from softdiv.plugin.manager import BUILTINS
 
     return [
-        (stated.name, f"'{module.rpartition('.')[2]}'", stated.summary)
+        (stated.name, f"{module.rpartition('.')[2]} (softdiv {__version__})", stated.summary)
         for module in BUILTINS
         for stated in stated_components(module)
         if stated.kind == kind
@@ -52,7 +53,7 @@ def _registered(kind: Kind, plugins: tuple[str, ...]) -> list[tuple[str, str, st
 
     manager = PluginManager.load(plugins, packages=ModelRegistry.load().packages())
     return [
-        (entry.name, entry.plugin, summary_of(entry.factory))
+        (entry.name, entry.plugin.replace("'", ""), summary_of(entry.factory))
         for entry in manager.registry.entries(kind)
     ]
 

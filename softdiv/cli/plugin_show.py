@@ -21,15 +21,15 @@ def components_of(name: str) -> tuple[str, tuple[Entry, ...]]:
     builtin = PluginManager.load()
     shipped = _entries(builtin)
     if name in [module.rpartition(".")[2] for module in BUILTINS]:
-        return f"built-in '{name}'", _of(shipped, f"'{name}'")
+        return f"built-in '{name}'", tuple(e for e in shipped if _plugin_name(e) == name)
     plugins = [plugin.name for plugin in installed()]
     if name in plugins or name in catalogue.packages():
         manager = PluginManager.load([name], packages=catalogue.packages())
         (label,) = manager.loaded
-        return f"plugin {label}", _of(_entries(manager), label)
+        return f"plugin {label}", tuple(e for e in _entries(manager) if e.plugin == label)
     named = tuple(entry for entry in shipped if entry.name == name)
     if named:
-        return f"built-in {' and '.join(entry.plugin for entry in named)}", named
+        return f"built-in {' and '.join(map(_plugin_name, named))}", named
     rows = listing()
     for row in rows:
         if name in [provided.partition(":")[2] for provided in row.provides]:
@@ -44,5 +44,6 @@ def _entries(manager: PluginManager) -> tuple[Entry, ...]:
     return tuple(entry for kind in KINDS for entry in manager.registry.entries(kind))
 
 
-def _of(entries: tuple[Entry, ...], label: str) -> tuple[Entry, ...]:
-    return tuple(entry for entry in entries if entry.plugin == label)
+def _plugin_name(entry: Entry) -> str:
+    """The name in a label such as ``'metrics' (softdiv 0.1.0)``."""
+    return entry.plugin.split("'")[1]
