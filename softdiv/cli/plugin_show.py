@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from softdiv.cli.plugin_listing import listing
+from softdiv.cli.plugin_source import stated_components
 from softdiv.config.catalogue import ModelRegistry
 from softdiv.errors import PluginError, did_you_mean
 from softdiv.plugin.discovery import installed
@@ -38,6 +39,17 @@ def components_of(name: str) -> tuple[str, tuple[Entry, ...]]:
             raise PluginError(f"'{name}' is provided by plugin '{row.name}'", fix=fix)
     names = {*(row.name for row in rows), *(entry.name for entry in shipped)}
     raise PluginError(f"no plugin or component '{name}'", fix=did_you_mean(name, names))
+
+
+def commands_of(name: str) -> tuple[str, ...]:
+    """Names of the commands that an installed plugin's source registers."""
+    return tuple(
+        stated.name
+        for plugin in installed()
+        if plugin.name == name
+        for stated in stated_components(plugin.module)
+        if stated.kind == "commands"
+    )
 
 
 def _entries(manager: PluginManager) -> tuple[Entry, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,12 +72,14 @@ def show(name: str) -> None:
 
     NAME is an installed plugin, a built-in one such as `metrics`, or a built-in component.
     """
-    from softdiv.cli.plugin_show import components_of
+    from softdiv.cli.plugin_show import commands_of, components_of
 
     label, entries = components_of(name)
     click.echo(f"{label}: {len(entries)} component{'' if len(entries) == 1 else 's'}")
     for entry in entries:
         _print_component(entry)
+    for command in commands_of(name):
+        click.echo(f"\ncommand softdiv --plugin {name} {command}")
 
 
 def _print_component(entry: Entry) -> None:
@@ -132,3 +136,7 @@ def new(name: str, kind: str, output_dir: Path) -> None:
         f"softdiv run {folder / 'example.toml'}",
     ):
         click.echo(f"  {command}")
+
+
+if importlib.util.find_spec("softdiv.cli.plugins_check") is not None:
+    plugins.add_command(importlib.import_module("softdiv.cli.plugins_check").check)

@@ -182,6 +182,15 @@ def test_show_imports_and_describes_every_option(site: Path) -> None:
     ]
 
 
+def test_show_names_the_commands_a_plugin_adds(site: Path) -> None:
+    source = METRIC + "def softdiv_register_commands(register):\n    register('draw', None)\n"
+    distribution(site, "zeros", source=source)
+    assert listed()["zeros"]["provides"] == ["metric:zero", "command:draw"]
+    assert call("plugins", "show", "zeros").output.endswith(
+        "\ncommand softdiv --plugin zeros draw\n"
+    )
+
+
 def test_show_works_for_built_in_plugins_and_components() -> None:
     whole = call("plugins", "show", "metrics").output
     assert "metric jsd (token)" in whole
