@@ -25,7 +25,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("softdiv.cli.run:run", "Compare two models: train, search, evaluate, report."),
     "pairs": ("softdiv.cli.registry_list:pairs", "The pairs registry.toml knows."),
-    "plugins": ("softdiv.cli.registry_list:plugins", "The plugins that are installed."),
+    "plugins": ("softdiv.cli.plugins:plugins", "List, show, write and check plugins."),
+    "models": ("softdiv.cli.components:models", "Loaders for the models of a pair."),
+    "processors": ("softdiv.cli.components:processors", "Sources and filters of user texts."),
+    "losses": ("softdiv.cli.components:losses", "What training maximises."),
+    "metrics": ("softdiv.cli.components:metrics", "Numbers reported for every prompt."),
+    "searchers": ("softdiv.cli.components:searchers", "What proposes text prompts."),
+    "analyzers": ("softdiv.cli.components:analyzers", "Sections of the report."),
+    "observers": ("softdiv.cli.components:observers", "What is told of each step of a run."),
     "organisms": ("softdiv.cli.organisms:organisms", "Train and check planted differences."),
 }
 
