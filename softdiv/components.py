@@ -7,11 +7,14 @@ from typing import Any
 
 import attrs
 
+from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.component import ComponentConfig
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError, PluginError
+from softdiv.pair.manager import pick_device
 from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
+from softdiv.plugin.registry import Registry
 from softdiv.search.generator import NamedSearcher
 
 
@@ -72,3 +75,27 @@ def unique_names(components: Sequence[ComponentConfig]) -> list[str]:
         counts[component.name] = number = counts.get(component.name, 0) + 1
         names.append(component.name if number == 1 else f"{component.name}-{number}")
     return names
+
+
+@attrs.frozen(kw_only=True)
+class Prepared:
+    """A configuration with its pair filled in, and everything built that needs no model."""
+
+    config: ExperimentConfig
+    parts: Components
+    registry: Registry
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> Prepared:
+        """Raises ConfigError or PluginError for whatever can be known before a model is loaded."""
+        catalogue = ModelRegistry.load()
+        plugins = PluginManager.load(
+            config.plugins, hints=catalogue.hints(), packages=catalogue.packages()
+        )
+        config = attrs.evolve(config, pair=resolve_pair(config.pair, catalogue))
+        pick_device(config.device)
+        return cls(
+            config=config,
+            parts=Components.build(config, plugins),
+            registry=plugins.registry,
+        )

@@ -9,13 +9,10 @@ from pathlib import Path
 import attrs
 import torch
 
-from softdiv.components import Components
-from softdiv.config.catalogue import ModelRegistry, resolve_pair
+from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import RunError, did_you_mean
-from softdiv.pair.manager import pick_device
 from softdiv.plugin.events import RunEvent
-from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
 from softdiv.report.model import Report
 from softdiv.stages.analyze import analyze
@@ -56,6 +53,8 @@ class DivergencePipeline:
     """(observer, label) of observers beside the config's, e.g. a progress display."""
     force: bool = False
     """Repeat what has finished: :meth:`run` starts anew, :meth:`run_stage` repeats the stage."""
+    nothing_to_do: bool = attrs.field(init=False, default=False)
+    """Whether the last call found all it was asked for finished."""
     _existing: bool = attrs.field(init=False, default=False)
     _work: Work | None = attrs.field(init=False, default=None)
 
@@ -115,25 +114,21 @@ class DivergencePipeline:
         """
         if self.config.num_threads is not None:
             torch.set_num_threads(self.config.num_threads)
-        catalogue = ModelRegistry.load()
-        plugins = PluginManager.load(
-            self.config.plugins, hints=catalogue.hints(), packages=catalogue.packages()
-        )
-        self.config = attrs.evolve(self.config, pair=resolve_pair(self.config.pair, catalogue))
-        pick_device(self.config.device)
-        parts = Components.build(self.config, plugins)
+        prepared = Prepared.of(self.config)
+        self.config, parts = prepared.config, prepared.parts
         with self._open() as run:
             observers = self._observers(run, parts)
             work = self._work = Work(
                 run=run,
                 config=self.config,
                 parts=parts,
-                registry=plugins.registry,
+                registry=prepared.registry,
                 observers=observers,
             )
             if self.force:
                 work.forget(first)
-            if run.done(until):
+            self.nothing_to_do = run.done(until)
+            if self.nothing_to_do:
                 yield work
                 return
             event = RunEvent(run_dir=run.path, config=self.config)

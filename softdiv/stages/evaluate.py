@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from softdiv.components import Components
+from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.metrics import DivergenceMetrics
-from softdiv.evaluation.results import Evaluation
+from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
 from softdiv.stages.generate import read_prompts
@@ -17,7 +19,6 @@ from softdiv.stages.train import read_training
 from softdiv.stages.work import Loaded, Work
 from softdiv.storage.records import read_record, to_plain
 
-EVALUATION = "evaluation.json"
 ANSWERS = "generations.jsonl"
 
 
@@ -34,11 +35,11 @@ def evaluate(work: Work) -> None:
         loaded.pair.forget_prefixes()
         with loaded.pair.ledger.phase("evaluation"):
             evaluation = score(
-                scorer(work, loaded),
+                scorer(work.config, work.parts, loaded),
                 found.prompts,
                 found.baselines,
                 soft=trained.prompt if trained.steps else None,
-                detector=detector(work),
+                detector=detector(work.config),
                 search_failures=work.notes("generate"),
             )
         stage.files |= work.run.write_json(EVALUATION, to_plain(evaluation), indent=None)
@@ -51,23 +52,22 @@ def read_evaluation(work: Work) -> Evaluation:
     return read_record(work.run.path / EVALUATION, Evaluation)
 
 
-def scorer(work: Work, loaded: Loaded) -> Scorer:
+def scorer(config: ExperimentConfig, parts: Components, loaded: Loaded) -> Scorer:
     """Scores prompts on the configured number of held-out texts."""
-    config = work.config
     return Scorer(
         pair=loaded.pair,
         layout=loaded.layout,
         examples=loaded.split.test[: config.evaluation.test_texts],
         generation=config.generation,
         evaluation=config.evaluation,
-        metrics=DivergenceMetrics(work.parts.metrics),
+        metrics=DivergenceMetrics(parts.metrics),
         seed=config.seed,
     )
 
 
-def detector(work: Work) -> re.Pattern[str] | None:
+def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
     """Of the pair's planted organism, if it has one."""
-    organism = work.config.pair.organism
+    organism = config.pair.organism
     return re.compile(load_detector(Path(organism))) if organism else None
 
 

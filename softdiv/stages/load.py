@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from softdiv.data.assemble import assemble_examples
-from softdiv.data.split import split_examples
+from softdiv.components import Components
+from softdiv.config.schema import DataConfig
+from softdiv.data.assemble import Note, assemble_examples
+from softdiv.data.split import Split, split_examples
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPairManager
 from softdiv.stages.work import Loaded, Work
@@ -22,12 +24,7 @@ def load(work: Work) -> Loaded:
         return work.loaded
     config = work.config
     with work.stage("load") as stage:
-        examples = assemble_examples(work.parts.processors, config.data, stage.notes.append)
-        split = split_examples(
-            examples,
-            val_fraction=config.data.val_fraction,
-            test_fraction=config.data.test_fraction,
-        )
+        split = load_texts(work.parts, config.data, stage.notes.append)
         pair = ModelPairManager(config.pair, work.registry, config.device).load()
         pair.ledger.by_phase.update(work.ledger())
         facts = {
@@ -39,3 +36,11 @@ def load(work: Work) -> Loaded:
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
     work.loaded = Loaded(split, pair, Layout(pair.tokenizer, config.training.placement))
     return work.loaded
+
+
+def load_texts(parts: Components, config: DataConfig, note: Note) -> Split:
+    """The user texts, split. Raises DataError."""
+    examples = assemble_examples(parts.processors, config, note)
+    return split_examples(
+        examples, val_fraction=config.val_fraction, test_fraction=config.test_fraction
+    )
