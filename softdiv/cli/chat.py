@@ -140,6 +140,7 @@ def _command(conversation: Conversation, text: str, prompts: Sequence[str]) -> N
 
 
 def _answer(console: Console, conversation: Conversation, text: str) -> None:
+    conversation.layout.check_plain(text)
     if console.is_terminal:
         _side_by_side(console, conversation, text)
         return
