@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.report.formatting import interval, number, percent
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.evaluation.results import PromptResult
-    from softdiv.plugin.records import Interval
     from softdiv.report.comparison import Comparison, RunSummary
 
 FOLDER = click.Path(path_type=Path)
@@ -28,6 +26,7 @@ SHARED_SHOWN = 8
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Two evaluated runs side by side: verdicts, best prompts, metrics, differing settings."""
     from softdiv.report.comparison import Comparison
+    from softdiv.report.formatting import interval
 
     comparison = Comparison.of(first, second)
     if as_json:
@@ -70,6 +69,8 @@ _LABELS: tuple[str, ...] = (
 
 
 def _facts(run: RunSummary) -> list[str]:
+    from softdiv.report.formatting import interval, number, percent
+
     best, evaluation = run.best, run.evaluation
     return [
         evaluation.verdict.outcome,
@@ -77,11 +78,11 @@ def _facts(run: RunSummary) -> list[str]:
         run.created,
         f"“{best.text}”" if best else "none",
         best.searcher if best else "–",
-        _interval(best.divergence_bits if best else None),
-        _interval(best.llr_lift if best else None),
+        interval(best.divergence_bits if best else None),
+        interval(best.llr_lift if best else None),
         "–" if best is None or best.p_value is None else f"{best.p_value:.3g}",
         percent(best.detector_rate_2) if best else "–",
-        _interval(evaluation.soft_bits),
+        interval(evaluation.soft_bits),
         str(evaluation.test_texts),
         number(sum(run.ledger.values())),
     ]
@@ -92,10 +93,6 @@ def _metrics(run: RunSummary) -> dict[str, str]:
         return {}
     found = run.best.metrics.items()
     return {name: v if isinstance(v, str) else f"{v:.4f}" for name, v in found}
-
-
-def _interval(value: Interval | None) -> str:
-    return "–" if value is None else interval(value)
 
 
 def _row(label: str, first: str, second: str) -> None:

@@ -11,8 +11,6 @@ import click
 
 from softdiv.cli.options import config_options, configured, refuse_options
 from softdiv.report.plain_text import one_line
-from softdiv.storage.atomic import read_json
-from softdiv.storage.run import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     from softdiv.pipeline import DivergencePipeline
@@ -44,6 +42,9 @@ def train(
 
     A training that was stopped goes on; one that has finished is not repeated without --force.
     """
+    from softdiv.storage.atomic import read_json
+    from softdiv.storage.run import MANIFEST
+
     if source is not None and (source / MANIFEST).is_file():
         refuse_options(options, source)
         run = run_stage("train", source, force=force, quiet=quiet)
@@ -70,10 +71,9 @@ def train(
 @quiet_option
 def generate(run: Path, force: bool, quiet: bool) -> None:
     """Search text prompts for a trained run, and the baselines at equal cost."""
-    run_stage("generate", run, force=force, quiet=quiet)
-
     from softdiv.storage.atomic import read_json_lines
 
+    run_stage("generate", run, force=force, quiet=quiet)
     for record in read_json_lines(run / "hard_prompts.jsonl"):
         kind = "baseline" if record["baseline"] else "prompt"
         bits = record["validation_bits"]
@@ -88,6 +88,8 @@ def generate(run: Path, force: bool, quiet: bool) -> None:
 @quiet_option
 def analyze(run: Path, force: bool, quiet: bool) -> None:
     """Explain an evaluated run's findings. Loads no model."""
+    from softdiv.storage.atomic import read_json
+
     run_stage("analyze", run, force=force, quiet=quiet)
     for section in read_json(run / "analysis.json"):
         click.echo(f"{one_line(section['title'])}: {one_line(section['summary'])}")
@@ -100,6 +102,8 @@ def analyze(run: Path, force: bool, quiet: bool) -> None:
 @quiet_option
 def report(run: Path, force: bool, quiet: bool) -> None:
     """Write an analyzed run's report. Loads no model."""
+    from softdiv.storage.run import read_manifest
+
     run_stage("report", run, force=force, quiet=quiet)
     for name in read_manifest(run)["stages"]["report"]["files"]:
         click.echo(str(run / name))
@@ -107,6 +111,8 @@ def report(run: Path, force: bool, quiet: bool) -> None:
 
 def say_finished(run: Path, stage: str) -> None:
     """On standard error: nothing was done, and how to do it again."""
+    from softdiv.storage.run import read_manifest
+
     when = read_manifest(run)["stages"][stage]["finished"]
     what = "this run" if stage == "report" else stage
     click.echo(f"{run}: {what} had finished on {when}; --force repeats it", err=True)
@@ -130,6 +136,8 @@ def progress(quiet: bool) -> Sequence[tuple[object, str]]:
 
 def run_stage(name: str, run: Path, *, force: bool, quiet: bool) -> Path:
     """A stage of an existing run; says so where it had finished before."""
+    from softdiv.storage.run import read_manifest
+
     read_manifest(run)  # a wrong folder is said before torch is imported
 
     from softdiv.pipeline import DivergencePipeline
