@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softdiv.report.comparison import Comparison, RunSummary
 
 FOLDER = click.Path(path_type=Path)
-LABEL, COLUMN = 22, 44
+LABEL, COLUMN = 26, 40
 SHARED_SHOWN = 8
 
 
@@ -37,7 +37,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     for label, value_1, value_2 in zip(_LABELS, _facts(one), _facts(two), strict=True):
         _row(label, value_1, value_2)
     for name in dict.fromkeys((*_metrics(one), *_metrics(two))):
-        _row(f"metric {name}", _metrics(one).get(name, "–"), _metrics(two).get(name, "–"))
+        _row(one_line(name, LABEL), _metrics(one).get(name, "–"), _metrics(two).get(name, "–"))
     if comparison.shared:
         click.echo("\nD in bits of texts both runs scored:")
         shared = sorted(

@@ -112,14 +112,15 @@ def prune(
         click.echo("nothing to remove")
         return
     size = _size(sum(info.bytes for info in chosen))
+    count = f"{len(chosen)} run{'s' if len(chosen) > 1 else ''}"
     if dry_run:
-        click.echo(f"would remove {len(chosen)} runs, {size}")
+        click.echo(f"would remove {count}, {size}")
         return
     if not yes:
-        click.confirm(f"remove {len(chosen)} runs, {size}?", abort=True)
+        click.confirm(f"remove {count}, {size}?", abort=True)
     for info in chosen:
         remove_run(info.path)
-    click.echo(f"removed {len(chosen)} runs, {size}")
+    click.echo(f"removed {count}, {size}")
 
 
 def _line(info: RunInfo) -> str:
@@ -127,7 +128,7 @@ def _line(info: RunInfo) -> str:
     if info.state == "unfinished":
         state += f" after {info.last_stage}" if info.last_stage else " (nothing done)"
     what = info.verdict or info.problem
-    columns = (f"{state:<23}", f"{one_line(what):<19}", info.created[:16].replace("T", " "))
+    columns = (f"{state:<24}", f"{one_line(what):<19}", info.created[:16].replace("T", " "))
     return "  ".join((*columns, f"{_size(info.bytes):>8}", one_line(info.pair), str(info.path)))
 
 

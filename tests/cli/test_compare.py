@@ -28,7 +28,7 @@ def test_two_runs_side_by_side(
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if line.startswith("test texts"))
     assert line.split() == ["test", "texts", "4", "3"]
-    assert "metric lexical_jaccard" in shown
+    assert "\nlexical_jaccard  " in shown
     assert shown.endswith("settings that differ:\n  evaluation.test_texts\n    4\n    3\n")
 
 

@@ -67,7 +67,7 @@ def test_prune_removes_what_was_asked_for_and_only_that(
     assert call(*prune) == 2
     assert "say which runs" in capsys.readouterr().err
     assert call(*prune, "--unfinished", "--dry-run") == 0
-    assert "would remove 1 runs" in capsys.readouterr().out and unfinished.exists()
+    assert "would remove 1 run," in capsys.readouterr().out and unfinished.exists()
     assert call(*prune, "--older-than", "1", "--yes") == 0
     assert run.exists() and not unfinished.exists()
     assert call(*prune, "--unfinished", "--yes") == 0
