@@ -10,7 +10,7 @@ from tests.report.sample import HOSTILE, sample_report
 
 
 def test_three_files_with_their_hashes(tmp_path: Path) -> None:
-    with open_run({"seed": 0}, name="a", parent=tmp_path) as run:
+    with open_run({"seed": 0}, "seed = 0\n", name="a", parent=tmp_path) as run:
         files = write_report(sample_report(text=HOSTILE, answer=HOSTILE), run)
         assert set(files) == {"report.json", "report.md", "report.html"}
         assert {name: sha256_file(run.path / name) for name in files} == files
