@@ -38,6 +38,11 @@ class TrainEvent:
     successor ``step_end`` only for inspection, never replaced."""
     metrics: dict[str, float] = attrs.field(factory=dict)
     """This step's numbers: ``loss`` (own unit), ``divergence`` (bits), ``grad_norm``, ..."""
+    timings: dict[str, float] = attrs.field(factory=dict)
+    """This step's ``seconds``, ``tokens_per_s``, ``share_...`` of the time and
+    ``peak_memory_gib``, in ``timings.jsonl``."""
+    notes: list[str] = attrs.field(factory=list)
+    """What happened in this step that a user should read, e.g. smaller micro-batches."""
     rank: int = 0
     stop_reason: str | None = None
 

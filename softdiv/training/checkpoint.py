@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import attrs
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.training.engine import EngineState
+from softdiv.training.guards import Guards
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -26,19 +28,39 @@ class Progress:
     """Steps finished at the last validation."""
     without_gain: int = 0
     """Validations since the best one."""
-    zero_gradients: int = 0
-    """Steps in a row without a gradient."""
+    guards: Guards = attrs.field(factory=Guards)
     stop_reason: str | None = None
     pending: list[list[list[int]]] = attrs.field(factory=list)
     """Answers (token ids) for the coming steps, the next step's first."""
+    micro_batch: int = 0
+    """Texts per forward pass: ``training.batch_size``, or less after running out of memory."""
+    rollout_rows: int = 0
+    """Rows decoded together, likewise."""
+    loss_scale: float = 1.0
+    finite_since_scaled: int = 0
+    prefixes: list[list[int]] = attrs.field(factory=list)
+    """Ids of the prefix each model has in its cache: whether it is there decides the next cost."""
+    fte_by_phase: dict[str, int] = attrs.field(factory=dict)
+    world: int = 1
+    """Ranks that wrote it."""
+    threads: int = 0
+    """Torch threads of rank 0, likewise."""
+    notes: list[str] = attrs.field(factory=list)
+    """What a reader of the result should know, e.g. that micro-batches were halved."""
 
 
-_PLAIN = ("best_bits", "validated_at", "without_gain", "zero_gradients", "stop_reason", "pending")
+def to_plain(progress: Progress) -> dict[str, Any]:
+    """Everything but the tensor, for JSON."""
+    return attrs.asdict(progress, filter=lambda field, _: field.name != "best_prompt")
 
 
-def save(
-    folder: Path, progress: Progress, engine: EngineState, fte_by_phase: dict[str, int], keep: int
-) -> Path:
+def from_plain(table: dict[str, Any], best_prompt: Tensor | None) -> Progress:
+    """The reverse of :func:`to_plain`."""
+    values = {**table, "guards": Guards(**table["guards"])}
+    return Progress(best_prompt=best_prompt, **values)
+
+
+def save(folder: Path, progress: Progress, engine: EngineState, keep: int) -> Path:
     """Write ``folder/step-000010`` and drop all but the newest ``keep``."""
     path = folder / f"step-{progress.steps:06d}"
     (path / "state.json").unlink(missing_ok=True)  # while rewriting, it is not complete
@@ -48,13 +70,7 @@ def save(
     digest = atomic.write_tensors(path / "state.safetensors", tensors)
     atomic.write_json(
         path / "state.json",
-        {
-            "steps": progress.steps,
-            "engine_steps": engine.steps,
-            "fte_by_phase": fte_by_phase,
-            "sha256": digest,
-            **{name: getattr(progress, name) for name in _PLAIN},
-        },
+        {"engine_steps": engine.steps, "sha256": digest, "progress": to_plain(progress)},
     )
     for old in sorted(folder.glob("step-*"))[:-keep]:
         (old / "state.json").unlink(missing_ok=True)
@@ -62,20 +78,23 @@ def save(
     return path
 
 
-def latest(folder: Path) -> tuple[Progress, EngineState, dict[str, int]] | None:
+def latest(folder: Path) -> tuple[Progress, EngineState] | None:
     """The newest complete checkpoint; incomplete and damaged ones are passed over."""
     for path in sorted(folder.glob("step-*"), reverse=True):
-        try:
-            state = atomic.read_json(path / "state.json")
-            intact = atomic.sha256_file(path / "state.safetensors") == state["sha256"]
-        except (RunError, FileNotFoundError):
-            continue
-        if not intact:
-            continue
-        tensors, _ = atomic.read_tensors(path / "state.safetensors")
-        best = tensors.pop("best_prompt", None)
-        progress = Progress(
-            steps=state["steps"], best_prompt=best, **{name: state[name] for name in _PLAIN}
-        )
-        return progress, EngineState(tensors, state["engine_steps"]), state["fte_by_phase"]
+        found = read(path)
+        if found is not None:
+            return found
     return None
+
+
+def read(path: Path) -> tuple[Progress, EngineState] | None:
+    """One checkpoint folder; None if it is incomplete or damaged."""
+    try:
+        state = atomic.read_json(path / "state.json")
+        if atomic.sha256_file(path / "state.safetensors") != state["sha256"]:
+            return None
+    except (RunError, FileNotFoundError):
+        return None
+    tensors, _ = atomic.read_tensors(path / "state.safetensors")
+    progress = from_plain(state["progress"], tensors.pop("best_prompt", None))
+    return progress, EngineState(tensors, state["engine_steps"])
