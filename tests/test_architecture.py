@@ -32,8 +32,9 @@ ORDER = (
     "stages",
     "pipeline",
     "cli",
+    "__main__",
 )
-NOT_FOR_BUILTINS = {"evaluation", "report", "components", "stages", "pipeline", "cli"}
+NOT_FOR_BUILTINS = {"__main__", "evaluation", "report", "components", "stages", "pipeline", "cli"}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,6 +153,8 @@ def _import(device_type: str) -> Any:
     import deepspeed.ops
 
     deepspeed.utils.logger.setLevel(logging.ERROR)
+    # DeepSpeed's to mend; without this every rank tells the user
+    warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
     if device_type == "cpu":
         # shared-memory collectives would be built with a compiler at start; gloo does without
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -6,11 +6,12 @@ Values travel as JSON in byte tensors, never as pickles.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ import attrs
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from softdiv.errors import TrainingError
 
 T = TypeVar("T")
 
@@ -70,6 +73,27 @@ class Ranks:
             dist.broadcast(value, 0)
             found[name] = value
         return found
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Name the cause when a collective call inside fails because another rank is gone.
+
+        Raises:
+            TrainingError: the connection to another rank was lost.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            lost = isinstance(error, dist.DistBackendError) or any(
+                word in str(error) for word in ("gloo", "Connection closed", "Connection reset")
+            )
+            if self.world == 1 or not lost:
+                raise
+            raise TrainingError(
+                f"rank {self.rank} lost the connection to another rank",
+                why=str(error).strip().splitlines()[0],
+                fix="the same command continues the run, on any number of ranks",
+            ) from error
 
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over ranks, in place."""

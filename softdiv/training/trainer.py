@@ -45,7 +45,7 @@ class TrainingResult:
     steps: int
     stop_reason: str
     engine: str
-    notes: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    notes: Sequence[str] = ()
     """What a reader should know, e.g. that the run ran out of memory or changed machines."""
 
 
@@ -89,7 +89,7 @@ class DivergenceTrainer:
 
         Raises:
             TrainingError: ``max_skipped_steps`` steps in a row had no finite loss or gradient, or
-                one text alone does not fit into memory.
+                one text alone does not fit into memory, or another rank is gone.
             Interrupted: SIGINT or SIGTERM; a checkpoint was written after the current step.
         """
         self._resume()
@@ -103,7 +103,7 @@ class DivergenceTrainer:
             notes=self._taken_notes(),
         )
         self.observers.tell("train_start", event)
-        with Interruption() as interruption:
+        with self.ranks.together(), Interruption() as interruption:
             while event.stop_reason is None and self.progress.steps < event.total_steps:
                 self._one_step(event)
                 self._stop_if_asked(interruption)
@@ -246,8 +246,7 @@ class DivergenceTrainer:
             return
         if self.continuation.saved_at != self.progress.steps:
             self._save()
-        where = f"; continue the run in {self.run.path}" if self.run else ""
-        raise Interrupted(f"{asked[0]} after step {self.progress.steps}{where}")
+        raise Interrupted(f"{asked[0]}: stopped after step {self.progress.steps}, all is saved")
 
     def _validate_and_keep_best(self) -> float:
         bits, progress = self.validate(), self.progress
