@@ -22,7 +22,7 @@ class Clock:
 
     device: torch.device
     _seconds: dict[str, float] = attrs.field(init=False, factory=dict)
-    _start: float = attrs.field(init=False, factory=time.perf_counter)
+    _start: float = attrs.field(init=False, factory=lambda: time.perf_counter())
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
