@@ -81,7 +81,7 @@ def measure(ranks: int, folder: Path) -> dict[str, list[float]]:
     out = folder / f"{ranks}.json"
     command = [sys.executable, str(Path(__file__).resolve()), "--worker", str(out)]
     if ranks > 1:
-        launcher = "-m torch.distributed.run --standalone --nproc_per_node".split()
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         command = [sys.executable, *launcher, str(ranks), *command[1:]]
     subprocess.run(command, check=True, timeout=600)
     return json.loads(out.read_text())
@@ -108,9 +108,7 @@ def main() -> None:
             table.append({"ranks": ranks, "engine": engine, "max_loss_difference": far})
             print(f"{ranks} rank(s)  {engine:<18} max |loss - reference| = {far:.2e}")
     worst = max(row["max_loss_difference"] for row in table)
-    print(
-        f"largest: {worst:.2e} (limit {LIMIT:.0e}), losses {reference[0]:.4f} .. {reference[-1]:.4f}"
-    )
+    print(f"largest: {worst:.2e} (limit {LIMIT:.0e})")
     if arguments.out is not None:
         result = {
             "steps": STEPS,

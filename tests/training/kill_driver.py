@@ -21,13 +21,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import short_split
-from tiny_training import config, tiny_pair
+from tiny_training import config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
-from softdiv.storage.run import open_run
-from softdiv.training.trainer import DivergenceTrainer
-
-COMPARED = ("metrics.jsonl", "soft_prompts/best.safetensors")
+from softdiv.storage.atomic import read_tensors
+from softdiv.training.trainer import BEST, DivergenceTrainer
 
 
 def start(folder: Path, cfg, pair, split) -> int:
@@ -36,9 +34,7 @@ def start(folder: Path, cfg, pair, split) -> int:
         return pid
     code = 1
     try:
-        with open_run(
-            cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder
-        ) as run:
+        with open_for(cfg, folder) as run:
             DivergenceTrainer(pair, cfg, JsdLoss(), split, run).train()
         code = 0
     finally:
@@ -58,10 +54,13 @@ def ended(pid: int, seconds: float | None) -> bool:
     return False
 
 
-def state(folder: Path) -> dict[str, bytes]:
+def state(folder: Path) -> dict[str, object]:
     newest = max((folder / "checkpoints").glob("step-*"))
-    files = [*(folder / name for name in COMPARED), *sorted(newest.iterdir())]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    files = [folder / "metrics.jsonl", *sorted(newest.iterdir())]
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    # safetensors writes metadata in an order of its own, so not the bytes
+    best, header = read_tensors(folder / BEST)
+    return {**found, BEST: ({k: v.numpy().tobytes() for k, v in best.items()}, header)}
 
 
 def main() -> None:
@@ -73,7 +72,7 @@ def main() -> None:
         import deepspeed  # noqa: F401  (once, before the forks)
     cfg = config(
         engine,
-        max_steps=24,
+        max_steps=20,
         batch_size=1,
         gradient_accumulation_steps=2,
         checkpoint_every=2,

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from tiny_training import DEEPSPEED_WARNS, config, tiny_pair
+from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.plugin.events import TrainEvent
-from softdiv.storage.run import open_run
 from softdiv.training.trainer import DivergenceTrainer
 
 STEPS = 30
@@ -27,10 +26,6 @@ VARIANTS = {
     "mid-epoch": {"batch_size": 2},  # seven texts: an epoch ends in the middle of a step
 }
 ENGINES = ("torch", "deepspeed-0", "deepspeed-2")
-
-
-def opened(cfg, folder):
-    return open_run(cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder)
 
 
 def trainer_in(run, pair, cfg, split):
@@ -56,14 +51,14 @@ def mismatches(engine, variant, split, folder):
     }
     cfg = config(engine, max_steps=STEPS, checkpoint_every=1, keep_checkpoints=STEPS, **options)
     pair, found = tiny_pair(), []
-    with opened(cfg, folder / "whole") as run:
+    with open_for(cfg, folder / "whole") as run:
         trainer_in(run, pair, cfg, split).train()
     lines = (folder / "whole" / "metrics.jsonl").read_text().splitlines(keepends=True)
     assert len(lines) == STEPS
     for step in range(1, STEPS + 1):
         name = f"step-{step:06d}"
         cut = folder / f"cut-{step}"
-        with opened(cfg, cut) as run:
+        with open_for(cfg, cut) as run:
             shutil.copytree(folder / "whole" / "checkpoints" / name, cut / "checkpoints" / name)
             shutil.copy(folder / "whole" / "metrics.jsonl", cut / "metrics.jsonl")
             trainer = trainer_in(run, pair, cfg, split)

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_training import DEEPSPEED_WARNS, config, tiny_pair
+from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
 
 from softdiv import hookimpl
 from softdiv.builtin.losses import JsdLoss
 from softdiv.plugin.observers import Observers
 from softdiv.storage.atomic import read_json_lines
-from softdiv.storage.run import open_run
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.trainer import DivergenceTrainer
 
@@ -61,10 +60,6 @@ class Killer:
     def softdiv_before_step(self, event):
         if event.step == self.step:
             raise Killed
-
-
-def open_for(cfg, folder):
-    return open_run(cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder)
 
 
 @pytest.mark.parametrize("engine", ["torch", "deepspeed"])

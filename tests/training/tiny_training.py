@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.config.load import ExperimentConfig
 from softdiv.pair.manager import ModelPair
+from softdiv.storage.run import RunFolder, open_run
 from softdiv.training.objective import Answered
 from softdiv.training.trainer import DivergenceTrainer
 
@@ -45,3 +48,8 @@ def answered(trainer: DivergenceTrainer) -> list[Answered]:
     soft = trainer.engine.values()
     answers = trainer.answers.for_steps(trainer.schedule, 0, soft, pytest.fail)[0]
     return [(draw.example, answer) for draw, answer in zip(draws, answers, strict=True)]
+
+
+def open_for(cfg: ExperimentConfig, folder: Path) -> RunFolder:
+    """The run in exactly this folder."""
+    return open_run(cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder)
