@@ -116,7 +116,8 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort) as stopped:
         if os.environ.get("RANK", "0") == "0":
-            _say(str(stopped) or "interrupted; the same command continues the run")
+            cause = stopped.__cause__ or stopped  # click raises an Abort of its own
+            _say(str(cause) or "interrupted; the same command continues the run")
         return INTERRUPTED
     return result if isinstance(result, int) else 0  # an int is the code of --help and the like
 
