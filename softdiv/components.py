@@ -18,6 +18,7 @@ from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 from softdiv.search.generator import NamedSearcher
+from softdiv.training.deepspeed_config import deepspeed_config
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +117,8 @@ class Prepared:
             pair=resolve_pair(config.pair, catalogue),
         )
         pick_device(config.device)
+        if config.training.engine.deepspeed_config is not None:
+            deepspeed_config(config.training)
         return cls(
             config=config,
             parts=Components.build(config, plugins),

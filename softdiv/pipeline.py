@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 
 from softdiv.components import Prepared
 from softdiv.config.load import ExperimentConfig
-from softdiv.errors import RunError, did_you_mean
+from softdiv.errors import Interrupted, RunError, did_you_mean
+from softdiv.pair.manager import pick_device
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -19,11 +21,13 @@ from softdiv.plugin.observers import Observers
 from softdiv.report.model import Report
 from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
+from softdiv.stages.follow import follow, lead
 from softdiv.stages.generate import generate
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import train
 from softdiv.stages.work import Work
 from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
+from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -92,8 +96,12 @@ class DivergencePipeline:
     def run(self) -> PipelineResult:
         """Every stage in order; a stage that has finished is read back, not repeated.
 
+        Under a launcher every rank trains; rank 0 alone goes on and returns.
+
         Raises:
             SoftdivError: whatever a user can mend, before any work is lost.
+            Interrupted: a signal came; the message is the command that continues the run.
+            SystemExit: 0 on every rank but 0, when training is over.
         """
         with self._opened("train", until="report") as work:
             for stage in STORY.values():
@@ -127,6 +135,9 @@ class DivergencePipeline:
             torch.set_num_threads(self.config.num_threads)
         prepared = Prepared.of(self.config, self.plugin_files)
         self.config, parts = prepared.config, prepared.parts
+        ranks = join(torch.device(pick_device(self.config.device)).type)
+        if not ranks.first:
+            follow(ranks, prepared, self.observers)
         with self._open(prepared) as run:
             failures = Failures(
                 prepared.registry,
@@ -144,6 +155,7 @@ class DivergencePipeline:
             if self.force:
                 work.forget(first)
             self.nothing_to_do = run.done(until)
+            lead(ranks, work, trains=first == "train" and not run.done("train"))
             if self.nothing_to_do:
                 yield work
                 return
@@ -154,6 +166,11 @@ class DivergencePipeline:
             observers.tell("run_start", event)
             try:
                 yield work
+            except KeyboardInterrupt as error:
+                event.error = error
+                folder = shlex.quote(str(run.path))
+                again = f"softdiv run {folder}/{CONFIG} --output-dir {folder}"
+                raise Interrupted(f"{error or 'interrupted'}; to continue: {again}") from error
             except BaseException as error:
                 event.error = error
                 raise

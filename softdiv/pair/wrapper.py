@@ -134,6 +134,11 @@ class ModelWrapper:
         that one that was never killed has spent as much."""
         self._prefixes.clear()
 
+    @property
+    def cached_prefix(self) -> tuple[int, ...]:
+        """Ids of the prefix whose keys and values are held; empty when there is none."""
+        return next(iter(self._prefixes), ())
+
     def _check_head(self) -> None:
         ids = torch.tensor([[1, 2, 3]], device=self.device)
         head = self.model.get_output_embeddings()

@@ -13,7 +13,7 @@ from softdiv.stages.evaluate import read_evaluation
 from softdiv.stages.train import TRAINING
 from softdiv.stages.work import STAGES, Work
 from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.training.trainer import METRICS
+from softdiv.training.continuation import METRICS
 
 
 def report(work: Work) -> None:
