@@ -31,7 +31,8 @@ from softdiv.plugin.events import PromptsEvent, ReportEvent, RunEvent
 from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
-from softdiv.plugin.records import Curve, HardPrompt
+from softdiv.plugin.records import HardPrompt
+from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
 from softdiv.report.writer import write_report
 from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
@@ -128,7 +129,7 @@ class DivergencePipeline:
                 "stop_reason": trained.stop_reason,
                 "engine": trained.engine,
             },
-            training_curve=_curve(run),
+            training_curve=convergence_curve(read_json_lines(run.path / "metrics.jsonl")),
             sections=sections,
             ledger={**pair.ledger.by_phase, "total": pair.ledger.total},
             seconds={name: round(value, 2) for name, value in self._seconds.items()},
@@ -343,16 +344,3 @@ def _described(pair: ModelPair, config: ExperimentConfig) -> dict[str, Any]:
         "notes": list(pair.report.notes),
         "identical": pair.report.identical,
     }
-
-
-def _curve(run: RunFolder) -> Curve | None:
-    lines = [line for line in read_json_lines(run.path / "metrics.jsonl") if "divergence" in line]
-    if not lines:
-        return None
-    return Curve(
-        title="Soft prompt training",
-        x_label="step",
-        y_label="bits (training texts)",
-        x=[float(line["step"]) for line in lines],
-        series={"divergence": [float(line["divergence"]) for line in lines]},
-    )

@@ -28,7 +28,7 @@ def to_contract(report: Report) -> dict[str, Any]:
         "divergence_bits": evaluation.soft_bits,
         "curve": report.training_curve,
     }
-    contract: dict[str, Any] = _plain(
+    contract: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
             "verdict": evaluation.verdict,
@@ -71,7 +71,8 @@ def _section(section: Section) -> dict[str, Any]:
     return attrs.asdict(section, recurse=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Nothing but JSON's own types: records become objects, what is not finite null."""
     if isinstance(value, str):
         return encodable(value)
     if value is None or isinstance(value, (bool, int)):
@@ -79,11 +80,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if attrs.has(type(value)):
-        return _plain(attrs.asdict(value, recurse=False))
+        return plain(attrs.asdict(value, recurse=False))
     if isinstance(value, Mapping):
-        return {encodable(str(key)): _plain(item) for key, item in value.items()}
+        return {encodable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item"):  # a NumPy scalar
-        return _plain(value.item())
+        return plain(value.item())
     return encodable(str(value))
