@@ -37,6 +37,8 @@ class AttentionPattern:
         """model_1, model_2 and their difference, layers from the top, in percent of attention."""
         layers = [str(number + 1) for number in range(len(self.model_1))]
 
+        largest = 100 * float(max(self.model_1.max(initial=0), self.model_2.max(initial=0)))
+
         def heatmap(title: str, shares: Vectors, diverging: bool) -> Heatmap:
             return Heatmap(
                 title=title,
@@ -47,6 +49,7 @@ class AttentionPattern:
                 values=(100 * shares).tolist(),
                 unit="% of attention",
                 diverging=diverging,
+                largest=None if diverging else largest,
             )
 
         return (

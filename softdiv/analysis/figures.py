@@ -162,7 +162,8 @@ def _scatter(axes: Axes, scatter: Scatter) -> None:
 
 def _heatmap(axes: Axes, heatmap: Heatmap) -> None:
     cells = [[v if _finite(v) else math.nan for v in row] for row in heatmap.values]
-    largest = max((abs(v) for row in cells for v in row if _finite(v)), default=0.0) or 1.0
+    largest = max((abs(v) for row in cells for v in row if _finite(v)), default=0.0)
+    largest = (heatmap.largest if _finite(heatmap.largest) else largest) or 1.0
     image = axes.imshow(  # one small picture, where a mesh would be a path per cell
         cells,
         aspect="auto",

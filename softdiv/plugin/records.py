@@ -153,6 +153,8 @@ class Heatmap:
     unit: str = ""
     diverging: bool = False
     """the sign matters: 0 is the middle of the colour scale"""
+    largest: float | None = None
+    """end of the colour scale, so that two figures can be compared; by default the largest value"""
 
 
 @attrs.frozen(kw_only=True)

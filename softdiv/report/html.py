@@ -26,7 +26,7 @@ MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusiv
 """colour of the verdict's edge; a difference found has the strongest"""
 ANSWERS_SHOWN = 6
 TOKENS_SHOWN = 256
-ROWS_SHOWN = 60
+ROWS_SHOWN, ROWS_OPEN = 60, 12
 LONGEST_TEXT, LONGEST_CELL = 4000, 400
 """characters; with the limits above they keep any report far below 2 MB. report.json has it all."""
 
@@ -65,6 +65,7 @@ def to_html(report: Report) -> str:
         glance=_glance(report),
         figures_of=figures_of,
         rows_shown=ROWS_SHOWN,
+        rows_open=ROWS_OPEN,
         lost=(*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures),
     )
 
