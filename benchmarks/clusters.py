@@ -105,8 +105,8 @@ def main() -> None:
     for row in rows:
         print(
             f"{row['embedding']:22} {row['method']:14} n_clusters {row['n_clusters']!s:7}"
-            f" -> {row['clusters']} clusters, adjusted Rand index {row['adjusted_rand_index']:.3f}, "
-            f"homogeneity {row['homogeneity']:.3f}  ({row['planted']} planted of {row['answers']})"
+            f" -> {row['clusters']} clusters, adjusted Rand index {row['adjusted_rand_index']:.3f},"
+            f" homogeneity {row['homogeneity']:.3f} ({row['planted']} planted of {row['answers']})"
         )
     default = rows[0]
     write_json(

@@ -33,8 +33,10 @@ def embed(
         ValueError: the model or sentence-transformers is not installed; the message says what to
             install.
     """
+    # no tokenizer takes a lone surrogate, which a model can write
+    plain = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     vectors: NDArray[np.float32] = _encoder(located(model), revision).encode(
-        list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        plain, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
     )
     return vectors
 
@@ -66,5 +68,12 @@ def located(model: str) -> str:
 @functools.lru_cache(maxsize=2)
 def _encoder(model: str, revision: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
-    return SentenceTransformer(model, revision=revision, device="cpu")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # only the command line prints
+    try:
+        return SentenceTransformer(model, revision=revision, device="cpu")
+    finally:
+        if shown:
+            logging.enable_progress_bar()
