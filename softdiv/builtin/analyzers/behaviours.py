@@ -73,13 +73,18 @@ def _summary(made: Clustering) -> str:
     if made.silhouette is None:
         return f"All {count} answer pairs form one group: there is nothing to tell apart."
     structure = next((word for least, word in STRUCTURE if made.silhouette >= least), "no distinct")
-    named = "; ".join(f"“{c.name}” ({len(c.members)})" for c in made.clusters[:3])
+    named = "; ".join(_described(cluster) for cluster in made.clusters[:3])
     chosen = ", number chosen by silhouette" if made.tried else ""
     return (
         f"{count} answer pairs in {len(made.clusters)} groups ({made.method}{chosen}): {named}. "
         f"Mean silhouette {made.silhouette:.2f}: {structure} separation of the whole; the "
-        "stability of each group says which to trust."
+        "stability of a group says whether to trust it (0.75 and more: yes)."
     )
+
+
+def _described(cluster: Cluster) -> str:
+    stable = "" if cluster.stability is None else f", stability {cluster.stability:.2f}"
+    return f"“{cluster.name}” ({len(cluster.members)} answers{stable})"
 
 
 def _label(cluster: Cluster) -> str:
