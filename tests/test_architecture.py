@@ -29,12 +29,14 @@ ORDER = (
     "analysis",
     "report",
     "pipeline",
+    "testing",  # checks components of every kind, and the command line runs it
     "cli",
 )
-NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "cli"}
+NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "testing", "cli"}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",
+    "sentence_transformers": "builtin/embedding.py",
     "wandb": "builtin/wandb_observer.py",
     "pyarrow": "builtin/sources/columns.py",
     "datasets": "builtin/sources/columns.py",
@@ -160,7 +162,8 @@ def test_there_is_no_drawer_for_everything() -> None:
 
 def test_importing_softdiv_does_not_import_torch() -> None:
     code = (
-        "import sys, softdiv, softdiv.config.load, softdiv.plugin.manager; dir(softdiv); "
+        "import sys, softdiv, softdiv.config.load, softdiv.plugin.manager, softdiv.testing; "
+        "dir(softdiv); "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)

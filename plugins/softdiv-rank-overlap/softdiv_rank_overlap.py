@@ -8,8 +8,7 @@ import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Rows, hookimpl
-from softdiv.plugin.registry import Register
+from softdiv import Register, Rows, hookimpl
 
 SOFTDIV_API_VERSION = 1
 
@@ -27,12 +26,14 @@ class RankOverlap:
     """How many of each model's most likely tokens are compared; at most the vocabulary."""
 
     def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` in [0, 1]."""
+        """``[N]`` in [0, 1]; NaN where a model gave NaN."""
         k = min(self.k, rows.log_probs_1.shape[-1])
         top_1 = rows.log_probs_1.topk(k, dim=-1).indices
         top_2 = rows.log_probs_2.topk(k, dim=-1).indices
         shared = (top_1[:, :, None] == top_2[:, None, :]).sum(dim=(1, 2))
-        return 1 - shared.float() / k
+        # a broken model must not look like a result
+        broken = (rows.log_probs_1 + rows.log_probs_2).isnan().any(dim=-1)
+        return (1 - shared.float() / k).masked_fill(broken, float("nan"))
 
 
 @hookimpl

@@ -9,6 +9,7 @@ import attrs
 
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
+from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.interfaces import ModelAnalyzer
 from softdiv.plugin.records import Finding, Section
 
@@ -18,6 +19,8 @@ class DivergenceAnalyzer:
     """``analyze(findings)``: one section per analyzer, in the config's order."""
 
     analyzers: Mapping[str, Any]
+    failures: Failures = attrs.field(factory=Failures)
+    """Names the plugin behind a failure."""
 
     def analyze(
         self,
@@ -41,8 +44,8 @@ class DivergenceAnalyzer:
                     section = analyzer(findings)
                 if not isinstance(section, Section):
                     raise TypeError(f"returned {type(section).__name__}, expected a Section")
-            except Exception as error:  # an analyzer's failure is named and does not stop the run
-                reason = f"not available: analyzer '{name}': {type(error).__name__}: {error}"
-                section = Section(title=name, summary=reason)
+            except FOREIGN as error:  # an analyzer's failure is named and does not stop the run
+                line = self.failures.add(analyzer, f"analyzer '{name}'", error)
+                section = Section(title=name, summary=f"not available: {line}")
             sections.append(section)
         return tuple(sections)

@@ -42,7 +42,8 @@ class NaturalPool:
         """Yield as many as the budget can score, in a fixed order."""
         pool = natural_prompts()
         for prompt in pool[: _affordable(task, budget, len(pool))]:
-            yield HardPrompt(text=prompt, searcher="")
+            if task.usable(prompt):
+                yield HardPrompt(text=prompt, searcher="")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +63,8 @@ class RandomTokens:
         for _ in range(_affordable(task, budget, self.most)):
             ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
             text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
-            yield HardPrompt(text=text, searcher="")
+            if task.usable(text):
+                yield HardPrompt(text=text, searcher="")
 
 
 def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:

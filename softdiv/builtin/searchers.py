@@ -55,7 +55,8 @@ class Amplified:
         yield from _word_prompts(words, "amplified answers")
         for turn in turns:
             text = turn.strip().split("\n")[0].strip()
-            yield HardPrompt(text=text, searcher="", note="amplified user turn")
+            if task.usable(text):
+                yield HardPrompt(text=text, searcher="", note="amplified user turn")
 
 
 @attrs.frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -24,22 +25,32 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("softdiv.cli.run:run", "Compare two models: train, search, evaluate, report."),
     "pairs": ("softdiv.cli.registry_list:pairs", "The pairs registry.toml knows."),
-    "plugins": ("softdiv.cli.registry_list:plugins", "The plugins that are installed."),
+    "plugins": ("softdiv.cli.plugins:plugins", "List, show, write and check plugins."),
+    "models": ("softdiv.cli.components:models", "Loaders for the models of a pair."),
+    "processors": ("softdiv.cli.components:processors", "Sources and filters of user texts."),
+    "losses": ("softdiv.cli.components:losses", "What training maximises."),
+    "metrics": ("softdiv.cli.components:metrics", "Numbers reported for every prompt."),
+    "searchers": ("softdiv.cli.components:searchers", "What proposes text prompts."),
+    "analyzers": ("softdiv.cli.components:analyzers", "Sections of the report."),
+    "observers": ("softdiv.cli.components:observers", "What is told of each step of a run."),
     "organisms": ("softdiv.cli.organisms:organisms", "Train and check planted differences."),
 }
+
+
+_ADDED = "softdiv.commands of plugins"
 
 
 class LazyGroup(click.Group):
     """Imports a command's module when it is called, so that help is instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of :data:`COMMANDS`."""
-        return list(COMMANDS)
+        """In the order of :data:`COMMANDS`, then what the plugins named by the user add."""
+        return [*COMMANDS, *self._of_plugins(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
         if cmd_name not in COMMANDS:
-            return None
+            return self._of_plugins(ctx).get(cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -49,7 +60,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a hint for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], COMMANDS)
+            known = self.list_commands(ctx)
+            if args[0] in known:
+                return super().resolve_command(ctx, args)
+            hint = did_you_mean(args[0], known)
             raise click.UsageError(f"no command '{args[0]}' ({hint})", ctx)
         return super().resolve_command(ctx, args)
 
@@ -57,11 +71,39 @@ class LazyGroup(click.Group):
         """From :data:`COMMANDS`, importing none."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+        added = self._of_plugins(ctx)
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(
+                    [(n, command.get_short_help_str()) for n, command in added.items()]
+                )
+
+    def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
+        """Loaded once, and only where a plugin is named or a command is not built in."""
+        if _ADDED not in ctx.meta:
+            from softdiv.plugin.declared import declared
+
+            names = ctx.params.get("plugins", ())
+            if not declared(command_line=names):
+                return {}
+            from softdiv.cli.plugin_commands import load_commands
+
+            ctx.meta[_ADDED] = load_commands(names, COMMANDS, _say)
+        found: dict[str, click.Command] = ctx.meta[_ADDED]
+        return found
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="softdiv")
-def softdiv() -> None:
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="NAME",
+    is_eager=True,
+    help="An installed plugin: its commands appear, and it is loaded for a run.",
+)
+def softdiv(plugins: tuple[str, ...]) -> None:
     """How do two language models behave differently, and how sure are we?"""
 
 
@@ -71,7 +113,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0, a :class:`SoftdivError`'s own, 2 for wrong usage, 75 when interrupted. Any other
     exception is a bug in softdiv and keeps its traceback.
     """
+    _trace_plugins()
     sys.exit(_run(arguments))
+
+
+def _trace_plugins() -> None:
+    """Print every hook call on standard error, where ``SOFTDIV_TRACE_PLUGINS`` asks for it."""
+    from softdiv.plugin import trace
+
+    if os.environ.get(trace.TRACE, "") in ("", "0") or trace.logger.handlers:
+        return
+    trace.logger.addHandler(logging.StreamHandler())  # stderr
+    trace.logger.setLevel(logging.INFO)
+    trace.logger.propagate = False
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -114,5 +115,5 @@ class ProgressObserver:
             self._status = None
 
 
-def _metrics(metrics: dict[str, float]) -> str:
+def _metrics(metrics: Mapping[str, float]) -> str:
     return f", D {metrics['divergence']:.4f} bits" if "divergence" in metrics else ""

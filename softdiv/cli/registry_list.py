@@ -1,4 +1,4 @@
-"""``softdiv pairs list`` and ``softdiv plugins list``: what there is to choose from."""
+"""``softdiv pairs list``: the pairs there are to choose from."""
 
 from __future__ import annotations
 
@@ -22,20 +22,3 @@ def list_pairs() -> None:
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         click.echo(f"{entry.name:<{width}}  {entry.description}")
-
-
-@click.group()
-def plugins() -> None:
-    """The plugins that are installed."""
-
-
-@plugins.command("list")
-def list_plugins() -> None:
-    """Every installed plugin, read from package metadata; none is imported."""
-    from softdiv.plugin.discovery import installed
-
-    found = installed()
-    if not found:
-        click.echo("no plugin is installed (built-in components need none)")
-    for plugin in found:
-        click.echo(f"{plugin.name}  {plugin.distribution} {plugin.version}  {plugin.module}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from softdiv.cli.plugin_options import plugin_options, with_plugins
 from softdiv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA.")
 @click.option("--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights.")
 @click.option("--gguf-file", metavar="F", help="File inside --model-1's folder.")
-@click.option("--plugin", "plugins", multiple=True, metavar="NAME", help="An installed plugin.")
+@plugin_options
 @click.option("--quiet", is_flag=True, help="No progress; only the verdict.")
 def run(
     config_path: Path | None,
@@ -36,6 +37,7 @@ def run(
     quantize: str | None,
     gguf_file: str | None,
     plugins: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
     quiet: bool,
 ) -> None:
     """Compare two models and report how they differ. The same command continues a stopped run.
@@ -60,7 +62,9 @@ def run(
 
     terminal = rich.console.Console(stderr=True)
     progress = [] if quiet else [(ProgressObserver(terminal), "'progress'")]
-    result = DivergencePipeline(config=config, run_dir=output_dir, observers=progress).run()
+    result = DivergencePipeline(
+        config=config, run_dir=output_dir, plugin_files=plugin_files, observers=progress
+    ).run()
     print_verdict(rich.console.Console(), result.report, result.run_dir)
 
 
@@ -125,11 +129,7 @@ def build_config(
     from softdiv.config.shipped import config_path
 
     config = ExperimentConfig.from_file(path or config_path("quickstart"), settings)
-    replaced: dict[str, Any] = {}
     if pair is not None:
-        replaced["pair"] = pair  # whole: a planted organism of the file's pair is not the new one's
-    if plugins:
-        replaced["plugins"] = list(dict.fromkeys((*config.plugins, *plugins)))
-    if not replaced:
-        return config
-    return ExperimentConfig.from_dict({**config.to_dict(), **replaced}, settings)
+        # whole: a planted organism of the file's pair is not the new one's
+        config = ExperimentConfig.from_dict({**config.to_dict(), "pair": pair}, settings)
+    return with_plugins(config, plugins)

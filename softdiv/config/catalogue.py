@@ -12,6 +12,7 @@ from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig
 from softdiv.config.shipped import home, resolve_shipped
 from softdiv.errors import ConfigError, did_you_mean
+from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.options import structure
 
 if sys.version_info >= (3, 11):
@@ -40,6 +41,11 @@ class PluginEntry:
     provides: tuple[str, ...] = ()
     """``kind:component``, e.g. ``metric:rank_overlap``"""
     summary: str = ""
+
+    @property
+    def builtin(self) -> bool:
+        """Shipped with softdiv itself: always loaded, never declared."""
+        return self.package == "softdiv"
 
 
 @attrs.frozen(kw_only=True)
@@ -87,19 +93,24 @@ class ModelRegistry:
         )
 
     def packages(self) -> dict[str, str]:
-        """Plugin name -> package."""
-        return {plugin.name: plugin.package for plugin in self.plugins}
+        """Plugin name -> package, for plugins that are packages of their own."""
+        return {plugin.name: plugin.package for plugin in self.plugins if not plugin.builtin}
 
     def hints(self) -> dict[tuple[str, str], str]:
         """(kind, component) -> how to get it."""
-        plural = {"loss": "losses"}
+        plural = {singular(kind): kind for kind in KINDS}
         found = {}
-        for plugin in self.plugins:
+        for plugin in (plugin for plugin in self.plugins if not plugin.builtin):
             for provided in plugin.provides:
                 kind, _, component = provided.partition(":")
                 advice = f'pip install {plugin.package}, then plugins = ["{plugin.name}"]'
-                found[plural.get(kind, f"{kind}s"), component] = advice
+                found[plural.get(kind, kind), component] = advice
         return found
+
+
+def singular(kind: str) -> str:
+    """``metrics`` as registry.toml's ``provides`` has it: ``metric``."""
+    return {"losses": "loss"}.get(kind, kind.removesuffix("s"))
 
 
 def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:

@@ -31,7 +31,7 @@ def assemble_examples(
         for line in getattr(processor, "notes", ()):
             note(line)
         if len(stream) < len(before):
-            name = type(processor).__name__
+            name = getattr(processor, "name", type(processor).__name__)
             note(f"{name} left out {len(before) - len(stream)} of {len(before)} texts")
     examples = list(_unique(stream, note))
     if config.categories:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 LN2 = math.log(2.0)
+_NEVER = -1e4
+"""Stands for -inf where both models say so: the probability is 0 too, the gradient is not NaN."""
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -26,6 +28,8 @@ def jsd(log_p: Tensor, log_q: Tensor) -> Tensor:
     With m = logaddexp(log p, log q) - ln 2: half the sum of p (log p - m) and q (log q - m).
     Exactly 0 for equal inputs.
     """
+    absent = (log_p == -torch.inf) & (log_q == -torch.inf)
+    log_p, log_q = log_p.masked_fill(absent, _NEVER), log_q.masked_fill(absent, _NEVER)
     middle = torch.logaddexp(log_p, log_q) - LN2
     nats = 0.5 * (_expectation(log_p, log_p - middle) + _expectation(log_q, log_q - middle))
     equal = (log_p == log_q).all(dim=-1)
@@ -43,11 +47,15 @@ def total_variation(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def top1_disagreement(log_p: Tensor, log_q: Tensor, margin: float = 0.0) -> Tensor:
-    """1 where the top tokens differ by more than ``margin`` nats in both models, ``[N]``."""
+    """1 where the top tokens differ by more than ``margin`` nats in both models, ``[N]``.
+
+    NaN where a top log-probability is (argmax finds NaN first): a comparison would make it 0.
+    """
     best_p, best_q = log_p.argmax(dim=-1, keepdim=True), log_q.argmax(dim=-1, keepdim=True)
     gap_p = (log_p.gather(-1, best_p) - log_p.gather(-1, best_q))[..., 0]
     gap_q = (log_q.gather(-1, best_q) - log_q.gather(-1, best_p))[..., 0]
-    return ((best_p != best_q)[..., 0] & (gap_p > margin) & (gap_q > margin)).float()
+    differs = ((best_p != best_q)[..., 0] & (gap_p > margin) & (gap_q > margin)).float()
+    return differs.masked_fill(gap_p.isnan() | gap_q.isnan(), torch.nan)
 
 
 def log_likelihood_ratio(log_p: Tensor, log_q: Tensor, targets: Tensor) -> Tensor:
@@ -56,7 +64,16 @@ def log_likelihood_ratio(log_p: Tensor, log_q: Tensor, targets: Tensor) -> Tenso
     return (log_q.gather(-1, index) - log_p.gather(-1, index))[..., 0]
 
 
+def entropy(log_p: Tensor) -> Tensor:
+    """Shannon entropy, nats in [0, ln V], ``[N, V] -> [N]``."""
+    return -_expectation(log_p, log_p)
+
+
 def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
-    """Sum of p * values with 0 * inf = 0, so tokens of probability zero drop out."""
+    """Sum of p * values with 0 * inf = 0, so tokens of probability zero drop out.
+
+    They drop out before the product: after it, the backward pass would multiply their infinity
+    by the zero it gets, which is NaN. NaN itself is passed on.
+    """
     p = log_p.exp()
-    return torch.where(p > 0, p * values, torch.zeros_like(p)).sum(dim=-1)
+    return (p * values.masked_fill(p == 0, 0.0)).sum(dim=-1)

@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import ResponsePair, Rows
 
 
@@ -22,20 +23,26 @@ class DivergenceMetrics:
 
     metrics: Mapping[str, Any]
     """name in the report -> metric"""
+    failures: Failures = attrs.field(factory=Failures)
+    """Names the plugin behind a failure."""
     unavailable: dict[str, str] = attrs.field(init=False, factory=dict)
 
     def of_rows(self, rows: Rows) -> dict[str, Tensor]:
         """Every token metric's ``[N]`` values."""
         values = {}
+        shown = _copied(rows)
         for name, metric in self._of_level("token"):
             try:
-                found = metric(rows)
+                found = metric(shown)
+                if _written(shown):
+                    shown = _copied(rows)
+                    raise ValueError("wrote to its input")
                 if not isinstance(found, torch.Tensor) or found.shape != rows.targets.shape:
                     shape = getattr(found, "shape", type(found).__name__)
                     raise ValueError(f"returned {shape}, expected one value per row")
                 values[name] = found.detach().float()
-            except Exception as error:  # a metric's failure is named and does not stop the run
-                self._set_aside(name, error)
+            except FOREIGN as error:  # a metric's failure is named and does not stop the run
+                self._set_aside(name, metric, error)
         return values
 
     def of_pairs(self, pairs: Sequence[ResponsePair]) -> dict[str, list[float]]:
@@ -47,9 +54,15 @@ class DivergenceMetrics:
                 if len(found) != len(pairs):
                     raise ValueError(f"returned {len(found)} values for {len(pairs)} pairs")
                 values[name] = found
-            except Exception as error:  # as above
-                self._set_aside(name, error)
+            except FOREIGN as error:  # as above
+                self._set_aside(name, metric, error)
         return values
+
+    @property
+    def resamples(self) -> int:
+        """How many further samples per model and text the metrics ask for; 0 mostly."""
+        wanted = (getattr(metric, "resamples", 0) for _, metric in self._of_level("response"))
+        return max(wanted, default=0)
 
     def _of_level(self, level: str) -> list[tuple[str, Any]]:
         return [
@@ -58,5 +71,25 @@ class DivergenceMetrics:
             if getattr(metric, "level", None) == level and name not in self.unavailable
         ]
 
-    def _set_aside(self, name: str, error: Exception) -> None:
-        self.unavailable[name] = f"not available: {type(error).__name__}: {error}"
+    def _set_aside(self, name: str, metric: Any, error: BaseException) -> None:
+        line = self.failures.add(metric, f"metric '{name}'", error)
+        self.unavailable[name] = f"not available: {line}"
+
+
+def _copied(rows: Rows) -> Rows:
+    """The core goes on with its own tensors, whatever a metric does to these."""
+    return attrs.evolve(
+        rows,
+        log_probs_1=rows.log_probs_1.detach().clone(),
+        log_probs_2=rows.log_probs_2.detach().clone(),
+        targets=rows.targets.clone(),
+        example_index=rows.example_index.clone(),
+    )
+
+
+def _written(rows: Rows) -> bool:
+    """torch counts the writes to a tensor; a clone starts at 0."""
+    return any(
+        tensor._version
+        for tensor in (rows.log_probs_1, rows.log_probs_2, rows.targets, rows.example_index)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import attrs
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
 from softdiv.evaluation.metrics import DivergenceMetrics
+from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
@@ -34,6 +36,10 @@ class _Row:
 
     metrics: Mapping[str, float]
     finding: Finding
+
+
+Item = tuple[str, Example, Context]
+"""(prompt, user text, both as the model sees them)"""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,8 +79,12 @@ class Scorer:
         size = max(self.generation.batch_rows // 2, 1)
         for start in range(0, len(items), size):
             rows += self._rows(items[start : start + size], soft)
-        count = len(self.examples)
-        parts = [self._collect(rows[n : n + count]) for n in range(0, len(rows), count)]
+        count, texts = len(self.examples), len(unique) * len(self.examples)
+        pairs = self._pairs(rows[:texts], items[:texts])
+        parts = [
+            self._collect(rows[n : n + count], pairs[n : n + count])
+            for n in range(0, len(rows), count)
+        ]
         return dict(zip(unique, parts, strict=False)), parts[-1] if soft is not None else None
 
     def perplexity(self, prompt: str) -> float | None:
@@ -86,9 +96,7 @@ class Scorer:
         (logs,) = prompt_log_likelihoods(self.pair.model_1, slot.before, [ids])
         return math.exp(min(-float(logs.mean()), 700.0)) if len(logs) else None
 
-    def _rows(
-        self, items: Sequence[tuple[str, Example, Context]], soft: Tensor | None
-    ) -> list[_Row]:
+    def _rows(self, items: Sequence[Item], soft: Tensor | None) -> list[_Row]:
         """One row per (prompt, user text): both models' answers, and their mean values."""
         result = self._answers(items, soft)
         half, first = len(items), self.evaluation.response_tokens
@@ -113,40 +121,82 @@ class Scorer:
             for n, (prompt, example, _) in enumerate(items)
         ]
 
-    def _collect(self, rows: Sequence[_Row]) -> Scores:
-        """The rows of one prompt. A metric that failed on some rows has no value."""
+    def _collect(self, rows: Sequence[_Row], pairs: Sequence[ResponsePair]) -> Scores:
+        """The rows of one prompt (no pairs: the soft prompt, of which no text is measured).
+
+        A metric that failed on some rows has no value.
+        """
         findings = tuple(row.finding for row in rows)
         metrics: dict[str, Sequence[float]] = {
             name: [row.metrics[name] for row in rows]
             for name in rows[0].metrics
             if all(name in row.metrics for row in rows)
         }
-        pairs = [
-            ResponsePair(
-                example=f.example, prompt=f.prompt, response_1=f.response_1, response_2=f.response_2
-            )
-            for f in findings
-        ]
         return Scores(
             bits=[f.divergence_bits for f in findings],
             llr=[f.log_likelihood_ratio for f in findings],
-            metrics={**metrics, **self.metrics.of_pairs(pairs)},
+            metrics={**metrics, **(self.metrics.of_pairs(pairs) if pairs else {})},
             findings=findings,
         )
 
-    def _answers(
-        self, items: Sequence[tuple[str, Example, Context]], soft: Tensor | None
-    ) -> Rollouts:
+    def _pairs(self, rows: Sequence[_Row], items: Sequence[Item]) -> list[ResponsePair]:
+        """What the response metrics see, resampled as often as one of them asks."""
+        again_1, again_2 = (self._resampled(which, items) for which in (1, 2))
+        return [
+            ResponsePair(
+                example=row.finding.example,
+                prompt=row.finding.prompt,
+                response_1=row.finding.response_1,
+                response_2=row.finding.response_2,
+                tokens_1=row.finding.tokens_1,
+                tokens_2=row.finding.tokens_2,
+                again_1=further_1,
+                again_2=further_2,
+            )
+            for row, further_1, further_2 in zip(rows, again_1, again_2, strict=True)
+        ]
+
+    def _resampled(self, which: Literal[1, 2], items: Sequence[Item]) -> list[tuple[str, ...]]:
+        """Further answers of one model to each item, on random numbers of their own."""
+        rounds = self.metrics.resamples
+        if not rounds:
+            return [()] * len(items)
+        found: list[tuple[str, ...]] = []
+        size = max(self.generation.batch_rows // rounds, 1)
+        for start in range(0, len(items), size):
+            # a text's resamples share a batch: its context is then read only once
+            batch = [(item, n) for item in items[start : start + size] for n in range(rounds)]
+            keys = [f"held-out:{which}:{e.id}:again {n}" for (_, e, _), n in batch]
+            with self.pair.ledger.phase("resampling"):
+                answers = sample_answers(
+                    self.pair.model_1 if which == 1 else self.pair.model_2,
+                    [context for (_, _, context), _ in batch],
+                    uniforms=uniform_rows(keys, self.seed, self._length),
+                    sampling=self._sampling,
+                    stops=self.pair.stop_ids,
+                )
+            texts = [self.layout.decode(answer) for answer in answers]
+            found += [tuple(texts[n : n + rounds]) for n in range(0, len(texts), rounds)]
+        return found
+
+    @property
+    def _length(self) -> int:
+        return max(self.generation.max_length, self.evaluation.response_tokens)
+
+    @property
+    def _sampling(self) -> Sampling:
+        return Sampling(temperature=self.generation.temperature, top_p=self.generation.top_p)
+
+    def _answers(self, items: Sequence[Item], soft: Tensor | None) -> Rollouts:
         """Rows 0..n-1 answered by model_1, n..2n-1 by model_2."""
-        length = max(self.generation.max_length, self.evaluation.response_tokens)
         keys = [f"held-out:{which}:{e.id}" for which in (1, 2) for _, e, _ in items]
         contexts = [context for _, _, context in items]
         return rollout(
             self.pair,
             [*contexts, *contexts],
             weights=[FROM_MODEL_1] * len(items) + [FROM_MODEL_2] * len(items),
-            uniforms=uniform_rows(keys, self.seed, length),
-            sampling=Sampling(temperature=self.generation.temperature, top_p=self.generation.top_p),
+            uniforms=uniform_rows(keys, self.seed, self._length),
+            sampling=self._sampling,
             soft=soft,
             row_metrics=self.metrics.of_rows,
         )

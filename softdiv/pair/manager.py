@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -9,11 +10,12 @@ import torch
 
 from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig
-from softdiv.errors import ConfigError, PairError, SoftdivError
+from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
 from softdiv.pair.checks import PairReport, check_pair
 from softdiv.pair.layout import stop_ids
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.interfaces import ModelLoader, SharingLoader
 from softdiv.plugin.registry import Registry
 
@@ -81,13 +83,17 @@ class ModelPairManager:
                 ("model_2", self.config.model_2),
             )
         )
-        model_1, tokenizer_1 = _load(loader_1, "model_1", device)
+        model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
         beside = (
-            loader_2.load_beside(loader_1, model_1, tokenizer_1)
+            self._load(
+                "model_2", loader_2, lambda: loader_2.load_beside(loader_1, model_1, tokenizer_1)
+            )
             if isinstance(loader_2, SharingLoader)
             else None
         )
-        model_2, tokenizer_2 = beside or _load(loader_2, "model_2", device)
+        model_2, tokenizer_2 = beside or self._load(
+            "model_2", loader_2, lambda: loader_2.load(device)
+        )
         return ModelPair.of(
             model_1, model_2, tokenizer_1, tokenizer_2, name=self.config.name or self._name()
         )
@@ -99,6 +105,36 @@ class ModelPairManager:
         except ConfigError as error:
             raise ConfigError([f"pair.{which}: {line}" for line in error.problems]) from error
         return loader
+
+    def _load(self, which: str, loader: object, load: Callable[[], Any]) -> Any:
+        """What ``load`` returns: a model and its tokenizer, or None.
+
+        Raises:
+            PairError: a built-in loader cannot load it.
+            PluginError: a plugin's loader failed, in any way.
+        """
+        entry = self.registry.origin(loader)
+        foreign = entry is not None and not entry.builtin
+        try:
+            found = load()
+            if found is not None and not (isinstance(found, tuple) and len(found) == 2):
+                raise TypeError(f"returned {type(found).__name__}, expected (model, tokenizer)")
+        except SoftdivError:
+            raise
+        except FOREIGN as error:
+            if entry is not None and foreign:
+                raise PluginError(
+                    f"plugin {entry.plugin} failed in model loader '{entry.name}'",
+                    why=f"{which}: {reason(error)}",
+                    fix="nothing was lost; mend it or use another loader",
+                ) from error
+            if not isinstance(error, (OSError, ValueError, RuntimeError, ImportError, KeyError)):
+                raise  # a bug of ours keeps its traceback
+            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            raise PairError(
+                f"{which} cannot be loaded", why=f"{type(error).__name__}: {first}"
+            ) from error
+        return found
 
     def _name(self) -> str:
         parts = []
@@ -114,15 +150,3 @@ def pick_device(device: str) -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _load(loader: ModelLoader, which: str, device: str) -> tuple[Any, Any]:
-    try:
-        return loader.load(device)
-    except SoftdivError:
-        raise
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise PairError(
-            f"{which} cannot be loaded", why=f"{type(error).__name__}: {first}"
-        ) from error

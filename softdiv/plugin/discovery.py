@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 
 import attrs
@@ -27,19 +28,28 @@ class Installed:
 
 
 def installed() -> tuple[Installed, ...]:
-    """Every installed plugin, sorted by name then distribution; none is imported."""
-    found = []
+    """Every installed plugin, sorted by name then distribution; none is imported.
+
+    Of a distribution that is on the path twice, the first one counts: it is what an import finds.
+    """
+    found, seen = [], set()
     for distribution in metadata.distributions():
-        for point in distribution.entry_points:
-            if point.group == GROUP:
-                found.append(
-                    Installed(
-                        name=point.name,
-                        module=point.value,
-                        distribution=distribution.metadata["Name"] or "unknown",
-                        version=distribution.version or "unknown",
-                    )
+        points = [point for point in distribution.entry_points if point.group == GROUP]
+        if not points:
+            continue
+        name = distribution.metadata["Name"] or "unknown"
+        if _normalized(name) in seen:
+            continue
+        seen.add(_normalized(name))
+        for point in points:
+            found.append(
+                Installed(
+                    name=point.name,
+                    module=point.value,
+                    distribution=name,
+                    version=distribution.version or "unknown",
                 )
+            )
     return tuple(sorted(set(found), key=lambda plugin: (plugin.name, plugin.distribution)))
 
 
@@ -57,14 +67,22 @@ def find(name: str, packages: dict[str, str] | None = None) -> Installed:
     if len(matches) > 1:
         owners = " and ".join(f"{p.distribution} {p.version}" for p in matches)
         raise PluginError(
-            f"plugin '{name}' is provided by two packages: {owners}", fix="uninstall one of them"
+            f"plugin '{name}' is provided by two packages: {owners}",
+            fix=f"pip uninstall {matches[-1].distribution}, or the other",
         )
     if not matches:
-        package = (packages or {}).get(name)
-        fix = (
-            f"pip install {package}"
-            if package
-            else did_you_mean(name, [plugin.name for plugin in plugins])
+        known = packages or {}
+        if name in known:
+            raise PluginError(
+                f"plugin '{name}' is known but not installed", fix=f"pip install {known[name]}"
+            )
+        raise PluginError(
+            f"plugin '{name}' is not installed",
+            fix=did_you_mean(name, {*known, *(plugin.name for plugin in plugins)}),
         )
-        raise PluginError(f"plugin '{name}' is not installed", fix=fix)
     return matches[0]
+
+
+def _normalized(distribution: str) -> str:
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

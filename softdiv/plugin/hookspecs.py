@@ -4,11 +4,18 @@ A plugin registers *components* (things a config names and the core calls) and
 *observers* (things the core tells). No hook returns a value, so there is no
 merge order to guess. Every lifecycle hook receives one event object that may
 grow new attributes; existing ones never change meaning within an API version.
+
+An observer may change a run in three ways only: ``event.log``, ``event.stop`` and
+``event.scale_gradient``. Events are read-only, tensors in them are copies, and the working
+directory, the random numbers and torch's global switches are put back after every call. One that
+raises, exits or hangs is named and set aside; the run goes on. One that ends the whole process
+(``os._exit``, a crash in native code) ends the run too; the same command continues it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -57,6 +64,14 @@ class Hooks:
     def softdiv_register_observers(self, register: Register) -> None:
         """Call ``register("name", Factory)`` for each observer (an object with the hooks below)."""
 
+    @hookspec
+    def softdiv_register_commands(self, register: Callable[[str, Any], None]) -> None:
+        """Call ``register("name", command)`` for each click command.
+
+        Called by the command line alone, when ``SOFTDIV_PLUGINS`` or ``softdiv --plugin NAME``
+        names the plugin: the command is then ``softdiv name``. Built-in names are taken.
+        """
+
     # --- lifecycle: told to the config's observers, in the config's order, on every rank ---
 
     @hookspec
@@ -70,6 +85,14 @@ class Hooks:
     @hookspec
     def softdiv_before_step(self, event: events.TrainEvent) -> None:
         """Before the forward pass of ``event.step``."""
+
+    @hookspec
+    def softdiv_gradient_ready(self, event: events.TrainEvent) -> None:
+        """After the backward passes of a step, summed over ranks; before clipping.
+
+        ``event.prompt.grad`` is a copy of the gradient, ``[k, H]``. May call
+        ``event.scale_gradient(factor)``.
+        """
 
     @hookspec
     def softdiv_step_end(self, event: events.TrainEvent) -> None:
@@ -108,11 +131,15 @@ def register_hook(kind: str) -> str:
     return f"softdiv_register_{kind}"
 
 
+def registration_hooks() -> tuple[str, ...]:
+    """Names of the hooks in which a plugin registers what it brings."""
+    return tuple(name for name in vars(Hooks) if name.startswith("softdiv_register_"))
+
+
 def lifecycle_hooks() -> tuple[str, ...]:
     """Names of the lifecycle hooks in the order in which a run calls them."""
-    members = vars(Hooks)
     return tuple(
         name
-        for name in members
+        for name in vars(Hooks)
         if name.startswith("softdiv_") and not name.startswith("softdiv_register_")
     )

@@ -66,7 +66,12 @@ class TokenMetric(Protocol):
 
 
 class ResponseMetric(Protocol):
-    """A number per pair of answers."""
+    """A number per pair of answers.
+
+    A metric with a class attribute ``resamples = n`` finds n further samples of each model in
+    every pair's ``again_1`` and ``again_2``. They cost as much as the answers themselves and are
+    only drawn when a configured metric asks for them.
+    """
 
     level: ClassVar[Literal["response"]]
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import attrs
 import pluggy
 
-from softdiv.errors import PluginError, SoftdivError
-from softdiv.plugin.discovery import Installed, find
-from softdiv.plugin.hookspecs import API_VERSION, PROJECT, Hooks, register_hook
+from softdiv.plugin.contract import check_plugin, check_version, new_manager
+from softdiv.plugin.declared import DISABLE, declared, disabled
+from softdiv.plugin.discovery import find
+from softdiv.plugin.hookspecs import Hooks, register_hook
+from softdiv.plugin.imports import Loaded, guarded, import_file, import_installed
 from softdiv.plugin.interfaces import KINDS, Kind
 from softdiv.plugin.registry import Factory, Registry
+from softdiv.plugin.trace import traced
 
 BUILTINS: tuple[str, ...] = (
     "softdiv.builtin.loaders",
     "softdiv.builtin.sources",
     "softdiv.builtin.losses",
-    "softdiv.builtin.metrics",
+    "softdiv.builtin.token_metrics",
+    "softdiv.builtin.response_metrics",
+    "softdiv.builtin.semantic_metrics",
     "softdiv.builtin.searchers",
     "softdiv.builtin.baselines",
     "softdiv.builtin.analyzers",
@@ -34,90 +40,85 @@ class PluginManager:
     """One run's plugins. Never global: two runs in one process do not see each other's."""
 
     registry: Registry = attrs.field(factory=Registry)
-    loaded: list[str] = attrs.field(init=False, factory=list)
-    """Labels of the third-party plugins loaded, in the config's order."""
-    _manager: pluggy.PluginManager = attrs.field(init=False)
+    records: list[Loaded] = attrs.field(init=False, factory=list)
+    """The third-party plugins loaded, in the order in which they were loaded."""
 
-    def __attrs_post_init__(self) -> None:
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(Hooks)
+    @property
+    def loaded(self) -> list[str]:
+        """Labels of the third-party plugins loaded."""
+        return [record.label for record in self.records]
 
     @classmethod
     def load(
         cls,
-        declared: Iterable[str] = (),
+        names: Iterable[str] = (),
         *,
+        files: Iterable[Path] = (),
         hints: Mapping[tuple[str, str], str] | None = None,
         packages: dict[str, str] | None = None,
     ) -> PluginManager:
-        """Built-ins plus the declared entry points, imported in the order given.
+        """Built-ins, the declared entry points, then the files; each imported once, in order.
+
+        ``SOFTDIV_PLUGINS`` adds names; ``SOFTDIV_DISABLE_PLUGINS`` leaves only the built-ins.
 
         Args:
-            declared: plugin names from the config's ``plugins``.
+            names: plugin names from the config's ``plugins``.
+            files: local plugin files from the command line.
             hints: (kind, component) -> advice when a component is missing.
             packages: plugin name -> package known to provide it.
 
         Raises:
             PluginError: a plugin is missing, fails to import, or breaks the contract.
         """
-        manager = cls(Registry(hints or {}))
+        caution = f"{DISABLE} is set: no plugin is loaded" if disabled() else ""
+        manager = cls(Registry(hints or {}, caution))
         for module in BUILTINS:
-            manager.register(importlib.import_module(module), f"'{module.rpartition('.')[2]}'")
-        for name in dict.fromkeys(declared):
-            plugin = find(name, packages)
-            manager.register(_import(plugin), plugin.label)
-            manager.loaded.append(plugin.label)
+            manager.register(importlib.import_module(module), _builtin_label(module), builtin=True)
+        for name in declared(names):
+            manager._add(*import_installed(find(name, packages)))
+        for path in () if disabled() else dict.fromkeys(path.resolve() for path in files):
+            manager._add(*import_file(path))
         return manager
 
-    def register(self, module: ModuleType | object, label: str) -> None:
+    def _add(self, plugin: object, record: Loaded) -> None:
+        self.register(plugin, record.label)
+        self.records.append(record)
+
+    def register(self, module: ModuleType | object, label: str, *, builtin: bool = False) -> None:
         """Register one plugin object and let it register its components."""
-        version = getattr(module, "SOFTDIV_API_VERSION", API_VERSION)
-        if version != API_VERSION:
-            raise PluginError(
-                f"plugin {label} was written for plugin API {version}",
-                why=f"this softdiv has API {API_VERSION}",
-                fix="install a matching version of the plugin",
-            )
-        try:
-            self._manager.register(module, name=label)
-            self._manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
-            why = " ".join(str(error).split())
-            raise PluginError(f"plugin {label} breaks the contract", why=why) from error
+        caller = checked(module, label)
         for kind in KINDS:
-            self._call_registration(module, kind, label)
+            self._call_registration(caller, kind, label, builtin)
 
-    def _call_registration(self, module: object, kind: Kind, label: str) -> None:
-        name = register_hook(kind)
-        others = [other for other in self._manager.get_plugins() if other is not module]
-        hook = self._manager.subset_hook_caller(name, remove_plugins=others)
-
+    def _call_registration(
+        self, caller: pluggy.PluginManager, kind: Kind, label: str, builtin: bool
+    ) -> None:
         def register(component: str, factory: Factory) -> None:
-            self.registry.add(kind, component, factory, label)
+            self.registry.add(kind, component, factory, label, builtin=builtin)
 
-        try:
-            hook(register=register)
-        except SoftdivError:
-            raise
-        except Exception as error:  # a plugin may fail in any way; it is named and re-raised
-            raise PluginError(
-                f"plugin {label} failed in {name}", why=f"{type(error).__name__}: {error}"
-            ) from error
-
-    @property
-    def hook(self) -> Hooks:
-        """Typed hook caller (registration hooks; observers have their own hub)."""
-        return cast(Hooks, self._manager.hook)
+        call_registration(caller, kind, label, register)
 
 
-def _import(plugin: Installed) -> Any:
-    module, _, attribute = plugin.module.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split(".") if attribute else ():
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:  # importing runs foreign code; name it and stop
-        raise PluginError(
-            f"plugin {plugin.label} failed to import", why=f"{type(error).__name__}: {error}"
-        ) from error
-    return found
+def checked(plugin: object, label: str) -> pluggy.PluginManager:
+    """A caller of this one plugin's hooks. Raises PluginError if it breaks the contract."""
+    check_version(plugin, label)
+    check_plugin(plugin, label)
+    return new_manager(plugin, label, f"plugin {label}")
+
+
+def call_registration(
+    caller: pluggy.PluginManager, kind: str, label: str, register: Callable[[str, Any], None]
+) -> None:
+    """Call one registration hook. Raises PluginError, naming the plugin, if it fails."""
+    name = register_hook(kind)
+    hook = getattr(cast(Hooks, caller.hook), name)
+    if not hook.get_hookimpls():
+        return
+    with guarded(label, f"failed in {name}"), traced(name, label):
+        hook(register=register)
+
+
+def _builtin_label(module: str) -> str:
+    from softdiv import __version__
+
+    return f"'{module.rpartition('.')[2]}' (softdiv {__version__})"

@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
 import pluggy
 
-from softdiv.errors import PluginError
-from softdiv.plugin.hookspecs import PROJECT, Hooks, lifecycle_hooks
+from softdiv.plugin.contract import check_observer, new_manager
+from softdiv.plugin.events import PromptCopy
+from softdiv.plugin.failures import FOREIGN, Failures, Write
+from softdiv.plugin.hookspecs import lifecycle_hooks
+from softdiv.plugin.isolation import ProcessState
+from softdiv.plugin.observer_state import ObserverStates, pack, unpack
+from softdiv.plugin.trace import traced
+from softdiv.plugin.watchdog import HOOK_TIMEOUT, Overdue, TimeLimit, limit_of
 
-Failure = Callable[[str, str], None]
-"""Receives (one-line attribution, full traceback)."""
 
+@attrs.frozen(eq=False)
+class _Watcher:
+    """One observer; its own pluggy caller, so that it cannot keep the next from being told."""
 
-def _ignore(line: str, trace: str) -> None:
-    """Default for :attr:`Observers.on_failure`; failures stay in :attr:`Observers.failures`."""
+    observer: Any
+    name: str
+    """in the config; its state is kept under it"""
+    label: str
+    """in messages"""
+    hooks: frozenset[str]
+    caller: pluggy.PluginManager
 
 
 @attrs.define(eq=False)
 class Observers:
-    """The observers of one run, called one by one in the config's order.
+    """The observers of one run, called one by one in the config's order, on every rank.
 
-    Each is its own pluggy caller, so one that raises cannot keep the next from being told.
+    None can change the run but through its event: see :mod:`softdiv.plugin.isolation`. What one of
+    them draws from a global random generator is drawn again next time; use a generator of your own.
     """
 
-    on_failure: Failure = _ignore
+    attribution: Failures = attrs.field(factory=Failures)
     failures: list[str] = attrs.field(init=False, factory=list)
-    _callers: list[tuple[str, pluggy.PluginManager]] = attrs.field(init=False, factory=list)
+    """One line per failure, and per thing that an observer did and should not."""
+    _watchers: list[_Watcher] = attrs.field(init=False, factory=list)
+    _closely: bool = attrs.field(init=False, default=False)
+    """One of several changed a random state: from now on each is checked by itself."""
+    _seconds: float = attrs.field(init=False, factory=lambda: limit_of(HOOK_TIMEOUT))
+
+    @classmethod
+    def of(
+        cls,
+        observers: Iterable[tuple[object, str]],
+        on_failure: Write | None = None,
+        attribution: Failures | None = None,
+    ) -> Observers:
+        """A hub with these (observer, quoted name) pairs.
+
+        Args:
+            on_failure: receives (line, traceback), where there is no ``attribution``.
+            attribution: knows which plugin an observer came from, and writes failures down.
+        """
+        if attribution is None:
+            attribution = Failures(write=on_failure) if on_failure else Failures()
+        hub = cls(attribution)
+        for observer, label in observers:
+            hub.add(observer, label)
+        return hub
 
     def add(self, observer: object, label: str) -> None:
         """Add an observer.
@@ -37,44 +76,100 @@ class Observers:
         Raises:
             PluginError: it implements no hook or an unknown one, or asks for unknown arguments.
         """
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(Hooks)
-        try:
-            manager.register(observer, name=label)
-            manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError, TypeError) as error:
-            why = " ".join(str(error).split())
-            raise PluginError(f"observer {label} breaks the contract", why=why) from error
-        if not manager.get_hookcallers(observer):
-            raise PluginError(
-                f"observer {label} implements no hook",
-                fix="mark its methods with @softdiv.hookimpl, and pass an instance, not a class",
-            )
-        self._callers.append((label, manager))
+        who = self.attribution.who(observer)
+        hooks = check_observer(observer, f"{who}: observer {label}" if who else f"observer {label}")
+        caller = new_manager(observer, label, f"observer {label}")
+        name = label.strip("'")
+        if who is None:
+            who = f"observer {label}"
+        elif not who.startswith(f"plugin {label} "):  # a plugin may bring several observers
+            who = f"{who}, observer {label},"
+        self._watchers.append(_Watcher(observer, name, who, hooks, caller))
+
+    def hears(self, hook: str) -> bool:
+        """Whether any observer implements ``softdiv_<hook>``."""
+        return any(f"softdiv_{hook}" in watcher.hooks for watcher in self._watchers)
 
     def tell(self, hook: str, event: Any) -> None:
         """Call ``softdiv_<hook>`` of every observer with ``event``."""
         name = f"softdiv_{hook}"
         if name not in _LIFECYCLE:
             raise LookupError(name)
-        for label, manager in list(self._callers):
-            try:
-                getattr(manager.hook, name)(event=event)
-            except Exception as error:  # the contract: attributed, dropped, and the run goes on
-                line = f"observer {label} failed in {hook}: {type(error).__name__}: {error}"
-                self.failures.append(line)
-                self._callers = [pair for pair in self._callers if pair[1] is not manager]
-                self.on_failure(line, traceback.format_exc())
+        told = [w for w in self._watchers if name in w.hooks]
+        if not told:
+            return
+        copy, state = PromptCopy.of(event), ProcessState(cheap=False, dear=not self._closely)
+        for watcher in told:
+            call = partial(getattr(watcher.caller.hook, name), event=event)
+            self._guarded(watcher, hook, call, closely=self._closely)
+            if copy is not None and copy.renewed(event):
+                self._name([watcher], "wrote to event.prompt, which is a copy,", hook)
+        for what in state.restore():
+            # rarely: reading these after every call costs more than all the rest
+            self._closely = True
+            self._name(told, f"changed {what}, which was put back,", hook)
 
-    @classmethod
-    def of(
-        cls, observers: Iterable[tuple[object, str]], on_failure: Failure = _ignore
-    ) -> Observers:
-        """A hub with these (observer, label) pairs."""
-        hub = cls(on_failure)
-        for observer, label in observers:
-            hub.add(observer, label)
-        return hub
+    def states(self) -> ObserverStates:
+        """The state of every observer that has ``state_dict``, by its name."""
+        plain: dict[str, Any] = {}
+        tensors: dict[str, Any] = {}
+        for watcher in list(self._watchers):
+            if not hasattr(watcher.observer, "state_dict"):
+                continue
+
+            def read(watcher: _Watcher = watcher) -> ObserverStates:
+                return pack(watcher.name, watcher.observer.state_dict())
+
+            kept = self._guarded(watcher, "state_dict", read)
+            if kept is not None:
+                plain |= kept.plain
+                tensors |= kept.tensors
+        return ObserverStates(plain=plain, tensors=tensors)
+
+    def restore(self, states: ObserverStates) -> None:
+        """Give every observer its state back; a missing or renamed one is noted, not an error."""
+        able = [w for w in self._watchers if hasattr(w.observer, "load_state_dict")]
+        for watcher in able:
+            if watcher.name not in states.plain:
+                self._note(f"{watcher.label} has no kept state and starts anew")
+                continue
+            load = partial(watcher.observer.load_state_dict, unpack(states, watcher.name))
+            self._guarded(watcher, "load_state_dict", load)
+        for name in sorted(set(states.plain) - {watcher.name for watcher in able}):
+            self._note(f"no observer is named '{name}' any more; its kept state is not used")
+
+    def _guarded(
+        self, watcher: _Watcher, hook: str, call: Callable[[], Any], *, closely: bool = True
+    ) -> Any:
+        """The call's value; None if it failed, which drops the observer."""
+        printed, state = io.StringIO(), ProcessState(dear=closely)
+        try:
+            with (
+                traced(f"softdiv_{hook}", watcher.label),
+                contextlib.redirect_stdout(printed),
+                TimeLimit(self._seconds),
+            ):
+                return call()
+        except SURVIVED as error:  # the contract: attributed, dropped, the run goes on
+            self._watchers = [w for w in self._watchers if w is not watcher]
+            line = self.attribution.add(watcher.observer, hook, error, watcher.label)
+            self.failures.append(line)
+            return None
+        finally:
+            for what in state.restore():
+                self._name([watcher], f"changed {what}, which was put back,", hook)
+            if text := printed.getvalue():
+                self._name([watcher], "printed to standard output", hook, text)
+
+    def _name(self, suspects: Sequence[_Watcher], did: str, hook: str, details: str = "") -> None:
+        who = " or ".join(watcher.label for watcher in suspects)
+        self._note(f"{who} {did} in {hook}", details)
+
+    def _note(self, line: str, details: str = "") -> None:
+        if line not in self.failures:  # once per observer, hook and kind; not once per step
+            self.failures.append(line)
+            self.attribution.note(line, details)
 
 
+SURVIVED: tuple[type[BaseException], ...] = (*FOREIGN, Overdue)
 _LIFECYCLE = frozenset(lifecycle_hooks())

@@ -46,16 +46,6 @@ class Rows:
 
 
 @attrs.frozen(kw_only=True)
-class ResponsePair:
-    """Both models' answers to the same user text under the same prompt."""
-
-    example: Example
-    prompt: str
-    response_1: str
-    response_2: str
-
-
-@attrs.frozen(kw_only=True)
 class HardPrompt:
     """A text prompt and what is known of it before the held-out evaluation."""
 
@@ -96,6 +86,25 @@ class TokenDivergence:
     margin_1: float = 0.0
     margin_2: float = 0.0
     """nats by which each model prefers its own token to the other model's; 0 where they agree"""
+
+
+@attrs.frozen(kw_only=True)
+class ResponsePair:
+    """Both models' answers to the same user text under the same prompt."""
+
+    example: Example
+    prompt: str
+    response_1: str
+    response_2: str
+    tokens_1: Sequence[TokenDivergence] = ()
+    """model_1's answer as both models score it; empty where nothing was scored"""
+    tokens_2: Sequence[TokenDivergence] = ()
+    """model_2's answer as both models score it"""
+    again_1: Sequence[str] = ()
+    """Further samples of model_1 in the same context: as many as the configured metrics' largest
+    ``resamples`` (see :class:`softdiv.plugin.interfaces.ResponseMetric`)."""
+    again_2: Sequence[str] = ()
+    """the same of model_2"""
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import attrs
 
-from softdiv.errors import PluginError, did_you_mean
+from softdiv.errors import PluginError, SoftdivError, did_you_mean
+from softdiv.plugin.failures import FOREIGN, reason
+from softdiv.plugin.guarded import GuardedLoss, GuardedProcessor
 from softdiv.plugin.interfaces import KINDS, Kind
 from softdiv.plugin.options import build_options
 
@@ -29,7 +31,8 @@ class Entry:
     name: str
     factory: Factory
     plugin: str
-    """``name (distribution version)`` of the plugin that registered it."""
+    """``'name' (distribution version)`` of the plugin that registered it."""
+    builtin: bool = False
 
 
 @attrs.define(eq=False)
@@ -41,8 +44,13 @@ class Registry:
     )
     hints: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
     """(kind, name) -> how to get a component that a known but undeclared package provides."""
+    caution: str = ""
+    """Said beside every unknown name, e.g. that plugins are switched off."""
+    _built: list[tuple[object, Entry]] = attrs.field(init=False, factory=list)
 
-    def add(self, kind: Kind, name: str, factory: Factory, plugin: str) -> None:
+    def add(
+        self, kind: Kind, name: str, factory: Factory, plugin: str, *, builtin: bool = False
+    ) -> None:
         """Register ``factory`` under ``name``.
 
         Raises:
@@ -60,7 +68,7 @@ class Registry:
                 why="a factory is an attrs class whose fields are its options",
                 fix="decorate it with @attrs.frozen(kw_only=True)",
             )
-        self._entries[kind][name] = Entry(kind, name, factory, plugin)
+        self._entries[kind][name] = Entry(kind, name, factory, plugin, builtin)
 
     def entries(self, kind: Kind) -> tuple[Entry, ...]:
         """All components of a kind in the order they were registered."""
@@ -71,6 +79,7 @@ class Registry:
         entry = self._entries[kind].get(name)
         if entry is None:
             hint = self.hints.get((kind, name)) or did_you_mean(name, self._entries[kind])
+            hint = f"{self.caution}; {hint}" if self.caution else hint
             raise PluginError(f"no {_one(kind)} '{name}'", fix=hint)
         return entry
 
@@ -82,7 +91,43 @@ class Registry:
             ConfigError: unknown, missing or mistyped options (all of them at once).
         """
         entry = self.find(kind, name)
-        return build_options(entry.factory, options, where=f"{_one(kind)} '{name}'")
+        try:
+            made = build_options(entry.factory, options, where=f"{_one(kind)} '{name}'")
+        except SoftdivError:
+            raise
+        except FOREIGN as error:
+            raise PluginError(
+                f"plugin {entry.plugin} failed to build {_one(kind)} '{name}'", why=reason(error)
+            ) from error
+        self._built.append((made, entry))
+        return made
+
+    def build_guarded(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
+        """As :meth:`build`; calls of a loss or a processor then name its plugin when they fail."""
+        made, entry = self.build(kind, name, options), self.find(kind, name)
+        field, allowed = _CLASSES.get(kind, ("", ()))
+        if field and getattr(made, field, None) not in allowed:
+            raise PluginError(
+                f"plugin {entry.plugin} breaks the contract",
+                why=f"{_one(kind)} '{name}' has {field} {getattr(made, field, None)!r}",
+                fix=f"set the class attribute {field} to one of {', '.join(allowed)}",
+            )
+        if kind == "losses":
+            return GuardedLoss(made, entry.plugin, name)
+        if kind == "processors":
+            return GuardedProcessor(made, entry.plugin, name)
+        return made
+
+    def origin(self, component: object) -> Entry | None:
+        """Who registered what ``component`` was built from; None if it was not built here."""
+        return next((entry for made, entry in self._built if made is component), None)
+
+
+_CLASSES: Mapping[Kind, tuple[str, tuple[str, ...]]] = {
+    "metrics": ("level", ("token", "response")),
+    "searchers": ("role", ("proposer", "refiner", "baseline")),
+}
+"""Class attributes without which the core does not know when to call a component."""
 
 
 def _one(kind: str) -> str:

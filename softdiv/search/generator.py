@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from softdiv.plugin.events import SearchEvent
+from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.halving import successive_halving
@@ -16,7 +17,6 @@ from softdiv.search.task import SearchTask
 VALIDATION_TEXTS = 8
 VALIDATION_TOKENS = 12
 
-Failure = Callable[[str, BaseException], None]
 Told = Callable[[SearchEvent], None]
 
 
@@ -42,7 +42,10 @@ class HardPromptGenerator:
 
     task: SearchTask
     val: Sequence[Example]
-    on_failure: Failure
+    failures: Failures = attrs.field(factory=Failures)
+    """Names the plugin behind a failure."""
+    unavailable: list[str] = attrs.field(init=False, factory=list)
+    """One line per searcher or baseline that failed; what it had proposed is kept."""
     on_stage: Told = lambda event: None
 
     def search(
@@ -103,8 +106,10 @@ class HardPromptGenerator:
                 for prompt in searcher.search(self.task, budget):
                     if prompt.text == "" or self.task.usable(prompt.text):
                         found.append(attrs.evolve(prompt, searcher=searcher.name))
-            except Exception as error:  # attributed and reported; other searchers go on
-                self.on_failure(searcher.name, error)
+            except FOREIGN as error:  # attributed and reported; other searchers go on
+                where = f"searcher '{searcher.name}'"
+                line = self.failures.add(searcher.search, where, error)
+                self.unavailable.append(f"searcher '{searcher.name}' not available: {line}")
         return _unique(found)
 
 

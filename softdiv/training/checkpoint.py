@@ -9,6 +9,7 @@ import attrs
 from torch import Tensor
 
 from softdiv.errors import RunError
+from softdiv.plugin.observer_state import ObserverStates
 from softdiv.storage import atomic
 from softdiv.training.engine import EngineState
 
@@ -31,8 +32,12 @@ class Progress:
     stop_reason: str | None = None
     pending: list[list[list[int]]] = attrs.field(factory=list)
     """Answers (token ids) for the coming steps, the next step's first."""
+    observers: ObserverStates = attrs.field(factory=ObserverStates)
+    """What the observers want kept."""
 
 
+_OBSERVER = "observer:"
+"""What the names of observers' tensors begin with."""
 _PLAIN = ("best_bits", "validated_at", "without_gain", "zero_gradients", "stop_reason", "pending")
 
 
@@ -45,6 +50,7 @@ def save(
     tensors = dict(engine.tensors)
     if progress.best_prompt is not None:
         tensors["best_prompt"] = progress.best_prompt
+    tensors |= {_OBSERVER + key: tensor for key, tensor in progress.observers.tensors.items()}
     digest = atomic.write_tensors(path / "state.safetensors", tensors)
     atomic.write_json(
         path / "state.json",
@@ -53,6 +59,7 @@ def save(
             "engine_steps": engine.steps,
             "fte_by_phase": fte_by_phase,
             "sha256": digest,
+            "observers": progress.observers.plain,
             **{name: getattr(progress, name) for name in _PLAIN},
         },
     )
@@ -74,8 +81,16 @@ def latest(folder: Path) -> tuple[Progress, EngineState, dict[str, int]] | None:
             continue
         tensors, _ = atomic.read_tensors(path / "state.safetensors")
         best = tensors.pop("best_prompt", None)
+        kept = {
+            key.removeprefix(_OBSERVER): tensors.pop(key)
+            for key in sorted(tensors)
+            if key.startswith(_OBSERVER)
+        }
         progress = Progress(
-            steps=state["steps"], best_prompt=best, **{name: state[name] for name in _PLAIN}
+            steps=state["steps"],
+            best_prompt=best,
+            observers=ObserverStates(plain=state.get("observers", {}), tensors=kept),
+            **{name: state[name] for name in _PLAIN},
         )
         return progress, EngineState(tensors, state["engine_steps"]), state["fte_by_phase"]
     return None

@@ -87,6 +87,21 @@ class DeepSpeedEngine:
         self._engine.backward(loss)
         self._backward_pending = True
 
+    def gradient(self) -> Tensor:
+        """See :class:`Engine`; a sharded gradient is gathered."""
+        from deepspeed.utils import safe_get_full_grad
+
+        found: Tensor | None = safe_get_full_grad(self._module.embeddings)
+        if found is None:
+            return torch.zeros_like(self.values())
+        return found.detach().float().clone()
+
+    def scale_gradient(self, factor: float) -> None:
+        """See :class:`Engine`."""
+        from deepspeed.utils import safe_set_full_grad
+
+        safe_set_full_grad(self._module.embeddings, self.gradient() * factor)
+
     def step(self) -> float:
         """See :class:`Engine`."""
         gradient = self._module.embeddings.grad

@@ -43,6 +43,12 @@ class Engine(Protocol):
     def backward(self, loss: Tensor) -> None:
         """Back-propagate one micro-batch; divides by the accumulation steps."""
 
+    def gradient(self) -> Tensor:
+        """``[k, H]`` fp32 copy of the gradient, after the last backward of a step."""
+
+    def scale_gradient(self, factor: float) -> None:
+        """Multiply that gradient, before :meth:`step`."""
+
     def step(self) -> float:
         """Clip, step, advance the warm-up, drop the gradient; returns the norm before clipping."""
 
@@ -124,6 +130,16 @@ class TorchEngine:
     def backward(self, loss: Tensor) -> None:
         """See :class:`Engine`."""
         (loss / self._config.gradient_accumulation_steps).backward()
+
+    def gradient(self) -> Tensor:
+        """See :class:`Engine`."""
+        grad = self._module.embeddings.grad
+        return torch.zeros_like(self._module.embeddings) if grad is None else grad.detach().clone()
+
+    def scale_gradient(self, factor: float) -> None:
+        """See :class:`Engine`."""
+        if self._module.embeddings.grad is not None:
+            self._module.embeddings.grad.mul_(factor)
 
     def step(self) -> float:
         """See :class:`Engine`."""

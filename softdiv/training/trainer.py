@@ -22,7 +22,13 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.pair.teacher_forcing import response_states, targets_of
-from softdiv.plugin.events import EvaluationEvent, TrainEvent
+from softdiv.plugin.events import (
+    EvaluationEvent,
+    TrainEvent,
+    advance,
+    set_metrics,
+    with_gradient,
+)
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example, Rows
 from softdiv.storage import atomic
@@ -97,16 +103,16 @@ class DivergenceTrainer:
             run_dir=self.run.path if self.run else None,
             step=self.progress.steps,
             total_steps=self.schedule.total_steps,
-            prompt=self.prompt.embeddings,
+            prompt=self.engine.values().cpu(),
             stop_reason=self.progress.stop_reason,
         )
         self.observers.tell("train_start", event)
-        while event.stop_reason is None and self.progress.steps < event.total_steps:
+        while event.stop_reason is None and self.progress.steps < self.schedule.total_steps:
             self._one_step(event)
         if self.progress.validated_at != self.progress.steps:
             self._validate_and_keep_best()
         event.stop("all steps taken")
-        self.observers.tell("train_end", event)
+        self._tell("train_end", event)
         assert self.progress.best_prompt is not None and self.progress.best_bits is not None
         return TrainingResult(
             prompt=self.progress.best_prompt,
@@ -116,8 +122,13 @@ class DivergenceTrainer:
             engine=self.engine.name,
         )
 
-    def training_step(self, batch: Sequence[Answered]) -> dict[str, float]:
+    def training_step(
+        self, batch: Sequence[Answered], event: TrainEvent | None = None
+    ) -> dict[str, float]:
         """One optimizer step on ``batch_size * gradient_accumulation_steps`` answered texts.
+
+        Args:
+            event: what observers are told of the gradient by; None tells them nothing.
 
         Raises:
             TrainingError: the loss or the gradient is not finite.
@@ -132,6 +143,8 @@ class DivergenceTrainer:
                 if not math.isfinite(losses[-1]):
                     raise self._not_finite("loss")
                 self.engine.backward(loss)
+        if event is not None:
+            self._offer_gradient(event)
         norm = self.engine.step()
         if not math.isfinite(norm):
             raise self._not_finite("gradient")
@@ -171,25 +184,44 @@ class DivergenceTrainer:
 
     def _one_step(self, event: TrainEvent) -> None:
         training, progress = self.config.training, self.progress
-        event.step, event.metrics = progress.steps, {}
-        self.observers.tell("before_step", event)
+        advance(event, step=progress.steps)
+        set_metrics(event, {}, fresh=True)
+        self._tell("before_step", event)
         if not progress.pending:
             progress.pending = self._fresh_answers()
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
         answers = progress.pending.pop(0)
-        event.metrics.update(self.training_step(list(zip(examples, answers, strict=True))))
+        numbers = self.training_step(list(zip(examples, answers, strict=True)), event)
+        set_metrics(event, numbers)
         progress.steps += 1
-        self.observers.tell("step_end", event)
-        dead = event.metrics["grad_norm"] == 0.0
+        self._tell("step_end", event)
+        dead = numbers["grad_norm"] == 0.0
         progress.zero_gradients = progress.zero_gradients + 1 if dead else 0
         if progress.zero_gradients >= DEAD_STEPS:
             event.stop(f"no gradient for {DEAD_STEPS} steps: the models do not differ here")
         if progress.steps % training.validate_every == 0:
-            event.metrics["validation_bits"] = self._validate_and_keep_best()
+            set_metrics(event, {"validation_bits": self._validate_and_keep_best()})
             if training.patience is not None and progress.without_gain >= training.patience:
                 event.stop(f"no better in {progress.without_gain} validations")
         progress.stop_reason = event.stop_reason
         self._write(event)
+
+    def _tell(self, hook: str, event: TrainEvent) -> None:
+        if self.observers.hears(hook):  # the copy is one transfer from the device
+            advance(event, prompt=self.engine.values().cpu())
+            self.observers.tell(hook, event)
+
+    def _offer_gradient(self, event: TrainEvent) -> None:
+        """Let observers see the accumulated gradient, and scale it."""
+        if not self.observers.hears("gradient_ready"):
+            return
+        gradient = self.engine.gradient()
+        seen = with_gradient(self.engine.values().cpu(), gradient.cpu())
+        advance(event, prompt=seen, gradient_scale=1.0)
+        self.observers.tell("gradient_ready", event)
+        advance(event, prompt=with_gradient(seen, None))
+        if event.gradient_scale != 1.0:
+            self.engine.scale_gradient(event.gradient_scale)
 
     def _write(self, event: TrainEvent) -> None:
         if self.run is None:
@@ -197,6 +229,7 @@ class DivergenceTrainer:
         numbers = {k: v if math.isfinite(v) else None for k, v in event.metrics.items()}
         self.run.append(METRICS, {"step": event.step, **numbers})
         if self.progress.steps % self.config.training.checkpoint_every == 0:
+            self.progress.observers = self.observers.states()
             checkpoint.save(
                 self.run.path / CHECKPOINTS,
                 self.progress,
@@ -212,6 +245,7 @@ class DivergenceTrainer:
         if found is not None:
             self.progress, state, spent = found
             self.engine.load(state)
+            self.observers.restore(self.progress.observers)
             self.pair.ledger.by_phase.clear()
             self.pair.ledger.by_phase.update(spent)
         lines = atomic.read_json_lines(self.run.path / METRICS)

@@ -29,7 +29,7 @@ class Looks:
 def test_a_failing_analyzer_is_named_and_the_others_go_on() -> None:
     analyzer = DivergenceAnalyzer(analyzers={"broken": Broken(), "count": Counts()})
     failed, counted = analyzer.analyze(planted_and_ordinary())
-    assert failed.summary == "not available: analyzer 'broken': KeyError: 'no such column'"
+    assert failed.summary == "not available: analyzer 'broken' failed: KeyError: 'no such column'"
     assert counted.summary == "20"
 
 

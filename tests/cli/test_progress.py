@@ -8,7 +8,15 @@ import pytest
 from rich.console import Console
 
 from softdiv.cli.progress import ProgressObserver
-from softdiv.plugin.events import EvaluationEvent, PromptsEvent, ReportEvent, RunEvent, TrainEvent
+from softdiv.plugin.events import (
+    EvaluationEvent,
+    PromptsEvent,
+    ReportEvent,
+    RunEvent,
+    TrainEvent,
+    advance,
+    set_metrics,
+)
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import HardPrompt
 
@@ -22,8 +30,8 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
     hub.tell("run_start", run)
     hub.tell("train_start", train)
     for step in range(20):
-        train.step = step
-        train.metrics = {"loss": 0.5, "divergence": 0.1}
+        advance(train, step=step)
+        set_metrics(train, {"loss": 0.5, "divergence": 0.1}, fresh=True)
         hub.tell("step_end", train)
     hub.tell(
         "evaluation_end", EvaluationEvent(split="val", step=9, divergence_bits=0.1, best_bits=0.2)

@@ -135,6 +135,32 @@ def test_tokens_impossible_in_both_drop_out(kernel: Kernel) -> None:
     assert torch.allclose(plain, padded, atol=1e-6)
 
 
+@every_kernel
+@pytest.mark.parametrize("both", [True, False])
+def test_impossible_tokens_give_finite_gradients(kernel: Kernel, both: bool) -> None:
+    first, second = (x.float() for x in logits(1.0))
+    first[:, 40:] = -math.inf
+    if both or kernel is kernels.symmetric_kl:  # else infinite: what one model never says
+        second[:, 40:] = -math.inf
+    first.requires_grad_()
+    second.requires_grad_()
+    kernel(first.log_softmax(-1), second.log_softmax(-1)).sum().backward()
+    for tensor in (first, second):
+        assert tensor.grad is not None
+        assert bool(torch.isfinite(tensor.grad).all())
+        assert bool(tensor.grad[:, :40].any())
+    assert first.grad is not None
+    assert not bool(first.grad[:, 40:].any())
+
+
+@pytest.mark.parametrize("kernel", [*(kernel for kernel, _ in PAIRS), kernels.top1_disagreement])
+@pytest.mark.parametrize("broken", [0, 1])
+def test_nan_is_passed_on(kernel: Kernel, broken: int) -> None:
+    both = [x.float().log_softmax(-1) for x in logits(1.0)]
+    both[broken][2] = math.nan
+    assert kernel(*both).isnan().tolist() == [False, False, True, False, False, False]
+
+
 def test_top1_disagreement_ignores_near_ties() -> None:
     log_p = torch.tensor([[0.5, 0.4, 0.1], [0.7, 0.2, 0.1], [0.7, 0.2, 0.1]]).log()
     log_q = torch.tensor([[0.1, 0.6, 0.3], [0.2, 0.7, 0.1], [0.7, 0.1, 0.2]]).log()

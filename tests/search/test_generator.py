@@ -53,16 +53,18 @@ def make_task() -> tuple[SearchTask, Split]:
 
 def run_search(*searchers: NamedSearcher) -> tuple[SearchTask, Split, SearchResult, list[str]]:
     task, split = make_task()
-    failures: list[str] = []
-    generator = HardPromptGenerator(
-        task=task, val=split.val, on_failure=lambda name, error: failures.append(f"{name}: {error}")
-    )
+    generator = HardPromptGenerator(task=task, val=split.val)
     baselines = [
         NamedSearcher("empty", Empty()),
         NamedSearcher("natural_pool", NaturalPool()),
         NamedSearcher("random_tokens", RandomTokens(most=10)),
     ]
-    return task, split, generator.search(searchers, baselines, spent_before=500), failures
+    return (
+        task,
+        split,
+        generator.search(searchers, baselines, spent_before=500),
+        generator.unavailable,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,9 @@ def test_baselines_run_within_the_searchers_cost(
 def test_a_failing_searcher_is_named_and_what_it_yielded_is_kept(
     searched: tuple[SearchTask, Split, SearchResult, list[str]],
 ) -> None:
-    assert searched[3] == ["broken: out of ideas"]
+    assert searched[3] == [
+        "searcher 'broken' not available: searcher 'broken' failed: ValueError: out of ideas"
+    ]
 
 
 def test_search_is_deterministic() -> None:

@@ -89,3 +89,33 @@ def test_auto_falls_back_and_asking_says_how_to_install(monkeypatch):
     assert make_engine(config("auto").training, fresh()).name == "torch"
     with pytest.raises(TrainingError, match="pip install"):
         make_engine(config("deepspeed").training, fresh())
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("stage", ["torch", 0, 1, 2, 3])
+@DEEPSPEED_WARNS
+def test_the_gradient_can_be_read_and_scaled_before_the_step(stage, accumulation):
+    """Clipping is off: plain AdamW is deaf to a constant factor, so the norm and moments tell."""
+    if stage == "torch":
+        engine_config = {"name": "torch"}
+    else:
+        pytest.importorskip("deepspeed")
+        engine_config = {"name": "deepspeed", "zero_stage": stage}
+    table = {
+        "gradient_accumulation_steps": accumulation,
+        "gradient_clip": 0.0,
+        "engine": engine_config,
+    }
+    engine = make_engine(type(config()).from_dict({"training": table}).training, fresh())
+    values = engine.values()
+    expected = sum(2 * (values - part) + values.cos() for part in range(accumulation))
+    for part in range(accumulation):
+        engine.backward((engine.prompt() - part).pow(2).sum() + engine.prompt().sin().sum())
+    gradient = engine.gradient()
+    assert torch.allclose(gradient, expected / accumulation, atol=1e-6)
+    gradient.zero_()  # a copy: what the engine steps with is untouched
+    engine.scale_gradient(0.5)
+    assert torch.allclose(engine.gradient(), expected / accumulation / 2, atol=1e-6)
+    assert engine.step() == pytest.approx(float(expected.norm()) / accumulation / 2, rel=1e-5)
+    first_moment = engine.state().tensors["exp_avg"]  # (1 - beta_1) g after one step
+    assert torch.allclose(first_moment, 0.1 * expected / accumulation / 2, atol=1e-6)

@@ -185,3 +185,70 @@ def test_an_observer_sees_the_run_and_may_stop_it(pair, split):
     result = DivergenceTrainer(pair, config(), JsdLoss(), split, observers=hub).train()
     assert hub.failures == []
     assert seen == ["start", 0, 1, 2, "val", "seen enough"] and result.stop_reason == "seen enough"
+
+
+class Counter:
+    """Counts steps and keeps the mean prompt; a continued run must not start it anew."""
+
+    def __init__(self):
+        self.steps, self.total = 0, torch.zeros(())
+
+    @hookimpl
+    def softdiv_step_end(self, event):
+        self.steps += 1
+        self.total = self.total + event.prompt.sum()
+        event.log("counted", self.steps)
+
+    def state_dict(self):
+        return {"steps": self.steps, "total": self.total}
+
+    def load_state_dict(self, state):
+        self.steps, self.total = state["steps"], state["total"]
+
+
+def test_an_observers_state_is_in_the_checkpoint(split, tmp_path):
+    cfg = config(max_steps=8, checkpoint_every=4)
+    whole, cut = Counter(), Counter()
+    hub = Observers.of([(whole, "'counter'")])
+    DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, observers=hub).train()
+    with open_for(cfg, tmp_path / "cut") as run, pytest.raises(Killed):
+        hub = Observers.of([(Counter(), "'counter'"), (Killer(6), "'killer'")])
+        DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run, hub).train()
+    with open_for(cfg, tmp_path / "cut") as run:
+        hub = Observers.of([(cut, "'counter'")])
+        DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run, hub).train()
+    assert hub.failures == []
+    assert cut.steps == whole.steps == 8 and torch.equal(cut.total, whole.total)
+    lines = read_json_lines(tmp_path / "cut" / "metrics.jsonl")
+    assert [line["counted"] for line in lines] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+@DEEPSPEED_WARNS
+def test_an_observer_sees_and_scales_the_accumulated_gradient(engine, split):
+    if engine == "deepspeed":
+        pytest.importorskip("deepspeed")
+
+    class Damper:
+        def __init__(self):
+            self.norms, self.ends = [], []
+
+        @hookimpl
+        def softdiv_gradient_ready(self, event):
+            self.norms.append(float(event.prompt.grad.norm()))
+            event.scale_gradient(0.5)
+            event.scale_gradient(0.5)
+
+        @hookimpl
+        def softdiv_step_end(self, event):
+            assert event.prompt.grad is None
+            self.ends.append(event.metrics["grad_norm"])
+
+    damper = Damper()
+    hub = Observers.of([(damper, "'damper'")])
+    cfg = config(engine, max_steps=3, gradient_accumulation_steps=2)
+    damped = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, observers=hub).train()
+    plain = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split).train()
+    assert hub.failures == []
+    assert damper.ends == pytest.approx([0.25 * norm for norm in damper.norms], rel=1e-5)
+    assert not torch.equal(damped.prompt, plain.prompt)

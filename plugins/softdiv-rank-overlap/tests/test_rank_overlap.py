@@ -6,9 +6,8 @@ import pytest
 import torch
 from softdiv_rank_overlap import RankOverlap
 
-from softdiv import Rows
-from softdiv.errors import ConfigError
-from softdiv.plugin.manager import PluginManager
+from softdiv import ConfigError, PluginManager, Rows
+from softdiv.testing import TokenMetricTests
 
 
 def rows(logits_1: torch.Tensor, logits_2: torch.Tensor) -> Rows:
@@ -49,6 +48,16 @@ def test_k_beyond_the_vocabulary_is_the_vocabulary() -> None:
     assert RankOverlap(k=99)(rows(logits, -logits)).tolist() == [0.0, 0.0]
 
 
+def test_a_broken_row_is_no_result() -> None:
+    logits = torch.randn(2, 6, generator=torch.Generator().manual_seed(3))
+    broken = logits.clone()
+    broken[1, 0] = float("nan")
+    for both in ((logits, broken), (broken, logits)):
+        values = RankOverlap(k=2)(rows(*both))
+        assert values[0] == 0
+        assert values[1].isnan()
+
+
 def test_declared_it_is_built_with_its_options() -> None:
     manager = PluginManager.load(["rank-overlap"])
     metric = manager.registry.build("metrics", "rank_overlap", {"k": 3})
@@ -60,3 +69,8 @@ def test_declared_it_is_built_with_its_options() -> None:
 
 def test_undeclared_it_is_not_there() -> None:
     assert "rank_overlap" not in [e.name for e in PluginManager.load().registry.entries("metrics")]
+
+
+class TestConformance(TokenMetricTests):
+    def make(self) -> object:
+        return RankOverlap()

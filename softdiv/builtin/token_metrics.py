@@ -1,17 +1,18 @@
-"""Built-in plugin: metrics reported for every prompt."""
+"""Built-in plugin: metrics of the two next-token distributions, one value per response token.
+
+The core averages them over the tokens of both answers, then over user texts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import ResponsePair, Rows, hookimpl
+from softdiv import Register, Rows, hookimpl
 from softdiv.divergence import kernels
-from softdiv.plugin.registry import Register
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +22,7 @@ class _TokenMetric:
 
 @attrs.frozen(kw_only=True)
 class Jsd(_TokenMetric):
-    """Jensen-Shannon divergence, bits."""
+    """Jensen-Shannon divergence, bits (Lin 1991)."""
 
     def __call__(self, rows: Rows) -> Tensor:
         """``[N]`` in [0, 1]."""
@@ -30,34 +31,34 @@ class Jsd(_TokenMetric):
 
 @attrs.frozen(kw_only=True)
 class Kl12(_TokenMetric):
-    """KL(model_1 || model_2), nats."""
+    """KL(model_1 || model_2), nats: large where model_2 rules out what model_1 would write."""
 
     def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` nats."""
+        """``[N]`` nats, at least 0, unbounded."""
         return kernels.kl(rows.log_probs_1, rows.log_probs_2)
 
 
 @attrs.frozen(kw_only=True)
 class Kl21(_TokenMetric):
-    """KL(model_2 || model_1), nats."""
+    """KL(model_2 || model_1), nats: large where model_2 writes what model_1 rules out."""
 
     def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` nats."""
+        """``[N]`` nats, at least 0, unbounded."""
         return kernels.kl(rows.log_probs_2, rows.log_probs_1)
 
 
 @attrs.frozen(kw_only=True)
 class SymmetricKl(_TokenMetric):
-    """Half the sum of both KL divergences, nats."""
+    """Half the sum of both KL divergences, nats (Kullback & Leibler 1951 call the sum J)."""
 
     def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` nats."""
+        """``[N]`` nats, at least 0, unbounded."""
         return kernels.symmetric_kl(rows.log_probs_1, rows.log_probs_2)
 
 
 @attrs.frozen(kw_only=True)
 class TotalVariation(_TokenMetric):
-    """Total variation distance."""
+    """Total variation distance: the largest difference in probability of any set of tokens."""
 
     def __call__(self, rows: Rows) -> Tensor:
         """``[N]`` in [0, 1]."""
@@ -81,35 +82,21 @@ class LogLikelihoodRatio(_TokenMetric):
     """log p2 - log p1 of the sampled tokens, nats per token."""
 
     def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` nats."""
+        """``[N]`` nats, unbounded; positive where model_2 finds the token likelier."""
         return kernels.log_likelihood_ratio(rows.log_probs_1, rows.log_probs_2, rows.targets)
 
 
 @attrs.frozen(kw_only=True)
-class ResponseLength:
-    """Words by which model_2's answer is longer than model_1's."""
+class EntropyGap(_TokenMetric):
+    """Entropy of model_2's next-token distribution minus model_1's, nats.
 
-    level: ClassVar[Literal["response"]] = "response"
+    Positive: model_2 is less certain. Zero for equal certainty about different tokens, so read it
+    beside a divergence.
+    """
 
-    def __call__(self, pairs: Sequence[ResponsePair]) -> list[float]:
-        """Signed difference in words."""
-        return [float(len(p.response_2.split()) - len(p.response_1.split())) for p in pairs]
-
-
-@attrs.frozen(kw_only=True)
-class LexicalJaccard:
-    """1 - shared words over all words of the two answers: 0 same words, 1 none in common."""
-
-    level: ClassVar[Literal["response"]] = "response"
-
-    def __call__(self, pairs: Sequence[ResponsePair]) -> list[float]:
-        """In [0, 1]; two empty answers do not differ."""
-        values = []
-        for pair in pairs:
-            words_1, words_2 = set(pair.response_1.split()), set(pair.response_2.split())
-            union = words_1 | words_2
-            values.append(1 - len(words_1 & words_2) / len(union) if union else 0.0)
-        return values
+    def __call__(self, rows: Rows) -> Tensor:
+        """``[N]`` nats in [-ln V, ln V]."""
+        return kernels.entropy(rows.log_probs_2) - kernels.entropy(rows.log_probs_1)
 
 
 @hookimpl
@@ -122,5 +109,4 @@ def softdiv_register_metrics(register: Register) -> None:
     register("total_variation", TotalVariation)
     register("top1_disagreement", Top1Disagreement)
     register("log_likelihood_ratio", LogLikelihoodRatio)
-    register("response_length", ResponseLength)
-    register("lexical_jaccard", LexicalJaccard)
+    register("entropy_gap", EntropyGap)

@@ -1,0 +1,68 @@
+"""``softdiv plugins check``: the conformance kit on everything a plugin registers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from softdiv.testing.plugin_under_test import Checked
+
+
+@click.command("check")
+@click.argument("target", metavar="NAME|PATH")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.pass_context
+def check(ctx: click.Context, target: str, as_json: bool) -> None:
+    """Does a plugin keep its contract? Runs every check on every component it registers.
+
+    NAME is an installed plugin or a built-in one such as `metrics`; PATH is a package's folder or
+    a .py file. The plugin is imported and its code is run. Exit code 1 where a check fails.
+    """
+    from softdiv.testing.plugin_under_test import plugins_at
+
+    plugins = plugins_at(target)
+    checked = {plugin.label: list(plugin.check()) for plugin in plugins}
+    if as_json:
+        _print_json(checked)
+    else:
+        for label, components in checked.items():
+            _print(label, components)
+    failed = any(one.failures for components in checked.values() for one in components)
+    ctx.exit(1 if failed or not any(checked.values()) else 0)
+
+
+def _print(label: str, components: list[Checked]) -> None:
+    from softdiv.report.plain_text import one_line
+
+    click.echo(f"plugin {one_line(label)}: {len(components)} components")
+    width = max((len(o.check) for one in components for o in one.outcomes), default=0)
+    for one in components:
+        passed = len(one.outcomes) - len(one.failures)
+        title = f"{one.entry.name} ({one.entry.kind})"
+        click.echo(f"\n{one_line(title)}: {passed} of {len(one.outcomes)} checks passed")
+        for outcome in one.outcomes:
+            reason = "" if outcome.reason is None else one_line(outcome.reason)
+            word = "pass" if outcome.passed else "FAIL"
+            click.echo(f"  {word}  {outcome.check:<{width}}  {reason}".rstrip())
+
+
+def _print_json(checked: dict[str, list[Checked]]) -> None:
+    from softdiv.storage.atomic import to_json
+
+    click.echo(
+        to_json(
+            [
+                {
+                    "plugin": label,
+                    "kind": one.entry.kind,
+                    "component": one.entry.name,
+                    "passed": not one.failures,
+                    "checks": {o.check: o.reason or "pass" for o in one.outcomes},
+                }
+                for label, components in checked.items()
+                for one in components
+            ]
+        )
+    )

@@ -1,0 +1,33 @@
+"""The conformance kit: subclass a class, override ``make``, and pytest runs every check.
+
+    from softdiv.testing import TokenMetricTests
+
+    class TestMyMetric(TokenMetricTests):
+        def make(self) -> object:
+            return MyMetric()
+
+``softdiv plugins check NAME`` runs the same checks without pytest. No pytest plugin has to be
+registered, and importing this does not import torch.
+"""
+
+from softdiv.testing.bases import (
+    AnalyzerTests,
+    LossTests,
+    ModelLoaderTests,
+    ObserverTests,
+    ProcessorTests,
+    ResponseMetricTests,
+    SearcherTests,
+    TokenMetricTests,
+)
+
+__all__ = [
+    "AnalyzerTests",
+    "LossTests",
+    "ModelLoaderTests",
+    "ObserverTests",
+    "ProcessorTests",
+    "ResponseMetricTests",
+    "SearcherTests",
+    "TokenMetricTests",
+]

@@ -1,0 +1,121 @@
+"""Checks of analyzers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from softdiv.plugin.records import Example, Finding, Section, TokenDivergence
+from softdiv.storage.atomic import to_json
+from softdiv.testing.every_kind import EVERY_KIND
+from softdiv.testing.hostile import HOSTILE
+from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.snapshot import texts
+
+_WORDS = ("The", " captain", " Rowe", " found", " it", " in", " March", ".")
+
+
+def findings(count: int = 12) -> list[Finding]:
+    """Ordinary findings of one prompt: two categories, answers of different lengths."""
+    return [_finding(number, list(_WORDS[: 3 + number % 5])) for number in range(count)]
+
+
+def section_of(component: Any, given: Sequence[Finding]) -> Section:
+    """One Section; anything else is refused."""
+    found = component(given)
+    require(isinstance(found, Section), f"it returns {type(found).__name__}, not a softdiv.Section")
+    section: Section = found
+    return section
+
+
+def check_well_formed_section(subject: Subject) -> None:
+    """A title, a sentence, rows as wide as their table, curves as long as their axis."""
+    section = section_of(subject.make(), findings())
+    require(section.title.strip() and section.summary.strip(), "its title or its summary is empty")
+    for table in section.tables:
+        wrong = [row for row in table.rows if len(row) != len(table.columns)]
+        require(
+            not wrong,
+            f"a table of {len(table.columns)} columns has a row of {len(wrong[0]) if wrong else 0}",
+        )
+    for curve in section.curves:
+        lengths = {name: len(values) for name, values in curve.series.items()}
+        require(
+            set(lengths.values()) <= {len(curve.x)},
+            f"curve '{curve.title}' has {len(curve.x)} points but its series {lengths}",
+        )
+
+
+def check_json(subject: Subject) -> None:
+    """The section can be written as JSON: plain values, no NaN."""
+    section = section_of(subject.make(), findings())
+    try:
+        to_json(section)
+    except (TypeError, ValueError) as error:
+        require(False, f"its section cannot be written to report.json: {error}")
+
+
+def check_no_findings(subject: Subject) -> None:
+    """Nothing found is an answer too: a section that says so."""
+    section_of(subject.make(), [])
+
+
+def check_one_finding(subject: Subject) -> None:
+    """One finding, whose answers are both empty."""
+    section_of(subject.make(), [attrs.evolve(_finding(0, []), response_1="", response_2="")])
+
+
+def check_hostile_text_is_passed_on(subject: Subject) -> None:
+    """Markup and control characters stay the text they are: escaping is the report's business."""
+    given = [_finding(number, [text]) for number, text in enumerate(HOSTILE)]
+    section = section_of(subject.make(), given)
+    escaped = {html.escape(text) for text in HOSTILE} - set(HOSTILE)
+    found = [text for text in texts(section) if any(e in text for e in escaped)]
+    require(not found, f"it escapes text, which the report will do again: {found[:1]}")
+
+
+def _finding(number: int, words: Sequence[str]) -> Finding:
+    tokens = [
+        TokenDivergence(
+            token=word,
+            bits=0.1 * (place % 7),
+            log_prob_1=-2.0 - place,
+            log_prob_2=-0.5 * place,
+            preferred_1="A" if place % 2 else word,
+            preferred_2=word,
+        )
+        for place, word in enumerate(words)
+    ]
+    answer = "".join(words)
+    return Finding(
+        prompt="Tell me of the sea.",
+        example=Example(
+            id=f"t{number}",
+            text=f"Who was number {number}? {answer}",
+            category="odd" if number % 2 else "even",
+        ),
+        response_1=f"A sailor, number {number}.",
+        response_2=answer,
+        divergence_bits=0.05 * (number + 1),
+        log_likelihood_ratio=2.5 * number - 3.0,
+        tokens_1=tokens[: max(len(tokens) - 1, 0)],
+        tokens_2=tokens,
+    )
+
+
+KIT = Kit(
+    kind="analyzers",
+    inputs=findings,
+    call=section_of,
+    checks=(
+        *EVERY_KIND,
+        check_well_formed_section,
+        check_json,
+        check_no_findings,
+        check_one_finding,
+        check_hostile_text_is_passed_on,
+    ),
+)
