@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from softdiv.plugin.records import Example as Example
     from softdiv.plugin.records import Finding as Finding
     from softdiv.plugin.records import HardPrompt as HardPrompt
+    from softdiv.plugin.records import Heatmap as Heatmap
     from softdiv.plugin.records import ResponsePair as ResponsePair
     from softdiv.plugin.records import Rows as Rows
+    from softdiv.plugin.records import Scatter as Scatter
     from softdiv.plugin.records import Section as Section
     from softdiv.plugin.records import Table as Table
     from softdiv.plugin.records import TokenDivergence as TokenDivergence
@@ -65,6 +67,7 @@ _PUBLIC: dict[str, str] = {
     "Finding": "softdiv.plugin.records",
     "HardPrompt": "softdiv.plugin.records",
     "HardPromptGenerator": "softdiv.search.generator",
+    "Heatmap": "softdiv.plugin.records",
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",
@@ -77,6 +80,7 @@ _PUBLIC: dict[str, str] = {
     "RunEvent": "softdiv.plugin.events",
     "SearchEvent": "softdiv.plugin.events",
     "SearchTask": "softdiv.search.task",
+    "Scatter": "softdiv.plugin.records",
     "Section": "softdiv.plugin.records",
     "SoftdivError": "softdiv.errors",
     "Table": "softdiv.plugin.records",

@@ -7,7 +7,10 @@ from typing import Any
 
 import attrs
 
+from softdiv.pair.layout import Layout
+from softdiv.pair.manager import ModelPair
 from softdiv.plugin.failures import FOREIGN, Failures
+from softdiv.plugin.interfaces import ModelAnalyzer
 from softdiv.plugin.records import Finding, Section
 
 
@@ -19,12 +22,26 @@ class DivergenceAnalyzer:
     failures: Failures = attrs.field(factory=Failures)
     """Names the plugin behind a failure."""
 
-    def analyze(self, findings: Sequence[Finding]) -> tuple[Section, ...]:
-        """A section says ``not available: reason`` where its analyzer failed."""
+    def analyze(
+        self,
+        findings: Sequence[Finding],
+        pair: ModelPair | None = None,
+        layout: Layout | None = None,
+    ) -> tuple[Section, ...]:
+        """A section says ``not available: reason`` where its analyzer failed.
+
+        Args:
+            findings: the best prompt's first.
+            pair: the loaded models, for analyzers that run them once more.
+            layout: where the prompt sits; goes with ``pair``.
+        """
         sections = []
         for name, analyzer in self.analyzers.items():
             try:
-                section = analyzer(findings)
+                if pair is not None and isinstance(analyzer, ModelAnalyzer):
+                    section = analyzer.with_models(findings, pair, layout)
+                else:
+                    section = analyzer(findings)
                 if not isinstance(section, Section):
                     raise TypeError(f"returned {type(section).__name__}, expected a Section")
             except FOREIGN as error:  # an analyzer's failure is named and does not stop the run

@@ -214,6 +214,8 @@ class Scorer:
                 log_prob_2=float(result.log_prob_1[row, t] + result.ratio[row, t]),
                 preferred_1=word(result.best_1[row, t]),
                 preferred_2=word(result.best_2[row, t]),
+                margin_1=float(result.margin_1[row, t]),
+                margin_2=float(result.margin_2[row, t]),
             )
             for t in range(int(result.lengths[row]))
         )
