@@ -8,8 +8,8 @@ from typing import Any
 
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
+from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.evaluation.evaluate import evaluate as score
-from softdiv.evaluation.metrics import DivergenceMetrics
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
