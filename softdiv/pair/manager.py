@@ -78,6 +78,8 @@ class ModelPair:
 def _with_tokenizer(which: str, model: Any, tokenizer: Any) -> tuple[Any, Any]:
     if isinstance(model, ModelWrapper):
         return model.model, model.tokenizer
+    if model is None:
+        raise PairError(f"{which} is not given")
     if tokenizer is None:
         raise PairError(
             f"{which} comes without a tokenizer",

@@ -16,6 +16,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
+from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
 from softdiv.errors import TrainingError
 from softdiv.pair.layout import Layout
@@ -35,13 +36,14 @@ from softdiv.storage import atomic
 from softdiv.storage.run import RunFolder
 from softdiv.training import checkpoint
 from softdiv.training.checkpoint import Progress
+from softdiv.training.custom_loop import METRICS as METRICS
+from softdiv.training.custom_loop import CustomLoop, configured_loss, configured_metrics
 from softdiv.training.engine import Engine, make_engine
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
 
-METRICS = "metrics.jsonl"
-BEST = "soft_prompts/best.safetensors"
 CHECKPOINTS = "checkpoints"
+BEST = f"{CHECKPOINTS}/best.safetensors"
 DEAD_STEPS = 10
 """Steps in a row with a gradient of exactly zero before training gives up."""
 
@@ -62,31 +64,50 @@ class TrainingResult:
     engine: str
 
 
-class DivergenceTrainer:
-    """Trains one soft prompt.
+class DivergenceTrainer(CustomLoop):
+    """Trains one soft prompt: by :meth:`train`, or step by step in a loop of one's own.
 
     Args:
-        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised.
+        pair: the two models; or give ``model_1`` and ``model_2``.
+        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised; the config's by default.
+        split: user texts; only :meth:`train` and :meth:`validate` need them.
         run: where metrics, checkpoints and the best prompt go; None keeps all in memory.
             An unfinished training found there is continued.
+        model_1, model_2: :class:`softdiv.ModelWrapper`, or transformers models with ``tokenizer``.
+        metrics: what :meth:`compute_all_metrics` computes; one that brings only ``compute_*``
+            methods is put beside the config's metrics.
+
+    Raises:
+        PairError: the models cannot be compared, or are not given.
+        ConfigError, PluginError: the config's loss or a metric cannot be built.
     """
 
     def __init__(
         self,
-        pair: ModelPair,
-        config: ExperimentConfig,
-        loss: Any,
-        split: Split,
+        pair: ModelPair | None = None,
+        config: ExperimentConfig = ExperimentConfig(),
+        loss: Any = None,
+        split: Split | None = None,
         run: RunFolder | None = None,
         observers: Observers | None = None,
+        *,
+        model_1: Any = None,
+        model_2: Any = None,
+        tokenizer: Any = None,
+        metrics: DivergenceMetrics | None = None,
     ) -> None:
-        self.pair, self.config, self.loss, self.split, self.run = pair, config, loss, split, run
+        if pair is None:
+            pair = ModelPair.of(model_1, model_2, tokenizer)
+        self.pair, self.config, self.run, self.history = pair, config, run, []
+        self.split = split or Split(train=(), val=(), test=())
+        self.loss = configured_loss(config) if loss is None else loss
+        self.metrics = configured_metrics(config, metrics)
         self.observers = observers or Observers()
         training = config.training
         self.layout = Layout(pair.tokenizer, training.placement)
         self.prompt = DivergenceSoftPrompt.create(pair.model_1, self.layout, training, config.seed)
         self.engine: Engine = make_engine(training, self.prompt)
-        self.schedule = Schedule(split.train, training, config.seed)
+        self.schedule = Schedule(self.split.train, training, config.seed)
         self.progress = Progress()
         self._sampling = Sampling(
             temperature=config.generation.temperature, top_p=config.generation.top_p
@@ -96,8 +117,9 @@ class DivergenceTrainer:
         """Run to the end, or to an early stop.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite.
+            TrainingError: the loss or the gradient is not finite, or there are no texts.
         """
+        self._check_texts()
         self._resume()
         event = TrainEvent(
             run_dir=self.run.path if self.run else None,
@@ -122,7 +144,7 @@ class DivergenceTrainer:
             engine=self.engine.name,
         )
 
-    def training_step(
+    def optimizer_step(
         self, batch: Sequence[Answered], event: TrainEvent | None = None
     ) -> dict[str, float]:
         """One optimizer step on ``batch_size * gradient_accumulation_steps`` answered texts.
@@ -164,7 +186,11 @@ class DivergenceTrainer:
         """Mean bits of fresh answers to validation texts, prompt in place.
 
         The same texts and random numbers every time; every second text is answered by model_2.
+
+        Raises:
+            TrainingError: there are no validation texts.
         """
+        self._check_texts()
         examples = self.split.val[: self.config.training.validation_texts]
         turns = [FROM_MODEL_1 if i % 2 == 0 else FROM_MODEL_2 for i in range(len(examples))]
         soft, rows, bits = self.engine.values(), self.config.generation.batch_rows, []
@@ -191,7 +217,7 @@ class DivergenceTrainer:
             progress.pending = self._fresh_answers()
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
         answers = progress.pending.pop(0)
-        numbers = self.training_step(list(zip(examples, answers, strict=True)), event)
+        numbers = self.optimizer_step(list(zip(examples, answers, strict=True)), event)
         set_metrics(event, numbers)
         progress.steps += 1
         self._tell("step_end", event)
@@ -324,6 +350,13 @@ class DivergenceTrainer:
 
     def _uniforms(self, keys: list[str]) -> Tensor:
         return uniform_rows(keys, self.config.seed, self.config.training.response_tokens)
+
+    def _check_texts(self) -> None:
+        if not self.split.train or not self.split.val:
+            raise TrainingError(
+                "there are no texts to train on",
+                fix="give split=..., or call training_step(batch) in a loop of your own",
+            )
 
     def _not_finite(self, what: str) -> TrainingError:
         return TrainingError(

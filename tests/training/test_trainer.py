@@ -135,7 +135,7 @@ def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
     assert [line["step"] for line in lines[1]] == list(range(16))
     for one, two in zip(*lines, strict=True):
         assert {k: one.get(k) for k in COMPARED} == {k: two.get(k) for k in COMPARED}
-    best = DivergenceSoftPrompt.load(tmp_path / "cut" / "soft_prompts" / "best.safetensors")
+    best = DivergenceSoftPrompt.load(tmp_path / "cut" / "checkpoints" / "best.safetensors")
     assert torch.equal(best.embeddings, expected.prompt)
     names = sorted(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
     assert names == ["step-000012", "step-000016"]
