@@ -38,10 +38,11 @@ class DivergenceMetrics:
     """Names the plugin behind a failure."""
     unavailable: dict[str, str] = attrs.field(init=False, factory=dict)
 
-    def beside(self: M, metrics: Mapping[str, Any]) -> M:
+    def beside(self: M, metrics: Mapping[str, Any], failures: Failures | None = None) -> M:
         """A copy with ``metrics`` first, for a new run: nothing is set aside yet."""
         made = copy.copy(self)
         made.metrics, made.unavailable = {**metrics, **self.metrics}, {}
+        made.failures = failures or self.failures
         return made
 
     def of_rows(self, rows: Rows) -> dict[str, Tensor]:

@@ -36,12 +36,15 @@ def generate(work: Work) -> None:
             seed=config.seed,
         )
         generator = HardPromptGenerator(
-            task=task,
-            val=loaded.split.val,
+            model_1=loaded.pair.model_1,
+            model_2=loaded.pair.model_2,
+            config=config,
             failures=work.observers.attribution,
             on_stage=lambda event: work.observers.tell("search_step", event),
         )
         found = generator.search(
+            task,
+            loaded.split.val,
             work.parts.searchers,
             work.parts.baselines,
             spent_before=loaded.pair.ledger.total,

@@ -31,6 +31,7 @@ def train(work: Work) -> None:
             split=loaded.split,
             run=run,
             observers=work.observers,
+            metrics=work.parts.metrics.beside({}),
         )
         result = work.trainer.train()
         facts = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))

@@ -161,7 +161,9 @@ class CustomLoop:
 def configured_loss(config: ExperimentConfig) -> Any:
     """The config's loss, built from its plugins. Raises ConfigError or PluginError."""
     loss = config.training.loss
-    return PluginManager.load(config.plugins).registry.build("losses", loss.name, loss.options)
+    return PluginManager.load(config.plugins).registry.build_guarded(
+        "losses", loss.name, loss.options
+    )
 
 
 def configured_metrics(
@@ -177,7 +179,7 @@ def configured_metrics(
         return metrics
     registry = PluginManager.load(config.plugins).registry
     built = {
-        name: registry.build("metrics", component.name, component.options)
+        name: registry.build_guarded("metrics", component.name, component.options)
         for name, component in zip(
             unique_names(config.evaluation.metrics), config.evaluation.metrics, strict=True
         )
