@@ -153,7 +153,7 @@ def test_batch_generate_searches_from_every_checkpoint(tmp_path: Path) -> None:
             "generation": {
                 "num_generations_per_prompt": 2,
                 "num_prompts": 2,
-                "budget_fte": 4000,
+                "budget_fte": 2000,
                 "searchers": [{"name": "soft_answers", "words": 3, "answer_tokens": 4}],
             }
         }
@@ -173,11 +173,17 @@ def test_batch_generate_searches_from_every_checkpoint(tmp_path: Path) -> None:
         )
 
     prompts = found(0.0)
+    assert generator.notes[0].startswith("softdiv writes .safetensors files")
     bits = [prompt.validation_bits or 0.0 for prompt in prompts]
     assert bits == sorted(bits, reverse=True)
-    assert {note.note.rpartition("/")[2] for note in prompts} == {"0.safetensors", "1.safetensors"}
-    assert [p.text for p in found(bits[1])] == [p.text for p in prompts if p.text][:2]
-    assert generator.notes[0].startswith("softdiv writes .safetensors files")
+    assert all(prompt.note.endswith(".safetensors") for prompt in prompts)
+    alone = [
+        generator.batch_generate(checkpoint_paths=path, input_texts=texts) for path in checkpoints
+    ]
+    assert {p.text for p in prompts} == {p.text for one in alone for p in one}
+    assert len(prompts) > 1
+    kept = found(bits[0])
+    assert [p.text for p in kept] == [p.text for p in prompts if p.validation_bits == bits[0]]
     with pytest.raises(DataError, match="1 input texts"):
         generator.batch_generate(checkpoint_paths=checkpoints, input_texts=texts[:1])
 
