@@ -22,9 +22,10 @@ from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Finding
 from softdiv.report.model import Report
+from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
-from softdiv.stages.generate import generate
+from softdiv.stages.generate import generate, give_prompts
 from softdiv.stages.load import load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
@@ -52,8 +53,7 @@ class PipelineResult:
     @property
     def dataset(self) -> tuple[Finding, ...]:
         """Every held-out user text under every prompt and baseline, the best prompt's first."""
-        evaluation = self.report.evaluation
-        return tuple(f for r in (*evaluation.prompts, *evaluation.baselines) for f in r.findings)
+        return self.report.evaluation.findings
 
     def __getitem__(self, key: str) -> Any:
         known = ("dataset", "report", "run_dir")
@@ -78,6 +78,8 @@ class DivergencePipeline:
     processors: Sequence[Processor] = ()
     """Sources and filters in place of the config's, e.g. ``[MyProcessor(data_path="texts.txt")]``.
     """
+    prompts: SearchResult | None = None
+    """Known prompts in place of training and search, e.g. ``read_suite(path)``."""
     force: bool = False
     """Repeat what has finished: :meth:`run` starts anew, :meth:`run_stage` repeats the stage."""
     nothing_to_do: bool = attrs.field(init=False, default=False)
@@ -119,8 +121,11 @@ class DivergencePipeline:
             SoftdivError: whatever a user can mend, before any work is lost.
         """
         with self._opened("train", until="report") as work:
-            for stage in STORY.values():
-                stage(work)
+            for name, stage in STORY.items():
+                if name == "generate" and self.prompts is not None:
+                    give_prompts(work, self.prompts)
+                else:
+                    stage(work)
             return PipelineResult(build_report(work), work.run.path)
 
     def run_stage(self, name: str) -> Path:
@@ -162,6 +167,8 @@ class DivergencePipeline:
 
         Observers are told of nothing where nothing is left to do.
         """
+        if self.prompts is not None:
+            self.config = self.config.with_overrides("training.max_steps=0")
         if self.config.num_threads is not None:
             torch.set_num_threads(self.config.num_threads)
         prepared = Prepared.of(self.config, self.plugin_files)
@@ -219,13 +226,15 @@ class DivergencePipeline:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
-        given = self._given_in_python()
-        identity = file_identity(prepared.plugins.records)
+        given: dict[str, Any] = {
+            "given_in_python": self._given_in_python(),
+            "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
+        }
         return open_run(
             {
                 **self.config.to_dict(),
-                **identity,
-                **({"given_in_python": given} if given else {}),
+                **file_identity(prepared.plugins.records),
+                **{key: value for key, value in given.items() if value},
             },
             self.config.to_toml(),
             name=self.config.pair.name or "pair",
