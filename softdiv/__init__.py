@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
     from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.divergence.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.errors import ConfigError as ConfigError
     from softdiv.errors import SoftdivError as SoftdivError
-    from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from softdiv.plugin.records import Example as Example
     from softdiv.plugin.records import Finding as Finding
     from softdiv.plugin.records import HardPrompt as HardPrompt
+    from softdiv.plugin.records import Heatmap as Heatmap
     from softdiv.plugin.records import ResponsePair as ResponsePair
     from softdiv.plugin.records import Rows as Rows
+    from softdiv.plugin.records import Scatter as Scatter
     from softdiv.plugin.records import Section as Section
     from softdiv.plugin.records import Table as Table
     from softdiv.plugin.records import TokenDivergence as TokenDivergence
@@ -55,7 +57,7 @@ _PUBLIC: dict[str, str] = {
     "ConfigError": "softdiv.errors",
     "Curve": "softdiv.plugin.records",
     "DivergenceAnalyzer": "softdiv.analysis.analyzer",
-    "DivergenceMetrics": "softdiv.evaluation.metrics",
+    "DivergenceMetrics": "softdiv.divergence.metrics",
     "DivergencePipeline": "softdiv.pipeline",
     "DivergenceSoftPrompt": "softdiv.training.soft_prompt",
     "DivergenceTrainer": "softdiv.training.trainer",
@@ -65,6 +67,7 @@ _PUBLIC: dict[str, str] = {
     "Finding": "softdiv.plugin.records",
     "HardPrompt": "softdiv.plugin.records",
     "HardPromptGenerator": "softdiv.search.generator",
+    "Heatmap": "softdiv.plugin.records",
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",
@@ -77,6 +80,7 @@ _PUBLIC: dict[str, str] = {
     "RunEvent": "softdiv.plugin.events",
     "SearchEvent": "softdiv.plugin.events",
     "SearchTask": "softdiv.search.task",
+    "Scatter": "softdiv.plugin.records",
     "Section": "softdiv.plugin.records",
     "SoftdivError": "softdiv.errors",
     "Table": "softdiv.plugin.records",

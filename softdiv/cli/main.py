@@ -119,14 +119,17 @@ def softdiv(plugins: tuple[str, ...]) -> None:
     """How do two language models behave differently, and how sure are we?"""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, command: click.Command | None = None) -> None:
     """Entry point; always ends in SystemExit.
+
+    Args:
+        command: run this one, as ``scripts/`` do, in place of ``softdiv``.
 
     Exit codes: 0, a :class:`SoftdivError`'s own, 2 for wrong usage, 75 when interrupted. Any other
     exception is a bug in softdiv and keeps its traceback.
     """
     _trace_plugins()
-    sys.exit(_run(arguments))
+    sys.exit(_run(arguments, command or softdiv))
 
 
 def _trace_plugins() -> None:
@@ -140,19 +143,19 @@ def _trace_plugins() -> None:
     trace.logger.propagate = False
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
-        return _exit_code(arguments)
+        return _exit_code(arguments, command)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _exit_code(arguments: Sequence[str] | None) -> int:
+def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
     try:
-        result = softdiv.main(
+        result = command.main(
             list(arguments) if arguments is not None else None,
-            prog_name="softdiv",
+            prog_name=command.name,
             standalone_mode=False,
         )
     except SoftdivError as error:

@@ -155,7 +155,8 @@ class AnalysisConfig:
     """Sections of the report."""
 
     analyzers: Components = option(
-        _named("token_disagreements", "divergence_by_position"), "sections, in this order"
+        _named("divergence_by_position", "token_disagreements", "semantic_differences", "clusters"),
+        "sections, in this order",
     )
 
 

@@ -21,7 +21,7 @@ from softdiv.plugin.records import Rows
 
 SHRINK = 0.75
 """Finished rows are dropped once at most this share of the rows goes on."""
-KNOWN = ("ids", "bits", "ratio", "log_prob_1", "best_1", "best_2")
+KNOWN = ("ids", "bits", "ratio", "log_prob_1", "best_1", "best_2", "margin_1", "margin_2")
 
 FROM_MODEL_1 = (1.0, 0.0)
 FROM_MODEL_2 = (0.0, 1.0)
@@ -49,6 +49,9 @@ class Rollouts:
     best_1: Tensor
     """model_1's most likely token at each position."""
     best_2: Tensor
+    margin_1: Tensor
+    """nats by which model_1 prefers its most likely token to model_2's."""
+    margin_2: Tensor
     extra: Mapping[str, Tensor]
 
     def answer(self, row: int) -> list[int]:
@@ -140,11 +143,19 @@ def rollout(
 
 def _row_values(rows: Rows) -> dict[str, Tensor]:
     targets = rows.targets
+    best_1 = rows.log_probs_1.argmax(dim=-1, keepdim=True)
+    best_2 = rows.log_probs_2.argmax(dim=-1, keepdim=True)
+
+    def gap(log_probs: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        return (log_probs.gather(-1, own) - log_probs.gather(-1, other))[:, 0]
+
     return {
         "ids": targets,
         "bits": jsd(rows.log_probs_1, rows.log_probs_2),
         "ratio": log_likelihood_ratio(rows.log_probs_1, rows.log_probs_2, targets),
         "log_prob_1": rows.log_probs_1.gather(-1, targets[:, None])[:, 0],
-        "best_1": rows.log_probs_1.argmax(dim=-1),
-        "best_2": rows.log_probs_2.argmax(dim=-1),
+        "best_1": best_1[:, 0],
+        "best_2": best_2[:, 0],
+        "margin_1": gap(rows.log_probs_1, best_1, best_2),
+        "margin_2": gap(rows.log_probs_2, best_2, best_1),
     }

@@ -74,3 +74,9 @@ class Evaluation:
     test_texts: int
     failures: tuple[str, ...] = ()
     """plugins that failed, named"""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of every prompt and baseline, the best prompt's first."""
+        results = (*self.prompts, *self.baselines)
+        return tuple(finding for result in results for finding in result.findings)

@@ -10,8 +10,8 @@ import attrs
 from torch import Tensor
 
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
+from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
-from softdiv.evaluation.metrics import DivergenceMetrics
 from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
@@ -132,11 +132,15 @@ class Scorer:
             for name in rows[0].metrics
             if all(name in row.metrics for row in rows)
         }
+        metrics |= self.metrics.of_pairs(pairs) if pairs else {}
         return Scores(
             bits=[f.divergence_bits for f in findings],
             llr=[f.log_likelihood_ratio for f in findings],
-            metrics={**metrics, **(self.metrics.of_pairs(pairs) if pairs else {})},
-            findings=findings,
+            metrics=metrics,
+            findings=tuple(
+                attrs.evolve(f, metrics={name: values[n] for name, values in metrics.items()})
+                for n, f in enumerate(findings)
+            ),
         )
 
     def _pairs(self, rows: Sequence[_Row], items: Sequence[Item]) -> list[ResponsePair]:
@@ -214,6 +218,8 @@ class Scorer:
                 log_prob_2=float(result.log_prob_1[row, t] + result.ratio[row, t]),
                 preferred_1=word(result.best_1[row, t]),
                 preferred_2=word(result.best_2[row, t]),
+                margin_1=float(result.margin_1[row, t]),
+                margin_2=float(result.margin_2[row, t]),
             )
             for t in range(int(result.lengths[row]))
         )

@@ -139,6 +139,33 @@ class ModelWrapper:
         """Ids of the prefix whose keys and values are held; empty when there is none."""
         return next(iter(self._prefixes), ())
 
+    @torch.no_grad()
+    def attentions(self, ids: Sequence[int]) -> list[Tensor]:
+        """Attention weights over one row of L token ids, no gradient.
+
+        Only the eager kernel returns them: it is switched on for this pass and off again.
+
+        Returns:
+            ``[heads, L, L]`` fp32 per layer that attends, query by key; each row sums to 1.
+
+        Raises:
+            PairError: the architecture returns no attention weights.
+        """
+        row = torch.tensor([list(ids)], device=self.device)
+        self.ledger.charge(row.shape[1], with_backward=False)
+        before = self.model.config._attn_implementation
+        try:
+            self.model.set_attn_implementation("eager")
+            out = self.model.base_model(input_ids=row, output_attentions=True, use_cache=False)
+        finally:
+            self.model.set_attn_implementation(before)
+        weights = [layer[0].float() for layer in out.attentions or () if layer is not None]
+        if not weights:
+            raise PairError(
+                f"{self.name} ({self.model.config.model_type}) returns no attention weights"
+            )
+        return weights
+
     def _check_head(self) -> None:
         ids = torch.tensor([[1, 2, 3]], device=self.device)
         head = self.model.get_output_embeddings()

@@ -105,4 +105,16 @@ class Analyzer(Protocol):
     """Explains the findings in one section of the report."""
 
     def __call__(self, findings: Sequence[Finding]) -> Section:
-        """One section of the report."""
+        """One section of the report.
+
+        ``findings`` are those of every prompt and baseline, the best prompt's first; see
+        :func:`softdiv.analysis.selection.of_best_prompt`.
+        """
+
+
+@runtime_checkable
+class ModelAnalyzer(Protocol):
+    """An analyzer that must run the models once more (optional); called in place of the call."""
+
+    def with_models(self, findings: Sequence[Finding], pair: Any, layout: Any) -> Section:
+        """``pair`` is a :class:`softdiv.pair.manager.ModelPair`, ``layout`` its prompt's place."""

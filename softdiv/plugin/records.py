@@ -83,6 +83,9 @@ class TokenDivergence:
     preferred_1: str
     preferred_2: str
     """each model's own most likely token here"""
+    margin_1: float = 0.0
+    margin_2: float = 0.0
+    """nats by which each model prefers its own token to the other model's; 0 where they agree"""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +124,8 @@ class Finding:
     """model_1's answer as both models score it"""
     tokens_2: Sequence[TokenDivergence] = ()
     """model_2's answer as both models score it"""
+    metrics: Mapping[str, float] = attrs.field(default=_EMPTY, eq=False)
+    """every metric that was available: mean over both answers' tokens, or of the two answers"""
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +149,36 @@ class Curve:
 
 
 @attrs.frozen(kw_only=True)
+class Heatmap:
+    """A figure as data: one value per cell."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Sequence[str]
+    """names of the columns"""
+    y: Sequence[str]
+    """names of the rows, from the top"""
+    values: Sequence[Sequence[float]]
+    """``[len(y)][len(x)]``"""
+    unit: str = ""
+    diverging: bool = False
+    """the sign matters: 0 is the middle of the colour scale"""
+    largest: float | None = None
+    """end of the colour scale, so that two figures can be compared; by default the largest value"""
+
+
+@attrs.frozen(kw_only=True)
+class Scatter:
+    """A figure as data: points in groups."""
+
+    title: str
+    x_label: str
+    y_label: str
+    groups: Mapping[str, Sequence[tuple[float, float]]]
+
+
+@attrs.frozen(kw_only=True)
 class Section:
     """An analyzer's answer to one question about the findings."""
 
@@ -152,3 +187,5 @@ class Section:
     """One sentence a reader can quote."""
     tables: Sequence[Table] = ()
     curves: Sequence[Curve] = ()
+    heatmaps: Sequence[Heatmap] = ()
+    scatters: Sequence[Scatter] = ()

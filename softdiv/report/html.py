@@ -6,21 +6,29 @@ import math
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
+from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.plugin.records import Finding, TokenDivergence
-from softdiv.report.figure import HEIGHT, WIDTH, draw
 from softdiv.report.formatting import (
     columns,
     interval,
     number,
+    percent,
     prompt_name,
     row,
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import visible
+from softdiv.report.plain_text import clipped, visible
 
+MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusive": "open"}
+"""colour of the verdict's edge; a difference found has the strongest"""
 ANSWERS_SHOWN = 6
+TOKENS_SHOWN = 256
+ROWS_SHOWN, ROWS_OPEN = 60, 12
+LONGEST_TEXT, LONGEST_CELL = 4000, 400
+"""characters; with the limits above they keep any report far below 2 MB. report.json has it all."""
 
 
 def to_html(report: Report) -> str:
@@ -33,9 +41,12 @@ def to_html(report: Report) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters.update(number=number, interval=interval, shade=_shade, hint=_hint)
+    environment.filters.update(
+        number=number, interval=interval, shade=_shade, hint=_hint, cell=_cell, draw=_figure
+    )
     evaluation = report.evaluation
     everything = (*evaluation.prompts, *evaluation.baselines)
+    metrics = list(dict.fromkeys(name for r in everything for name in r.metrics))
     best = evaluation.prompts[0] if evaluation.prompts else None
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -45,30 +56,68 @@ def to_html(report: Report) -> str:
         columns=columns(everything),
         prompt_rows=[row(result, everything) for result in evaluation.prompts],
         baseline_rows=[row(result, everything) for result in evaluation.baselines],
-        metric_names=list(dict.fromkeys(name for r in everything for name in r.metrics)),
-        everything=everything,
+        mood=MOODS.get(evaluation.verdict.outcome, ""),
+        metric_names=metrics,
+        metric_rows=[(prompt_name(r), *(r.metrics.get(m) for m in metrics)) for r in everything],
         best=best,
         answers=[_sides(finding) for finding in best.findings[:ANSWERS_SHOWN]] if best else [],
         prompt_name=prompt_name,
-        draw=draw,
-        figure_size=(WIDTH, HEIGHT),
+        glance=_glance(report),
+        figures_of=figures_of,
+        rows_shown=ROWS_SHOWN,
+        rows_open=ROWS_OPEN,
         lost=(*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures),
     )
 
 
 def _finalize(value: Any) -> Any:
-    """Every text the template prints has its hidden characters marked; markup passes as it is."""
+    """Every text the template prints is clipped, its hidden characters marked; markup passes."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return visible(value)
+        return visible(clipped(value, LONGEST_TEXT))
     return value
+
+
+def _cell(value: Any) -> str:
+    return clipped(number(value), LONGEST_CELL)
+
+
+def _figure(figure: FigureData) -> Markup:
+    """The figure as an SVG element: matplotlib has escaped its labels."""
+    document = svg(figure)
+    return Markup(for_page(document) if document else "")  # noqa: S704
+
+
+def _glance(report: Report) -> list[tuple[str, str]]:
+    """The few numbers a reader looks for first."""
+    evaluation = report.evaluation
+    seconds = report.seconds.get("total", sum(report.seconds.values()))
+    shown = [
+        ("user texts held out", number(evaluation.test_texts)),
+        ("compute, FTE", number(report.ledger.get("total"))),
+        ("seconds", f"{seconds:,.0f}"),
+    ]
+    if not evaluation.prompts:
+        return shown
+    best = evaluation.prompts[0]
+    empty = next((b for b in evaluation.baselines if not b.text), None)
+    shown = [
+        ("D under the best prompt, bits", number(best.divergence_bits.value)),
+        ("D without a prompt, bits", number(empty.divergence_bits.value if empty else None)),
+        ("lift of the likelihood ratio, nats", number(best.llr_lift.value)),
+        *shown,
+    ]
+    if best.detector_rate_2 is not None:
+        rates = f"{percent(best.detector_rate_1)} → {percent(best.detector_rate_2)}"
+        shown.insert(3, ("planted behaviour, model_1 → model_2", rates))
+    return shown
 
 
 def _sides(finding: Finding) -> dict[str, Any]:
     return {
         "finding": finding,
         "sides": (
-            ("model_1", finding.tokens_1, finding.response_1),
-            ("model_2", finding.tokens_2, finding.response_2),
+            ("model_1", finding.tokens_1[:TOKENS_SHOWN], finding.response_1),
+            ("model_2", finding.tokens_2[:TOKENS_SHOWN], finding.response_2),
         ),
     }
 
@@ -81,6 +130,6 @@ def _shade(token: TokenDivergence) -> str:
 
 def _hint(token: TokenDivergence) -> str:
     return (
-        f"{number(token.bits)} bits; model_1 prefers {token.preferred_1!r}, "
-        f"model_2 {token.preferred_2!r}"
+        f"{number(token.bits)} bits; model_1 prefers {token.preferred_1[:40]!r}, "
+        f"model_2 {token.preferred_2[:40]!r}"
     )

@@ -16,9 +16,10 @@ from softdiv.report.formatting import (
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import visible
+from softdiv.report.plain_text import clipped, visible
 
 ANSWERS_SHOWN = 3
+LONGEST_TEXT = 4000
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 
@@ -92,6 +93,10 @@ def _section(section: Section) -> list[str]:
             f"{_text(curve.title)} ({_text(curve.y_label)})",
             _table((curve.x_label, *curve.series), rows),
         ]
+    lines += [
+        f"*{_text(title)}*: drawn in report.html and analysis/, numbers in report.json."
+        for title in (*(s.title for s in section.scatters), *(h.title for h in section.heatmaps))
+    ]
     return lines
 
 
@@ -113,14 +118,14 @@ def _list(items: Sequence[str]) -> list[str]:
 
 def _text(text: str) -> str:
     """One line of prose with every sign that Markdown or HTML would read escaped."""
-    line = " ".join(visible(text).replace("\n", " ↵ ").split())
+    line = " ".join(visible(clipped(text, LONGEST_TEXT)).replace("\n", " ↵ ").split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", line)
 
 
 def _fence(text: str) -> str:
     """A code block no text can close: its fence is longer than any run of backticks inside."""
-    shown = visible(text)
+    shown = visible(clipped(text, LONGEST_TEXT))
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{shown}\n{fence}"

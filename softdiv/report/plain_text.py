@@ -21,6 +21,13 @@ def visible(text: str) -> str:
     return "".join(_mark(character) for character in text)
 
 
+def clipped(text: str, limit: int) -> str:
+    """At most ``limit`` characters, and how many more there are."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} more characters in report.json)"
+
+
 def strip_hidden(text: str) -> str:
     """For a terminal: escape sequences and hidden characters removed; newline and tab stay."""
     kept = _ESCAPE_SEQUENCE.sub("", text)

@@ -1,8 +1,13 @@
-"""The report's three files, all from one :class:`~softdiv.report.model.Report`."""
+"""The report's files, all from one :class:`~softdiv.report.model.Report`."""
 
 from __future__ import annotations
 
-from softdiv.report.contract import to_contract
+import re
+
+from softdiv.analysis.figures import figures_of, svg
+from softdiv.plugin.records import Section
+from softdiv.report.contract import plain, to_contract
+from softdiv.report.csv_table import to_csv
 from softdiv.report.html import to_html
 from softdiv.report.markdown import to_markdown
 from softdiv.report.model import Report
@@ -10,13 +15,38 @@ from softdiv.storage.run import RunFolder
 
 
 def write_report(report: Report, run: RunFolder) -> dict[str, str]:
-    """Write ``report.json``, ``report.md`` and ``report.html`` into the run folder.
+    """Write ``report.json``, ``.md`` and ``.html``, and every section into ``analysis/``.
 
     Returns:
         File name -> sha256, for :meth:`RunFolder.complete`.
     """
-    return {
+    files = {
         **run.write_json("report.json", to_contract(report)),
         **run.write_text("report.md", to_markdown(report)),
         **run.write_text("report.html", to_html(report)),
     }
+    for number, section in enumerate(report.sections, 1):
+        files |= _write_section(f"analysis/{number}-{_slug(section.title)}", section, run)
+    if report.training_curve:
+        training = Section(
+            title="training", summary="Soft prompt training.", curves=(report.training_curve,)
+        )
+        files |= _write_section("analysis/training", training, run)
+    return files
+
+
+def _write_section(name: str, section: Section, run: RunFolder) -> dict[str, str]:
+    """``NAME.json`` with every number, ``NAME-1.svg`` per figure, ``NAME-1.csv`` per table."""
+    files = run.write_json(f"{name}.json", plain(section))
+    for number, figure in enumerate(figures_of(section), 1):
+        drawn = svg(figure)
+        if drawn is not None:
+            files |= run.write_text(f"{name}-{number}.svg", drawn)
+    for number, table in enumerate(section.tables, 1):
+        files |= run.write_text(f"{name}-{number}.csv", to_csv(table))
+    return files
+
+
+def _slug(title: str) -> str:
+    """A file name any system takes: letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:40].strip("-") or "section"

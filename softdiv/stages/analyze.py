@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from softdiv.analysis.analyzer import DivergenceAnalyzer
+from softdiv.plugin.interfaces import ModelAnalyzer
 from softdiv.plugin.records import Section
 from softdiv.stages.evaluate import read_evaluation
+from softdiv.stages.load import load
 from softdiv.stages.work import Work
 from softdiv.storage.records import read_record, to_plain
 
@@ -12,7 +14,9 @@ ANALYSIS = "analysis.json"
 
 
 def analyze(work: Work) -> None:
-    """Run the analyzers on the best prompt's findings. Writes ``analysis.json``; needs no model.
+    """Run the analyzers on the findings of every prompt, the best prompt's first.
+
+    Writes ``analysis.json``. The models are loaded only for an analyzer that runs them.
 
     Raises:
         RunError: nothing was evaluated yet.
@@ -20,12 +24,16 @@ def analyze(work: Work) -> None:
     if work.run.done("analyze"):
         return
     evaluation = read_evaluation(work)
+    analyzers = work.parts.analyzers
+    needed = any(isinstance(analyzer, ModelAnalyzer) for analyzer in analyzers.values())
+    loaded = load(work) if needed else None
     with work.stage("analyze") as stage:
-        best = evaluation.prompts or evaluation.baselines
-        analyzer = DivergenceAnalyzer(
-            analyzers=work.parts.analyzers, failures=work.observers.attribution
-        )
-        sections = analyzer.analyze(best[0].findings if best else ())
+        analyzer = DivergenceAnalyzer(analyzers=analyzers, failures=work.observers.attribution)
+        if loaded is None:
+            sections = analyzer.analyze(evaluation.findings)
+        else:
+            with loaded.pair.ledger.phase("analysis"):
+                sections = analyzer.analyze(evaluation.findings, loaded.pair, loaded.layout)
         stage.files |= work.run.write_json(ANALYSIS, to_plain(sections))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from softdiv.plugin.events import ReportEvent
-from softdiv.plugin.records import Curve
+from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
 from softdiv.report.writer import write_report
 from softdiv.stages.analyze import read_sections
@@ -49,7 +49,7 @@ def build_report(work: Work) -> Report:
         },
         evaluation=evaluation,
         training=read_json(run.path / TRAINING),
-        training_curve=_curve(work),
+        training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
@@ -64,17 +64,3 @@ def _command(work: Work) -> str:
     config = shlex.quote(str(work.run.path / "config.toml"))
     files = "".join(f" --plugin-file {shlex.quote(str(path))}" for path in work.plugin_files)
     return f"softdiv run {config} --output-dir NEW_DIR{files}"
-
-
-def _curve(work: Work) -> Curve | None:
-    lines = read_json_lines(work.run.path / METRICS)
-    points = [line for line in lines if "divergence" in line]
-    if not points:
-        return None
-    return Curve(
-        title="Soft prompt training",
-        x_label="step",
-        y_label="bits (training texts)",
-        x=[float(line["step"]) for line in points],
-        series={"divergence": [float(line["divergence"]) for line in points]},
-    )

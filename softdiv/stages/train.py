@@ -32,6 +32,7 @@ def train(work: Work) -> None:
             split=loaded.split,
             run=run,
             observers=work.observers,
+            metrics=work.parts.metrics.beside({}),
         )
         result = work.trainer.train()
         stage.notes += result.notes

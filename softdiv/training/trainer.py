@@ -13,7 +13,8 @@ from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
-from softdiv.errors import Interrupted
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import (
@@ -28,7 +29,14 @@ from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers, nearest_token_distance
 from softdiv.training.checkpoint import Progress
 from softdiv.training.clock import Clock
-from softdiv.training.continuation import METRICS, TIMINGS, Continuation, pool_ledger
+from softdiv.training.continuation import (
+    CHECKPOINTS,
+    METRICS,
+    TIMINGS,
+    Continuation,
+    pool_ledger,
+)
+from softdiv.training.custom_loop import CustomLoop, configured_loss, configured_metrics
 from softdiv.training.engine import Engine, make_engine
 from softdiv.training.interruption import Interruption
 from softdiv.training.loss_scale import LossScale
@@ -38,7 +46,8 @@ from softdiv.training.ranks import join
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
 
-BEST = "soft_prompts/best.safetensors"
+BEST = f"{CHECKPOINTS}/best.safetensors"
+ENDLESS = 10**9
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -56,35 +65,58 @@ class TrainingResult:
     """What a reader should know, e.g. that the run ran out of memory or changed machines."""
 
 
-class DivergenceTrainer:
-    """Trains one soft prompt, on one process or, under a launcher, on several alike.
+class DivergenceTrainer(CustomLoop):
+    """Trains one soft prompt: by :meth:`train`, or step by step in a loop of one's own.
+
+    On one process or, under a launcher, on several alike.
 
     Args:
-        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised.
+        pair: the two models; or give ``model_1`` and ``model_2``.
+        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised; the config's by default.
+        split: user texts; only :meth:`train` and :meth:`validate` need them.
         run: where metrics, checkpoints and the best prompt go; None keeps all in memory, as on
             every rank but 0. An unfinished training found there is continued.
+        model_1, model_2: :class:`softdiv.ModelWrapper`, or transformers models with ``tokenizer``.
+        metrics: what :meth:`compute_all_metrics` computes; one that brings only ``compute_*``
+            methods is put beside the config's metrics.
+
+    Raises:
+        PairError: the models cannot be compared, or are not given.
+        ConfigError, PluginError: the config's loss or a metric cannot be built.
     """
 
     def __init__(
         self,
-        pair: ModelPair,
-        config: ExperimentConfig,
-        loss: Any,
-        split: Split,
+        pair: ModelPair | None = None,
+        config: ExperimentConfig = ExperimentConfig(),
+        loss: Any = None,
+        split: Split | None = None,
         run: RunFolder | None = None,
         observers: Observers | None = None,
+        *,
+        model_1: Any = None,
+        model_2: Any = None,
+        tokenizer: Any = None,
+        metrics: DivergenceMetrics | None = None,
     ) -> None:
+        if pair is None:
+            pair = ModelPair.of(model_1, model_2, tokenizer)
         training, device = config.training, pair.model_1.device
         self.ranks = join(device.type)
-        self.pair, self.config, self.split = pair, config, split
+        self.pair, self.config, self.history = pair, config, []
+        self.split = split or Split(train=(), val=(), test=())
+        self.loss = configured_loss(config) if loss is None else loss
+        self.metrics = configured_metrics(config, metrics)
         self.run = run if self.ranks.first else None
         self.observers = observers or Observers()
         self.layout = Layout(pair.tokenizer, training.placement)
         self.prompt = DivergenceSoftPrompt.create(pair.model_1, self.layout, training, config.seed)
-        self.schedule = Schedule(split.train, training, config.seed)
-        self.engine: Engine = make_engine(training, self.prompt, self.schedule.total_steps)
+        self.schedule = Schedule(self.split.train, training, config.seed)
+        # a loop of one's own knows alone when it ends
+        total = self.schedule.total_steps or training.max_steps or ENDLESS
+        self.engine: Engine = make_engine(training, self.prompt, total)
         self.clock = Clock(device)
-        self.objective = Objective(pair, self.layout, loss, training, self.clock)
+        self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
         self.answers = Answers(pair, self.layout, config, self.ranks)
         self.continuation = Continuation(pair, self.engine, self.ranks, self.run)
         self.scale = LossScale.start(_computes_in_fp16(pair, config))
@@ -98,9 +130,11 @@ class DivergenceTrainer:
 
         Raises:
             TrainingError: ``max_skipped_steps`` steps in a row had no finite loss or gradient, or
-                one text alone does not fit into memory, or another rank is gone.
+                one text alone does not fit into memory, or another rank is gone, or there are
+                no texts.
             Interrupted: SIGINT or SIGTERM; a checkpoint was written after the current step.
         """
+        self._check_texts()
         self._resume()
         self._shown = self.engine.values().cpu()
         event = TrainEvent(
@@ -135,7 +169,7 @@ class DivergenceTrainer:
             notes=tuple(self.progress.notes),
         )
 
-    def training_step(
+    def optimizer_step(
         self, batch: Sequence[Answered], event: TrainEvent | None = None
     ) -> dict[str, float]:
         """One optimizer step on answered texts, every rank calling it with all of them.
@@ -183,7 +217,14 @@ class DivergenceTrainer:
         }
 
     def validate(self) -> float:
-        """Mean bits of fresh answers to validation texts, prompt in place."""
+        """Mean bits of fresh answers to validation texts, prompt in place.
+
+        The same texts and random numbers every time; every second text is answered by model_2.
+
+        Raises:
+            TrainingError: there are no validation texts.
+        """
+        self._check_texts()
         examples = self.split.val[: self.config.training.validation_texts]
         with self.pair.ledger.phase("validation"), self.clock.part("validation"):
             return self.answers.mean_bits(examples, self.engine.values(), self._fewer_rows)
@@ -200,7 +241,7 @@ class DivergenceTrainer:
                 )
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
         batch = list(zip(examples, progress.pending.pop(0), strict=True))
-        set_metrics(event, self.training_step(batch, event))
+        set_metrics(event, self.optimizer_step(batch, event))
         progress.steps += 1
         if progress.steps % training.validate_every == 0:
             set_metrics(event, {"validation_bits": self._validate_and_keep_best()})
@@ -304,6 +345,13 @@ class DivergenceTrainer:
             ),
         )
         return bits
+
+    def _check_texts(self) -> None:
+        if not self.split.train or not self.split.val:
+            raise TrainingError(
+                "there are no texts to train on",
+                fix="give split=..., or call training_step(batch) in a loop of your own",
+            )
 
     def _smaller_micro_batch(self, size: int) -> None:
         self.progress.micro_batch = size

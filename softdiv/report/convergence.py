@@ -1,0 +1,31 @@
+"""How the soft prompt's training went, as a curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from softdiv.plugin.records import Curve
+
+
+def convergence_curve(lines: Iterable[Mapping[str, Any]]) -> Curve | None:
+    """Divergence by step on training batches and at each validation; None before any step.
+
+    Args:
+        lines: the records of ``metrics.jsonl``.
+    """
+    steps = [line for line in lines if "divergence" in line]
+    if not steps:
+        return None
+    nan = float("nan")
+    series = {"training texts": [float(line["divergence"]) for line in steps]}
+    validated = [float(line.get("validation_bits", nan)) for line in steps]
+    if any(value == value for value in validated):
+        series["validation texts"] = validated
+    return Curve(
+        title="Soft prompt training",
+        x_label="step",
+        y_label="divergence, bits",
+        x=[float(line["step"]) for line in steps],
+        series=series,
+    )
