@@ -12,6 +12,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
+from softdiv.divergence.tokens import token_divergences
 from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
@@ -130,4 +131,6 @@ class Inspector:
             prompt="",
             response_1=self.layout.decode(result.answer(row)),
             response_2=self.layout.decode(result.answer(half + row)),
+            tokens_1=token_divergences(result, row, self.pair.tokenizer),
+            tokens_2=token_divergences(result, half + row, self.pair.tokenizer),
         )

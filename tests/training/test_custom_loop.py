@@ -121,7 +121,7 @@ def test_logged_numbers_are_kept_written_and_told(pair, tmp_path):
     cfg = config()
     hub = Observers.of([(Tracker(), "'tracker'")])
     folder = tmp_path / "run"
-    with open_run(cfg.to_dict(), name="x", parent=tmp_path, folder=folder) as run:
+    with open_run(cfg.to_dict(), cfg.to_toml(), name="x", parent=tmp_path, folder=folder) as run:
         trainer = DivergenceTrainer(pair, cfg, run=run, observers=hub)
         trainer.log_metrics({"jsd": 0.25}, 7)
         trainer.training_step(TEXTS)
