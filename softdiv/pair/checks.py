@@ -41,7 +41,7 @@ def check_pair(model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any) -
             f"heads of {heads[0]} and {heads[1]} rows; the first {vocab} mean the same token in "
             "both, the rest is left out of every distribution"
         )
-    tied = [_tied(model) for model in (model_1, model_2)]
+    tied = [heads_are_tied(model) for model in (model_1, model_2)]
     if tied[0] != tied[1]:
         names = ["tied" if is_tied else "untied" for is_tied in tied]
         notes.append(f"the heads are {names[0]} and {names[1]} to the embeddings")
@@ -122,7 +122,8 @@ def _same_splits(tokenizer_1: Any, tokenizer_2: Any) -> None:
         )
 
 
-def _tied(model: Any) -> bool:
+def heads_are_tied(model: Any) -> bool:
+    """Whether the output head is the embedding table itself."""
     head, table = model.get_output_embeddings().weight, model.get_input_embeddings().weight
     return head is table or head.data_ptr() == table.data_ptr()
 
