@@ -28,10 +28,12 @@ ORDER = (
     "evaluation",
     "analysis",
     "report",
+    "components",
+    "stages",
     "pipeline",
     "cli",
 )
-NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "cli"}
+NOT_FOR_BUILTINS = {"evaluation", "report", "components", "stages", "pipeline", "cli"}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from softdiv.components import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError, PairError, RunError
-from softdiv.pipeline import DivergencePipeline, PipelineResult, unique_names
+from softdiv.pipeline import DivergencePipeline, PipelineResult
 from softdiv.plugin.hookspecs import hookimpl, lifecycle_hooks
 
 SMOKE = Path(__file__).parents[1] / "configs" / "smoke.toml"
@@ -94,7 +95,7 @@ def test_a_run_killed_after_training_ends_as_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: PipelineResult
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(DivergencePipeline, "_search", _killed)
+        patch.setattr("softdiv.stages.generate.HardPromptGenerator.search", _killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "run")
     assert _texts(run(tmp_path / "run")) == _texts(finished)

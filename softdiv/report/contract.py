@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from softdiv.evaluation.results import PromptResult
+from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.plugin.records import Finding, Section
 from softdiv.report.model import Report
 from softdiv.report.plain_text import encodable
@@ -28,16 +28,12 @@ def to_contract(report: Report) -> dict[str, Any]:
         "divergence_bits": evaluation.soft_bits,
         "curve": report.training_curve,
     }
-    contract: dict[str, Any] = _plain(
+    contract: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
-            "verdict": evaluation.verdict,
-            "prompts": [_prompt(result) for result in evaluation.prompts],
-            "baselines": [_prompt(result) for result in evaluation.baselines],
-            "test_texts": evaluation.test_texts,
+            **evaluation_to_contract(evaluation),
             "soft_prompt": soft,
             "sections": [_section(section) for section in report.sections],
-            "failures": evaluation.failures,
             "ledger": report.ledger,
             "seconds": report.seconds,
             "pair": report.pair,
@@ -45,6 +41,20 @@ def to_contract(report: Report) -> dict[str, Any]:
             "machine": report.machine,
             "warnings": report.warnings,
             "reproduce": report.reproduce,
+        }
+    )
+    return contract
+
+
+def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
+    """The part of ``report.json`` that an evaluation alone gives, under the same keys."""
+    contract: dict[str, Any] = plain(
+        {
+            "verdict": evaluation.verdict,
+            "prompts": [_prompt(result) for result in evaluation.prompts],
+            "baselines": [_prompt(result) for result in evaluation.baselines],
+            "test_texts": evaluation.test_texts,
+            "failures": evaluation.failures,
         }
     )
     return contract
@@ -71,7 +81,8 @@ def _section(section: Section) -> dict[str, Any]:
     return attrs.asdict(section, recurse=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """JSON values that any reader takes: see :func:`to_contract`."""
     if isinstance(value, str):
         return encodable(value)
     if value is None or isinstance(value, (bool, int)):
@@ -79,11 +90,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if attrs.has(type(value)):
-        return _plain(attrs.asdict(value, recurse=False))
+        return plain(attrs.asdict(value, recurse=False))
     if isinstance(value, Mapping):
-        return {encodable(str(key)): _plain(item) for key, item in value.items()}
+        return {encodable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item"):  # a NumPy scalar
-        return _plain(value.item())
+        return plain(value.item())
     return encodable(str(value))
