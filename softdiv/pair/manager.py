@@ -73,19 +73,8 @@ class ModelPairManager:
             ConfigError: a model is not given, or a loader's options are wrong.
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
-        if self.config.model_1 is None or self.config.model_2 is None:
-            raise ConfigError(
-                "pair: model_1 and model_2 are not both given",
-                fix="give a pair name of registry.toml, or both models",
-            )
+        loader_1, loader_2 = self.loaders()
         device = pick_device(self.device)
-        loader_1, loader_2 = (
-            self.build(which, config)
-            for which, config in (
-                ("model_1", self.config.model_1),
-                ("model_2", self.config.model_2),
-            )
-        )
         model_1, tokenizer_1 = _load(loader_1, "model_1", device)
         beside = (
             loader_2.load_beside(loader_1, model_1, tokenizer_1)
@@ -95,6 +84,18 @@ class ModelPairManager:
         model_2, tokenizer_2 = beside or _load(loader_2, "model_2", device)
         return ModelPair.of(
             model_1, model_2, tokenizer_1, tokenizer_2, name=self.config.name or self._name()
+        )
+
+    def loaders(self) -> tuple[ModelLoader, ModelLoader]:
+        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        if self.config.model_1 is None or self.config.model_2 is None:
+            raise ConfigError(
+                "pair: model_1 and model_2 are not both given",
+                fix="give a pair name of registry.toml, or both models",
+            )
+        return (
+            self.build("model_1", self.config.model_1),
+            self.build("model_2", self.config.model_2),
         )
 
     def build(self, which: str, config: LoaderConfig) -> ModelLoader:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 import torch
 from attrs.validators import ge, optional
+from torch import nn
 
 from softdiv.errors import PairError, did_you_mean
 from softdiv.pair.lora import attach_adapter
@@ -21,6 +22,8 @@ from .bnb import BNB_KINDS, after_loading, loading_options
 from .offload import offload_layers
 from .quantize import quantize_linears
 
+LINEAR_BYTES = {"bnb-int8": 1.0, "bnb-nf4": 0.53, "bnb-fp4": 0.53}
+"""Per weight of a linear layer; 4 bits and a scale for every 64."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -67,13 +70,46 @@ class HfLoader:
 
     def load_beside(self, other: Any, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
         """The same base again with this adapter or rounding, sharing every unchanged tensor."""
-        if not isinstance(other, HfLoader) or other._base() != self._base():
+        if not self.shares_with(other):
             return None
-        if other == self and not self.offload:
+        if other == self:
             return _sharing_copy(model), tokenizer
-        if other.adapter is not None or other.quantize is not None or other.offload:
-            return None
         return self._modify(_sharing_copy(model), str(model.device)), tokenizer
+
+    def skeleton(self) -> Any:
+        """Shapes from the configuration alone. Raises PairError as :meth:`load` does."""
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        source = resolve_path(self.path)
+        where = {"revision": self.revision} if self.revision else {}
+        if self.gguf_file is not None:
+            where["gguf_file"] = self.gguf_file
+        try:
+            config = AutoConfig.from_pretrained(source, **where)
+        except OSError as error:
+            raise PairError(f"no model at '{self.path}'", why=str(error).splitlines()[0]) from error
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(
+                config, dtype=DTYPES.get(self.dtype), attn_implementation=self.attn_implementation
+            )
+
+    def weight_bytes(self, skeleton: Any, other: Any = None) -> int:
+        """Of every tensor, or of those that differ from ``other``'s."""
+        head = skeleton.get_output_embeddings()
+        linear = [m for m in skeleton.modules() if isinstance(m, nn.Linear) and m is not head]
+        inside = sum(m.weight.numel() for m in linear)
+        width = next(skeleton.parameters()).element_size()
+        rounded = inside * LINEAR_BYTES.get(self.quantize or "", width)
+        if other is not None and self.shares_with(other):
+            return int(rounded) if self.quantize else 0  # an adapter's few tensors are not counted
+        rest = sum(p.numel() for p in skeleton.parameters()) - inside
+        return int(rest * width + rounded)
+
+    def shares_with(self, other: Any) -> bool:
+        """Whether :meth:`load_beside` would share tensors with what ``other`` loaded."""
+        if not isinstance(other, HfLoader) or other._base() != self._base() or other.offload:
+            return False
+        return other == self or (other.adapter is None and other.quantize is None)
 
     def _base(self) -> tuple[Any, ...]:
         return (
