@@ -21,8 +21,21 @@ PATIENCE_SECONDS = 120
 
 
 @click.command()
-def doctor() -> None:
+@click.option(
+    "--plan",
+    "config_path",
+    metavar="CONFIG",
+    type=click.Path(path_type=Path),
+    help="Estimate what a run of this config needs; loads no model.",
+)
+def doctor(config_path: Path | None) -> None:
     """Versions, devices, memory, optional packages, plugins, cache. Imports no plugin."""
+    if config_path is not None:
+        from softdiv.cli.plan import print_plan
+        from softdiv.config.load import ExperimentConfig
+
+        print_plan(ExperimentConfig.from_file(config_path))
+        return
     from softdiv import __version__
     from softdiv.plugin.discovery import installed
     from softdiv.storage.cache import cache_root

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
+from softdiv.cli.pairs_check import check
+
 
 @click.group()
 def pairs() -> None:
-    """The pairs registry.toml knows."""
+    """List known pairs, and check whether two models can be compared."""
+
+
+pairs.add_command(check)
 
 
 @pairs.command("list")

@@ -15,9 +15,15 @@ from softdiv.cli.options import config_options, configured
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Use exactly this run folder.")
 @config_options
 @click.option("--force", is_flag=True, help="Start anew although this run has begun or finished.")
+@click.option("--dry-run", is_flag=True, help="Check everything and estimate; load no model.")
 @click.option("--quiet", is_flag=True, help="No progress; only the verdict.")
 def run(
-    config_path: Path | None, output_dir: Path | None, force: bool, quiet: bool, **options: Any
+    config_path: Path | None,
+    output_dir: Path | None,
+    force: bool,
+    dry_run: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Compare two models and report how they differ. The same command continues a stopped run.
 
@@ -26,6 +32,11 @@ def run(
     names one.
     """
     config = configured(config_path, options)
+    if dry_run:
+        from softdiv.cli.plan import print_plan
+
+        print_plan(config)
+        return
 
     import rich.console
 

@@ -32,7 +32,8 @@ def row_values(
 
     Args:
         fn: a loss or token metric, :class:`Rows` of n rows to ``[n]``.
-        states_1, states_2: ``[N, H]`` final hidden states of the two models.
+        states_1, states_2: ``[N, H]`` final hidden states of the two models, each on its model's
+            device; ``fn`` runs on model_1's.
         targets: ``[N]`` sampled tokens.
         example_index: ``[N]`` response a row belongs to.
 
@@ -44,7 +45,7 @@ def row_values(
         return fn(
             Rows(
                 log_probs_1=model_1.log_probs(part_1),
-                log_probs_2=model_2.log_probs(part_2),
+                log_probs_2=model_2.log_probs(part_2).to(model_1.device),
                 targets=wanted,
                 example_index=owner,
             )

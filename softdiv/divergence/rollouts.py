@@ -110,7 +110,7 @@ def rollout(
     lengths = torch.zeros(count, dtype=torch.long, device=device)
     columns: dict[str, list[Tensor]] = {}
     for step in range(longest):
-        log_1, log_2 = (decoder.log_probs() for decoder in decoders)
+        log_1, log_2 = (decoder.log_probs().to(device) for decoder in decoders)
         scores = mix(log_1, log_2, weight[current], sampling.max_gap)
         tokens = draw(scores, uniforms[current, step], sampling)
         rows = Rows(
@@ -129,10 +129,10 @@ def rollout(
         if left <= SHRINK * len(current):
             index = alive.nonzero()[:, 0]
             for decoder in decoders:
-                decoder.keep(index)
+                decoder.keep(index.to(decoder.device))
             current, tokens, alive = current[index], tokens[index], alive[index]
         for decoder in decoders:
-            decoder.advance(tokens)
+            decoder.advance(tokens.to(decoder.device))
     stacked = {name: torch.stack(column, dim=1) for name, column in columns.items()}
     return Rollouts(
         lengths=lengths,

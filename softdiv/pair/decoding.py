@@ -65,6 +65,11 @@ class Decoder:
                 group.layers[number] = (keys[:0], values[:0])  # freed as soon as they are joined
         self._cache = DynamicCache(joined, config=wrapper.model.config)
 
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self._wrapper.device
+
     def log_probs(self) -> Tensor:
         """``[B, V]`` of the next token, nats."""
         return self._wrapper.log_probs(self._states)
@@ -109,8 +114,3 @@ class _Group:
 def _left(mask: Tensor, width: int) -> Tensor:
     """``[B, L]`` padded on the left to ``[B, width]``."""
     return pad(mask, (width - mask.shape[1], 0))
-
-
-def _rightmost(states: Tensor, width: int) -> Tensor:
-    """``[B, heads, L, d]`` padded on the left to ``[B, heads, width, d]``; the mask hides it."""
-    return pad(states, (0, 0, width - states.shape[2], 0))

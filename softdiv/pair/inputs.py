@@ -74,7 +74,7 @@ def assemble(
         if context.has_slot:
             if soft is None:
                 raise ValueError("a context with a slot needs a soft prompt")
-            pieces.append(soft.to(pieces[0].dtype))
+            pieces.append(soft.to(pieces[0]))
         pieces.append(_embed(wrapper, tail))
         rows.append(torch.cat(pieces))
     lengths = torch.tensor([len(embedded) for embedded in rows], device=wrapper.device)

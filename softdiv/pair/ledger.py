@@ -1,7 +1,8 @@
 """Compute is counted where it is spent, in forward-token equivalents (FTE).
 
 One FTE is one position forwarded through one model; a backward pass costs two per
-position. Soft tokens, generated tokens and padding count.
+position, three where it computes the forward pass again. Soft tokens, generated tokens and
+padding count.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ class Ledger:
     by_phase: dict[str, int] = attrs.field(factory=dict)
     _phases: list[str] = attrs.field(init=False, factory=lambda: ["other"])
 
-    def charge(self, positions: int, *, with_backward: bool) -> None:
+    def charge(
+        self, positions: int, *, with_backward: bool = False, recomputed: bool = False
+    ) -> None:
         """Add a forward pass over ``positions`` (and its backward pass, if one will follow)."""
         phase = self._phases[-1]
-        cost = positions * (3 if with_backward else 1)
+        cost = positions * (1 + with_backward * (2 + recomputed))
         self.by_phase[phase] = self.by_phase.get(phase, 0) + cost
 
     @contextmanager

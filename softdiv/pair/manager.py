@@ -104,20 +104,8 @@ class ModelPairManager:
             ConfigError: a model is not given, or a loader's options are wrong.
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
-        self.config = resolve_pair(self.config, ModelRegistry.load())
-        if self.config.model_1 is None or self.config.model_2 is None:
-            raise ConfigError(
-                "pair: model_1 and model_2 are not both given",
-                fix="give a pair name of registry.toml, or both models",
-            )
+        loader_1, loader_2 = self.loaders()
         device = pick_device(self.device)
-        loader_1, loader_2 = (
-            self.build(which, config)
-            for which, config in (
-                ("model_1", self.config.model_1),
-                ("model_2", self.config.model_2),
-            )
-        )
         model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
         beside = (
             self._load(
@@ -131,6 +119,19 @@ class ModelPairManager:
         )
         return ModelPair.of(
             model_1, model_2, tokenizer_1, tokenizer_2, name=self.config.name or self._name()
+        )
+
+    def loaders(self) -> tuple[ModelLoader, ModelLoader]:
+        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        self.config = resolve_pair(self.config, ModelRegistry.load())
+        if self.config.model_1 is None or self.config.model_2 is None:
+            raise ConfigError(
+                "pair: model_1 and model_2 are not both given",
+                fix="give a pair name of registry.toml, or both models",
+            )
+        return (
+            self.build("model_1", self.config.model_1),
+            self.build("model_2", self.config.model_2),
         )
 
     def build(self, which: str, config: LoaderConfig) -> ModelLoader:

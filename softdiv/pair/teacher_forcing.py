@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ def response_states(
     contexts: Sequence[Context],
     responses: Sequence[Sequence[int]],
     soft: Tensor | None = None,
+    *,
+    recompute: bool = False,
 ) -> Tensor:
     """States that predict each response token, unpadded, row after row.
 
@@ -25,12 +28,21 @@ def response_states(
         contexts: B contexts.
         responses: B answers of 1 or more token ids; N in all.
         soft: ``[k, H]``, for contexts with a slot; gradients flow to it.
+        recompute: gradient checkpointing, see :meth:`ModelWrapper.recomputing`.
 
     Returns:
         ``[N, H]``.
     """
-    batch = assemble(wrapper, contexts, soft=soft, responses=responses, pad_left=False)
-    states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
+    batch = assemble(
+        wrapper,
+        contexts,
+        soft=soft,
+        responses=responses,
+        pad_left=False,
+        prefix=() if recompute else None,  # a layer that is run twice cannot extend a cache
+    )
+    with wrapper.recomputing() if recompute else nullcontext():
+        states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
     width = 0 if soft is None else soft.shape[0]
     picked = []
     for row, (context, response) in enumerate(zip(contexts, responses, strict=True)):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from softdiv.errors import PairError
 from softdiv.pair.ledger import Ledger
@@ -42,6 +46,7 @@ class ModelWrapper:
     _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
         init=False, factory=dict
     )
+    _recomputing: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.model.requires_grad_(False).eval()
@@ -87,6 +92,7 @@ class ModelWrapper:
         self.ledger.charge(
             embeds.shape[0] * embeds.shape[1],
             with_backward=torch.is_grad_enabled() and embeds.requires_grad,
+            recomputed=self._recomputing,
         )
         out = self.model.base_model(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
@@ -97,6 +103,33 @@ class ModelWrapper:
         )
         states: Tensor = out.last_hidden_state
         return states
+
+    @contextmanager
+    def recomputing(self) -> Iterator[None]:
+        """Forward passes inside keep only the input of each decoder layer for the backward pass,
+        which computes the rest again (gradient checkpointing, Chen et al. 2016).
+
+        Raises:
+            PairError: the architecture has no such layers.
+        """
+        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if not layers:
+            raise PairError(
+                f"{self.name} ({self.model.config.model_type}) has no gradient checkpointing",
+                fix="set training.gradient_checkpointing = false",
+            )
+        self._recomputing = True
+        for layer in layers:
+            # set here: transformers renamed the method that does it, and its default is reentrant
+            layer.gradient_checkpointing = True
+            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            layer.training = True  # of this module alone: dropout inside it stays off
+        try:
+            yield
+        finally:
+            self._recomputing = False
+            for layer in layers:
+                layer.training = layer.gradient_checkpointing = False
 
     def head(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` logits, fp32."""

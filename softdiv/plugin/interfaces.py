@@ -42,6 +42,17 @@ class SharingLoader(Protocol):
         """A second model sharing ``model``'s tensors, or None if they have none in common."""
 
 
+@runtime_checkable
+class PlannableLoader(Protocol):
+    """A loader that knows its model's size before loading it (optional; for ``--dry-run``)."""
+
+    def skeleton(self) -> Any:
+        """The model on the ``meta`` device: its shapes, no weights."""
+
+    def weight_bytes(self, skeleton: Any, other: ModelLoader | None = None) -> int:
+        """Memory its weights will take, beside ``other`` where they share some."""
+
+
 class Processor(Protocol):
     """A source (ignores what it is given) or a filter of user texts."""
 

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute
 
 from softdiv.config.schema import TrainingConfig
 from softdiv.divergence.chunked import row_values
@@ -101,13 +100,13 @@ class Objective:
         soft: Tensor,
     ) -> Tensor:
         with self._precision():
-            if self.config.gradient_checkpointing:
-                # one model's activations at a time, rebuilt in its backward pass
-                found: Tensor = recompute(
-                    response_states, wrapper, contexts, responses, soft, use_reentrant=False
-                )
-                return found
-            return response_states(wrapper, contexts, responses, soft)
+            return response_states(
+                wrapper,
+                contexts,
+                responses,
+                soft,
+                recompute=self.config.gradient_checkpointing,
+            )
 
     def _loss_and_bits(self, rows: Rows) -> Tensor:
         with torch.no_grad():

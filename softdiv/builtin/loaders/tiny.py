@@ -49,6 +49,15 @@ class TinyLoader:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         return model.eval().to(device), tokenizer
 
+    def skeleton(self) -> Any:
+        """The same shapes without weights."""
+        with torch.device("meta"):
+            return self._model()
+
+    def weight_bytes(self, skeleton: Any, other: Any = None) -> int:
+        """Of every tensor; nothing is shared."""
+        return sum(p.nbytes for p in skeleton.parameters())
+
     def _model(self) -> Any:
         from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 

@@ -1,0 +1,72 @@
+"""``softdiv pairs check``: can these two models be compared? Loads them, trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from softdiv.cli.options import config_options, configured
+from softdiv.errors import ConfigError
+from softdiv.report.plain_text import one_line
+
+if TYPE_CHECKING:
+    from softdiv.pair.facts import ModelFacts
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="A config's pair.")
+@config_options
+def check(name: str | None, config_path: Path | None, **options: Any) -> None:
+    """Load both models of a pair (NAME of `softdiv pairs list`) and report what would matter.
+
+    Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, and whether
+    the gradient of the divergence reaches a soft prompt and no parameter. Exit code 4: the pair
+    cannot be compared.
+    """
+    if name is not None:
+        if options["pair"] is not None:
+            raise ConfigError("NAME and --pair are the same thing", fix="give one of them")
+        options["pair"] = name
+    config = configured(config_path, options)
+
+    from softdiv.components import Prepared
+    from softdiv.pair.facts import model_facts
+    from softdiv.pair.manager import ModelPairManager
+    from softdiv.training.probe import probe_gradient
+
+    prepared = Prepared.of(config)
+    config = prepared.config
+    pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
+    _line("pair", pair.name)
+    for wrapper, other in ((pair.model_1, pair.model_2), (pair.model_2, pair.model_1)):
+        for label, value in _facts(model_facts(wrapper, other)):
+            _line(f"{wrapper.name} {label}", value)
+    _line("vocabulary", f"{pair.report.vocab_size:,} tokens that both models share")
+    _line("chat template", "yes" if pair.tokenizer.chat_template else "none: plain continuation")
+    _line("weights", "identical" if pair.report.identical else "differ")
+    for note in pair.report.notes:
+        _line("note", note)
+    probe = probe_gradient(pair, config.training.placement)
+    reached = f"norm {probe.norm:.3g} at {probe.bits:.3g} bits" if probe.finite else "not finite"
+    _line("gradient", reached)
+    _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
+    _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
+
+
+def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
+    head = "tied to the embeddings" if facts.tied_head else "separate"
+    cap = f", logits capped at {facts.soft_cap:g}" if facts.soft_cap else ""
+    quantised = f", {facts.quantised_layers} quantised layers" if facts.quantised_layers else ""
+    return [
+        ("model", f"{facts.architecture}, {facts.parameters / 1e6:,.1f}M parameters"),
+        ("memory", f"{facts.bytes / 1e6:,.0f} MB, {facts.shared_bytes / 1e6:,.0f} MB shared"),
+        ("numbers", f"{', '.join(facts.dtypes)} on {', '.join(facts.devices)}{quantised}"),
+        ("head", f"{facts.head_rows:,} rows of {facts.hidden_size}, {head}{cap}"),
+    ]
+
+
+def _line(label: str, value: str) -> None:
+    click.echo(f"{label:<18} {one_line(value)}")

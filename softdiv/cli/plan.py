@@ -1,0 +1,67 @@
+"""The estimate of ``softdiv run --dry-run`` and ``softdiv doctor --plan``, printed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from softdiv.config.load import ExperimentConfig
+
+
+def print_plan(config: ExperimentConfig) -> None:
+    """Check the config and everything it names, estimate, print. Loads no weights.
+
+    Raises:
+        SoftdivError: what a run would have stopped for before loading.
+    """
+    from softdiv.components import Prepared
+    from softdiv.pair.manager import ModelPairManager, pick_device
+    from softdiv.stages.load import load_texts
+    from softdiv.stages.plan import plan
+
+    prepared = Prepared.of(config)
+    config, notes = prepared.config, list[str]()
+    manager = ModelPairManager(config.pair, prepared.registry, config.device)
+    split = load_texts(prepared.parts, config.data, notes.append)
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    found = plan(config, manager.loaders(), list(split.train), pick_device(config.device), ranks)
+    texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
+    _line("texts", texts)
+    for note in notes:
+        _line("", note)
+    _line("device", f"{found.device}, {found.ranks} rank{'s' * (found.ranks > 1)}; per rank:")
+    for which, parameters, size in zip(
+        ("model_1", "model_2"), found.parameters, found.weights, strict=True
+    ):
+        shared = "" if size else " (shares model_1's)"
+        _line(f"  {which}", f"{_bytes(size)}  {parameters / 1e6:,.0f}M parameters{shared}")
+    _line("  backward pass", f"{_bytes(found.kept)}  kept for a micro-batch")
+    _line("  logits", f"{_bytes(found.logits)}  one chunk of rows")
+    _line(
+        "  decoding",
+        f"{_bytes(found.cache)}  keys and values of {config.generation.batch_rows} answers",
+    )
+    _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
+    for stage, fte in found.fte.items():
+        _line(stage, f"{fte:>10,} FTE  {_time(fte * found.seconds_per_fte)}")
+    _line(
+        "all stages",
+        f"{sum(found.fte.values()):>10,} FTE  {_time(found.seconds)} at best, plus loading",
+    )
+
+
+def _line(label: str, value: str) -> None:
+    click.echo(f"{label:<22}{value}")
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e9:>8.2f} GB" if size >= 1e8 else f"{size / 1e6:>8.2f} MB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,78 @@
+"""Estimates made before anything is loaded, against what is then loaded."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+from click.testing import CliRunner
+
+from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.cli.main import softdiv
+from softdiv.config.load import ExperimentConfig
+from softdiv.config.shipped import config_path
+from softdiv.errors import PairError
+from softdiv.plugin.records import Example
+from softdiv.stages.plan import kept_for_backward, plan
+
+TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_kept_bytes_are_counted_without_memory(architecture: str, checkpointing: bool) -> None:
+    loader = TinyLoader(architecture=architecture, layers=6)  # type: ignore[arg-type]
+    skeleton, (model, _) = loader.skeleton(), loader.load("cpu")
+    assert {p.device.type for p in skeleton.parameters()} == {"meta"}
+    planned, real = (kept_for_backward(m, 3, 40, checkpointing) for m in (skeleton, model))
+    # attention on meta tensors keeps its weights, a CPU's fused kernel does not
+    assert real <= planned <= 2 * real
+    assert kept_for_backward(skeleton, 6, 40, checkpointing) == pytest.approx(2 * planned, rel=0.2)
+
+
+def test_checkpointing_keeps_less() -> None:
+    skeleton = TinyLoader(layers=6).skeleton()
+    assert kept_for_backward(skeleton, 3, 40, True) < kept_for_backward(skeleton, 3, 40, False) / 2
+
+
+def test_weights_are_those_of_the_loaded_model() -> None:
+    loader = TinyLoader()
+    model, _ = loader.load("cpu")
+    expected = sum(p.nbytes for p in model.parameters())
+    assert loader.weight_bytes(loader.skeleton()) == expected
+
+
+def test_compute_follows_the_settings() -> None:
+    config = ExperimentConfig.from_file(config_path("smoke"))
+    loaders = (TinyLoader(), TinyLoader(noise=0.1))
+    found = plan(config, loaders, TEXTS, "cpu")
+    generation = attrs.evolve(config.generation, budget_fte=2 * config.generation.budget_fte)
+    more = plan(attrs.evolve(config, generation=generation), loaders, TEXTS, "cpu")
+    stage = "search and baselines"
+    assert more.fte[stage] == 2 * found.fte[stage]
+    assert more.fte["training"] == found.fte["training"] > 0
+    assert found.memory > sum(found.weights) > 0
+    assert found.seconds > 0
+
+
+def test_a_loader_that_cannot_say_is_named() -> None:
+    class Mute:
+        def load(self, device: str) -> tuple[torch.nn.Module, object]:
+            raise AssertionError("nothing may be loaded")
+
+    with pytest.raises(PairError, match="model_2: loader Mute cannot say how large"):
+        plan(ExperimentConfig(), (TinyLoader(), Mute()), TEXTS, "cpu")
+
+
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["doctor", "--plan"]])
+def test_the_command_line_loads_nothing(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(TinyLoader, "load", never)
+    result = CliRunner().invoke(softdiv, [*command, str(config_path("smoke"))])
+    assert result.exit_code == 0, result.output
+    for word in ("model_1", "backward pass", "at most", "training", "all stages"):
+        assert word in result.output
