@@ -217,7 +217,7 @@ class DivergencePipeline:
                 event.error = error
                 folder = shlex.quote(str(run.path))
                 again = f"softdiv run {folder}/{CONFIG} --output-dir {folder}"
-                raise Interrupted(f"{error or 'interrupted'}; to continue: {again}") from error
+                raise Interrupted(f"{str(error) or 'interrupted'}; to continue: {again}") from error
             except BaseException as error:
                 event.error = error
                 raise

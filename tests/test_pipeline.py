@@ -97,7 +97,7 @@ def test_a_run_killed_after_training_ends_as_an_uninterrupted_one(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("softdiv.stages.generate.HardPromptGenerator.search", _killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="^interrupted; to continue: softdiv run"):
             run(tmp_path / "run")
     assert _texts(run(tmp_path / "run")) == _texts(finished)
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_training import config, open_for, tiny_pair
+
+from softdiv.builtin.losses import JsdLoss
+from softdiv.pair.ledger import Ledger
+from softdiv.storage.atomic import read_json_lines
+from softdiv.training import continuation
+from softdiv.training.continuation import pool_ledger
+from softdiv.training.ranks import Ranks
+from softdiv.training.trainer import DivergenceTrainer
+
+CFG = config(max_steps=6, checkpoint_every=2, validate_every=3)
+
+
+def train(folder, split, cfg=CFG):
+    with open_for(cfg, folder) as run:
+        return DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run).train()
+
+
+def test_times_are_kept_apart_from_what_must_be_the_same(split, tmp_path):
+    train(tmp_path / "run", split)
+    metrics, timings = (
+        read_json_lines(tmp_path / "run" / f"{name}.jsonl") for name in ("metrics", "timings")
+    )
+    assert [line["step"] for line in metrics] == [line["step"] for line in timings]
+    times = {"seconds", "tokens_per_s", "share_rollouts", "peak_memory_gib"}
+    assert times < set(timings[0]) and not times & set(metrics[0])
+    assert metrics[0].keys() >= {"grad_norm", "norm_ratio", "nearest_token", "learning_rate"}
+    assert 0 < metrics[0]["nearest_token"] < metrics[-1]["nearest_token"]  # it starts on tokens
+
+
+@pytest.mark.parametrize("newest", ["damaged", "incomplete"])
+def test_a_bad_newest_checkpoint_costs_two_steps_and_nothing_else(split, tmp_path, newest):
+    expected = train(tmp_path / "whole", split)
+    train(tmp_path / "cut", split)
+    last = tmp_path / "cut" / "checkpoints" / "step-000006"
+    if newest == "damaged":
+        (last / "state.safetensors").write_bytes(b"torn")
+    else:
+        (last / "state.json").unlink()
+    found = train(tmp_path / "cut", split)
+    assert torch.equal(found.prompt, expected.prompt)
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
+    assert lines[0] == lines[1]
+
+
+def test_another_thread_count_is_noted(split, tmp_path, monkeypatch):
+    train(tmp_path / "run", split)
+    monkeypatch.setattr(continuation.torch, "get_num_threads", lambda: 9)
+    notes = train(tmp_path / "run", split).notes
+    assert len(notes) == 1 and "continued at step 6 on 9 thread(s) instead of" in notes[0]
+
+
+class Two(Ranks):
+    """Rank 0 of two; the other says what it was given."""
+
+    def gather(self, value):
+        return [value, {"training": 5, "validation": 1}]
+
+
+def test_rank_0_is_charged_for_all(split):
+    ledger = Ledger({"training": 7})
+    pool_ledger(ledger, Two(0, 2))
+    assert ledger.by_phase == {"training": 12, "validation": 1}
+    other = Ledger({"training": 7})
+    pool_ledger(other, Two(1, 2))
+    assert other.by_phase == {}
