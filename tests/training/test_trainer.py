@@ -87,7 +87,7 @@ def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
     best = DivergenceSoftPrompt.load(tmp_path / "cut" / "checkpoints" / "best.safetensors")
     assert torch.equal(best.embeddings, expected.prompt)
     names = sorted(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
-    assert names == ["step-000012", "step-000016"]
+    assert names == ["best.safetensors", "step-000012", "step-000016"]
 
 
 def test_patience_stops(pair, split):
