@@ -49,5 +49,8 @@ def _train(prepared: Prepared, observers: Observers) -> None:
     config = prepared.config
     split = load_texts(prepared.parts, config.data, lambda note: None)  # rank 0 keeps the notes
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
-    trainer = DivergenceTrainer(pair, config, prepared.parts.loss, split, observers=observers)
+    parts = prepared.parts
+    trainer = DivergenceTrainer(
+        pair, config, parts.loss, split, observers=observers, metrics=parts.metrics
+    )
     trainer.train()

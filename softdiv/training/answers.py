@@ -43,14 +43,25 @@ class Answers:
         """
         last = min(first + self.config.training.refresh_every, schedule.total_steps)
         draws = [draw for step in range(first, last) for draw in schedule.step(step)]
-        own = [
-            result.answer(row)
-            for result in self._roll_out(self.ranks.part(draws), soft, shrunk)
-            for row in range(len(result.lengths))
-        ]
-        answers = [answer for part in self.ranks.gather(own) for answer in part]
+        answers = self._gathered(draws, soft, shrunk)
         size = schedule.texts_per_step
         return [answers[start : start + size] for start in range(0, len(answers), size)]
+
+    def to(
+        self, examples: Sequence[Example], step: int, soft: Tensor, shrunk: Callable[[int], None]
+    ) -> list[list[int]]:
+        """Answers to any user texts, model_1 and model_2 in turn; alike on all ranks.
+
+        Args:
+            step: names the random numbers.
+            soft: ``[k, H]``.
+        """
+        turns = (FROM_MODEL_1, FROM_MODEL_2)
+        draws = [
+            Draw(example, f"train:{example.id}:{step}:{n}", turns[n % 2])
+            for n, example in enumerate(examples)
+        ]
+        return self._gathered(draws, soft, shrunk)
 
     def mean_bits(
         self, examples: Sequence[Example], soft: Tensor, shrunk: Callable[[int], None]
@@ -68,6 +79,16 @@ class Answers:
         ]
         bits = [value for part in self.ranks.gather(own) for value in part]
         return float(sum(bits) / len(bits))
+
+    def _gathered(
+        self, draws: Sequence[Draw], soft: Tensor, shrunk: Callable[[int], None]
+    ) -> list[list[int]]:
+        own = [
+            result.answer(row)
+            for result in self._roll_out(self.ranks.part(draws), soft, shrunk)
+            for row in range(len(result.lengths))
+        ]
+        return [answer for part in self.ranks.gather(own) for answer in part]
 
     def _roll_out(
         self, draws: Sequence[Draw], soft: Tensor, shrunk: Callable[[int], None]

@@ -12,16 +12,15 @@ from torch import Tensor
 from softdiv.config.component import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
 from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.events import TrainEvent
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
 from softdiv.storage.run import RunFolder
+from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import Progress
 from softdiv.training.continuation import METRICS
 from softdiv.training.engine import Engine
@@ -45,6 +44,7 @@ class CustomLoop:
     layout: Layout
     metrics: DivergenceMetrics
     engine: Engine
+    answers: Answers
     prompt: DivergenceSoftPrompt
     progress: Progress
     observers: Observers
@@ -59,18 +59,22 @@ class CustomLoop:
         their distributions on those answers part further.
 
         Args:
-            batch: texts, :class:`softdiv.Example` objects, or ``{"text": texts}``; processed in
-                ``gradient_accumulation_steps`` parts.
+            batch: texts, :class:`softdiv.Example` objects, or ``{"text": texts}``; processed
+                ``batch_size`` at a time.
 
         Returns:
             The loss before the step (minus the mean divergence), a scalar without gradient.
 
         Raises:
             DataError: the batch holds no texts.
-            TrainingError: the loss or the gradient is not finite.
+            TrainingError: too many losses or gradients in a row were not finite, or one text
+                alone does not fit into memory.
         """
         examples = as_examples(batch)
-        answers = self._answers(examples)
+        with self.pair.ledger.phase("training"):
+            answers = self.answers.to(
+                examples, self.progress.steps, self.engine.values(), self._fewer_rows
+            )
         numbers = self.optimizer_step(list(zip(examples, answers, strict=True)))
         self.progress.steps += 1
         return torch.tensor(numbers["loss"])
@@ -79,6 +83,10 @@ class CustomLoop:
         self, batch: Sequence[tuple[Example, Sequence[int]]], event: TrainEvent | None = None
     ) -> dict[str, float]:
         """One step on texts that are answered already; see :class:`DivergenceTrainer`."""
+        raise NotImplementedError
+
+    def _fewer_rows(self, rows: int) -> None:
+        """Told when fewer answers fit into memory at a time."""
         raise NotImplementedError
 
     def compute_all_metrics(self, batch: Batch) -> dict[str, float]:
@@ -140,21 +148,6 @@ class CustomLoop:
         return Inspector(
             pair=self.pair, layout=self.layout, config=self.config, metrics=self.metrics
         )
-
-    def _answers(self, examples: Sequence[Example]) -> list[list[int]]:
-        """Fresh answers under the current prompt, model_1 and model_2 in turn."""
-        step, generation = self.progress.steps, self.config.generation
-        keys = [f"train:{example.id}:{step}:{n}" for n, example in enumerate(examples)]
-        with self.pair.ledger.phase("training"):
-            result = rollout(
-                self.pair,
-                [self.layout.soft(example.text) for example in examples],
-                weights=[FROM_MODEL_2 if n % 2 else FROM_MODEL_1 for n in range(len(examples))],
-                uniforms=uniform_rows(keys, self.config.seed, self.config.training.response_tokens),
-                sampling=Sampling(temperature=generation.temperature, top_p=generation.top_p),
-                soft=self.engine.values(),
-            )
-        return [result.answer(row) for row in range(len(examples))]
 
 
 def configured_loss(config: ExperimentConfig) -> Any:
