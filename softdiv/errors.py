@@ -68,6 +68,11 @@ class TrainingError(SoftdivError):
     exit_code = 6
 
 
+GATE_FAILED = 7
+"""Exit code of ``softdiv evaluate`` when a value is outside the limits it was given. No error:
+the command did its work."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for the closest known word, or the known words when none is close."""
     words = sorted(known)

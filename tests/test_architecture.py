@@ -28,11 +28,21 @@ ORDER = (
     "evaluation",
     "analysis",
     "report",
+    "components",
+    "stages",
     "pipeline",
     "testing",  # checks components of every kind, and the command line runs it
     "cli",
 )
-NOT_FOR_BUILTINS = {"evaluation", "report", "pipeline", "testing", "cli"}
+NOT_FOR_BUILTINS = {
+    "evaluation",
+    "report",
+    "components",
+    "stages",
+    "pipeline",
+    "testing",
+    "cli",
+}
 ONLY_IN = {
     "deepspeed": "training/deepspeed_engine.py",
     "peft": "pair/lora.py",

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from softdiv.components import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError, PairError, RunError
-from softdiv.pipeline import DivergencePipeline, PipelineResult, unique_names
+from softdiv.pipeline import DivergencePipeline, PipelineResult
 from softdiv.plugin.hookspecs import hookimpl, lifecycle_hooks
 
 SMOKE = Path(__file__).parents[1] / "configs" / "smoke.toml"
@@ -94,7 +95,7 @@ def test_a_run_killed_after_training_ends_as_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: PipelineResult
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(DivergencePipeline, "_search", _killed)
+        patch.setattr("softdiv.stages.generate.HardPromptGenerator.search", _killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "run")
     assert _texts(run(tmp_path / "run")) == _texts(finished)
@@ -213,3 +214,25 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str
     (tmp_path / "a-file").write_text("x")
     with pytest.raises(RunError, match="cannot be made"):
         run(tmp_path / place)
+
+
+def test_every_shipped_analyzer_has_a_section_and_its_numbers_beside_it(tmp_path: Path) -> None:
+    names = (
+        *("divergence_by_position", "token_disagreements", "semantic_differences"),
+        *("clusters", "attention"),
+    )
+    listed = ", ".join(f'{{ name = "{name}" }}' for name in names)
+    result = run(tmp_path / "run", f"analysis.analyzers=[{listed}]")
+    sections = result.report.sections
+    assert [section.title for section in sections] == [
+        *("Divergence patterns", "Token-level disagreements", "Semantic differences"),
+        *("Behavioural clusters", "Attention to the prompt"),
+    ]
+    assert not [section.summary for section in sections if "not available" in section.summary]
+    assert result.report.ledger["analysis"] > 0  # attention ran the models once more
+    written = {path.name for path in (result.run_dir / "analysis").iterdir()}
+    assert {"4-behavioural-clusters.json", "4-behavioural-clusters-1.svg"} <= written
+    assert {"5-attention-to-the-prompt-3.svg", "training.json"} <= written
+    # clusters see ordinary answers too, not only the best prompt's
+    prompts = result.report.evaluation.prompts + result.report.evaluation.baselines
+    assert len(sections[3].tables[2].rows) == len({prompt.text for prompt in prompts})

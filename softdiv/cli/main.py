@@ -23,7 +23,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("softdiv.cli.run:run", "Compare two models: train, search, evaluate, report."),
+    "run": ("softdiv.cli.run:run", "Compare two models: all of the stages below, in order."),
+    "train": ("softdiv.cli.stage:train", "Stage 1: a soft prompt that pushes the models apart."),
+    "generate": ("softdiv.cli.stage:generate", "Stage 2: text prompts from the soft prompt."),
+    "evaluate": ("softdiv.cli.evaluate:evaluate", "Stage 3: held-out scores; or known prompts."),
+    "analyze": ("softdiv.cli.stage:analyze", "Stage 4: where and on what the models differ."),
+    "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
+    "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),
+    "chat": ("softdiv.cli.chat:chat", "Both models' answers side by side."),
+    "runs": ("softdiv.cli.runs:runs", "List, show, verify and prune run folders."),
+    "doctor": ("softdiv.cli.doctor:doctor", "What is installed and usable on this machine."),
     "pairs": ("softdiv.cli.registry_list:pairs", "The pairs registry.toml knows."),
     "plugins": ("softdiv.cli.plugins:plugins", "List, show, write and check plugins."),
     "models": ("softdiv.cli.components:models", "Loaders for the models of a pair."),

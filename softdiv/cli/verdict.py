@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from softdiv.report.plain_text import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from softdiv.evaluation.results import PromptResult
+    from softdiv.evaluation.results import Evaluation, PromptResult
     from softdiv.report.model import Report
 
 PROMPTS_SHOWN = 3
@@ -28,17 +28,25 @@ STYLES = {
 
 def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
     """Plain text where the console is no terminal. Model text is stripped and never markup."""
-    verdict = report.evaluation.verdict
+    say = _printer(console)
+    print_evaluation(console, report.evaluation)
+    say()
+    say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
+    for warning in report.warnings:
+        say(f"Warning: {one_line(warning)}", "yellow")
+    say(f"Report: {run_dir / 'report.html'}")
+    say(f"Again:  {one_line(report.reproduce)}")
 
-    def say(line: str = "", style: str | None = None) -> None:
-        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
+def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """The verdict and the numbers it rests on."""
+    say, verdict = _printer(console), evaluation.verdict
     say()
     say(verdict.outcome.upper(), STYLES[verdict.outcome])
     say(one_line(verdict.headline))
     for caveat in verdict.caveats:
         say(f"  caveat: {one_line(caveat)}")
-    prompts, baselines = report.evaluation.prompts, report.evaluation.baselines
+    prompts, baselines = evaluation.prompts, evaluation.baselines
     if prompts:
         say()
         say("Text prompts, on held-out user texts:", "bold")
@@ -52,12 +60,13 @@ def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
         say("Baselines:", "bold")
         for result in baselines:
             say(f"  {result.searcher} “{one_line(prompt_name(result), 60)}”: {_numbers(result)}")
-    say()
-    say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
-    for warning in report.warnings:
-        say(f"Warning: {one_line(warning)}", "yellow")
-    say(f"Report: {run_dir / 'report.html'}")
-    say(f"Again:  {one_line(report.reproduce)}")
+
+
+def _printer(console: Console) -> Callable[..., None]:
+    def say(line: str = "", style: str | None = None) -> None:
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    return say
 
 
 def _numbers(result: PromptResult) -> str:

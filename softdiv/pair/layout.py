@@ -6,6 +6,7 @@ chat template and tokenised as one text; a soft prompt takes the slot that text 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -29,6 +30,14 @@ class Context:
 
 
 @attrs.frozen
+class Turn:
+    """A user's text and the answer it was given."""
+
+    text: str
+    answer: str
+
+
+@attrs.frozen
 class Layout:
     """Placement of a prompt for one tokenizer and chat template.
 
@@ -40,15 +49,20 @@ class Layout:
     tokenizer: Any
     placement: Placement = "user_start"
 
-    def hard(self, text: str, prompt: str = "") -> Context:
+    def hard(self, text: str, prompt: str = "", history: Sequence[Turn] = ()) -> Context:
         """The whole conversation as text, re-tokenised; ``prompt`` may be empty.
+
+        Args:
+            history: earlier turns; the prompt stands in each user turn where its place is there.
 
         Raises:
             DataError: the text or the prompt contains a special token of the tokenizer.
         """
         self.check_plain(text)
         self.check_plain(prompt)
-        return Context(before=tuple(self.encode(self._render(text, prompt))))
+        for turn in history:
+            self.check_plain(turn.answer)
+        return Context(before=tuple(self.encode(self._render(text, prompt, history))))
 
     def soft(self, text: str) -> Context:
         """The same conversation with a slot where the prompt's tokens go.
@@ -93,13 +107,10 @@ class Layout:
             if token in text:
                 raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
 
-    def _render(self, text: str, prompt: str) -> str:
-        content = text
-        if prompt and self.placement == "user_start":
-            content = f"{prompt} {text}"
-        elif prompt and self.placement == "user_end":
-            content = f"{text} {prompt}"
-        rendered = self._template(content, prompt if self.placement == "system" else "")
+    def _render(self, text: str, prompt: str, history: Sequence[Turn] = ()) -> str:
+        earlier = [Turn(self._placed(turn.text, prompt), turn.answer) for turn in history]
+        system = prompt if self.placement == "system" else ""
+        rendered = self._template(self._placed(text, prompt), system, earlier)
         if prompt and self.placement == "prefix":
             bos = self.tokenizer.bos_token or ""
             if bos and rendered.startswith(bos) and not self._bos_opens_turn(rendered, bos):
@@ -107,15 +118,27 @@ class Layout:
             return f"{prompt}\n{rendered}"
         return rendered
 
-    def _template(self, content: str, system: str) -> str:
+    def _placed(self, text: str, prompt: str) -> str:
+        """A user's text with the prompt beside it, where that is the prompt's place."""
+        if prompt and self.placement == "user_start":
+            return f"{prompt} {text}"
+        if prompt and self.placement == "user_end":
+            return f"{text} {prompt}"
+        return text
+
+    def _template(self, content: str, system: str, history: Sequence[Turn]) -> str:
         if not self.tokenizer.chat_template:
             bos = self.tokenizer.bos_token or ""
             adds_bos = (
                 bool(bos) and self.tokenizer("x")["input_ids"][0] == self.tokenizer.bos_token_id
             )
             head = f"{system}\n" if system else ""
-            return f"{bos if adds_bos else ''}{head}{content}\n"
+            told = "".join(f"{turn.text}\n{turn.answer}\n" for turn in history)
+            return f"{bos if adds_bos else ''}{head}{told}{content}\n"
         messages = [{"role": "system", "content": system}] if system else []
+        for turn in history:
+            messages.append({"role": "user", "content": turn.text})
+            messages.append({"role": "assistant", "content": turn.answer})
         messages.append({"role": "user", "content": content})
         rendered: str = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True

@@ -36,6 +36,11 @@ class ModelPair:
         """model_1's; the check made sure that model_2's is the same."""
         return self.model_1.tokenizer
 
+    def forget_prefixes(self) -> None:
+        """See :meth:`ModelWrapper.forget_prefixes`."""
+        self.model_1.forget_prefixes()
+        self.model_2.forget_prefixes()
+
     @classmethod
     def of(
         cls, model_1: Any, model_2: Any, tokenizer: Any, tokenizer_2: Any = None, name: str = "pair"
@@ -146,7 +151,19 @@ class ModelPairManager:
 
 
 def pick_device(device: str) -> str:
-    """``auto`` is CUDA where a GPU answers, else CPU."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """``auto`` is CUDA where a GPU answers, else CPU.
+
+    Raises:
+        ConfigError: torch knows no such device, or this machine has none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    # torch raises AssertionError where it was built without CUDA, RuntimeError for the rest
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"device: '{device}' cannot be used: {why}", fix="use auto, cpu or cuda"
+        ) from error
+    return device

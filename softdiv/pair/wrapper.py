@@ -156,6 +156,11 @@ class ModelWrapper:
             )
         return weights
 
+    def forget_prefixes(self) -> None:
+        """Compute (and pay for) shared prefixes anew. Done wherever a killed run can go on, so
+        that one that was never killed has spent as much."""
+        self._prefixes.clear()
+
     def _check_head(self) -> None:
         ids = torch.tensor([[1, 2, 3]], device=self.device)
         head = self.model.get_output_embeddings()

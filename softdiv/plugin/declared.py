@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from softdiv.errors import PluginError
+
 if TYPE_CHECKING:
     from softdiv.plugin.imports import Loaded
 
@@ -59,3 +61,14 @@ def changed_plugins(before: Sequence[Mapping[str, Any]] | None, now: Iterable[Lo
         for one in now
         if (was := known.get(one.name)) is not None and was["sha256"] != one.sha256
     ]
+
+
+def refuse_missing_files(before: Sequence[Mapping[str, Any]] | None, now: Iterable[Loaded]) -> None:
+    """Raises PluginError if a run was begun with a plugin file that is not given now."""
+    given = {one.sha256 for one in now}
+    for was in before or ():
+        if was["distribution"] == FILE and was["sha256"] not in given:
+            raise PluginError(
+                f"this run was begun with the plugin file {was['path']}, which is not given now",
+                fix=f"--plugin-file {was['path']}, unchanged",
+            )

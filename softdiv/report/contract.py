@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from softdiv.evaluation.results import PromptResult
+from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.plugin.records import Finding, Section
 from softdiv.report.model import Report
 from softdiv.report.plain_text import encodable
@@ -31,13 +31,9 @@ def to_contract(report: Report) -> dict[str, Any]:
     contract: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
-            "verdict": evaluation.verdict,
-            "prompts": [_prompt(result) for result in evaluation.prompts],
-            "baselines": [_prompt(result) for result in evaluation.baselines],
-            "test_texts": evaluation.test_texts,
+            **evaluation_to_contract(evaluation),
             "soft_prompt": soft,
             "sections": [_section(section) for section in report.sections],
-            "failures": evaluation.failures,
             "ledger": report.ledger,
             "seconds": report.seconds,
             "pair": report.pair,
@@ -45,6 +41,20 @@ def to_contract(report: Report) -> dict[str, Any]:
             "machine": report.machine,
             "warnings": report.warnings,
             "reproduce": report.reproduce,
+        }
+    )
+    return contract
+
+
+def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
+    """The part of ``report.json`` that an evaluation alone gives, under the same keys."""
+    contract: dict[str, Any] = plain(
+        {
+            "verdict": evaluation.verdict,
+            "prompts": [_prompt(result) for result in evaluation.prompts],
+            "baselines": [_prompt(result) for result in evaluation.baselines],
+            "test_texts": evaluation.test_texts,
+            "failures": evaluation.failures,
         }
     )
     return contract
@@ -72,7 +82,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Nothing but JSON's own types: records become objects, what is not finite null."""
+    """JSON values that any reader takes: see :func:`to_contract`."""
     if isinstance(value, str):
         return encodable(value)
     if value is None or isinstance(value, (bool, int)):

@@ -59,7 +59,15 @@ def write_text(path: Path, text: str) -> str:
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
     """JSON of plain values, attrs records and paths; NaN and infinity are refused."""
-    return json.dumps(value, indent=indent, default=_plain, ensure_ascii=False, allow_nan=False)
+
+    def dumped(ascii_only: bool) -> str:
+        return json.dumps(
+            value, indent=indent, default=_plain, ensure_ascii=ascii_only, allow_nan=False
+        )
+
+    text = dumped(False)
+    # a lone surrogate has no UTF-8; escaped, it is read back as it was
+    return dumped(True) if any("\ud800" <= c <= "\udfff" for c in text) else text
 
 
 def _plain(value: Any) -> Any:
@@ -75,9 +83,9 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def write_json(path: Path, value: Any) -> str:
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> str:
     """Returns the sha256."""
-    return write_text(path, to_json(value) + "\n")
+    return write_text(path, to_json(value, indent=indent) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import platform
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,11 @@ from softdiv.storage import atomic
 
 SCHEMA_VERSION = 1
 LOCK = "run.lock"
+MANIFEST = "manifest.json"
+CONFIG = "config.toml"
+"""The resolved configuration: the run again, on any machine that has its models."""
+_NOTHING_DONE = {LOCK, MANIFEST, CONFIG, "pair.json"}
+"""All that a folder holds when its run failed before it had anything to keep."""
 PACKAGES = ("softdiv", "torch", "transformers", "deepspeed", "peft", "pluggy", "numpy")
 
 
@@ -29,6 +35,8 @@ class RunFolder:
     path: Path
     manifest: dict[str, Any]
     _lock: filelock.BaseFileLock
+    _made: bool = False
+    """Whether this process made the folder."""
 
     def __enter__(self) -> RunFolder:
         return self
@@ -40,24 +48,37 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         self._lock.release()
+        if error is not None and self._made and self._is_empty():
+            shutil.rmtree(self.path)
 
     def done(self, stage: str) -> bool:
         """Whether a stage finished in this run or in the one it continues."""
         return stage in self.manifest["stages"]
 
-    def complete(self, stage: str, files: Mapping[str, str] | None = None) -> None:
-        """Mark a stage finished, with the sha256 of each file it wrote."""
-        self.manifest["stages"][stage] = {"finished": _now(), "files": dict(files or {})}
+    def complete(self, stage: str, files: Mapping[str, str] | None = None, **facts: Any) -> None:
+        """Mark a stage finished, with the sha256 of each file it wrote, and facts about it."""
+        self.manifest["stages"][stage] = {"finished": _now(), "files": dict(files or {}), **facts}
         self._save()
+
+    def forget(self, stage: str, leftovers: Iterable[str] = ()) -> None:
+        """Remove a stage's mark, then its files and ``leftovers`` (files or folders)."""
+        entry = self.manifest["stages"].pop(stage, {"files": {}})
+        self._save()  # first: a stage is never marked finished without its files
+        for name in (*entry["files"], *leftovers):
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def note(self, **facts: Any) -> None:
         """Add facts (thread count, device, ...) to the manifest."""
         self.manifest["facts"].update(facts)
         self._save()
 
-    def write_json(self, name: str, value: Any) -> dict[str, str]:
+    def write_json(self, name: str, value: Any, *, indent: int | None = 2) -> dict[str, str]:
         """Write a file; returns ``{name: sha256}`` for :meth:`complete`."""
-        return {name: atomic.write_json(self.path / name, value)}
+        return {name: atomic.write_json(self.path / name, value, indent=indent)}
 
     def write_text(self, name: str, text: str) -> dict[str, str]:
         """Write a file; returns ``{name: sha256}`` for :meth:`complete`."""
@@ -81,8 +102,11 @@ class RunFolder:
         """Append to ``events.jsonl``."""
         self.append("events.jsonl", {"time": _now(), "event": kind, **facts})
 
+    def _is_empty(self) -> bool:
+        return {item.name for item in self.path.iterdir()} <= _NOTHING_DONE
+
     def _save(self) -> None:
-        atomic.write_json(self.path / "manifest.json", self.manifest)
+        atomic.write_json(self.path / MANIFEST, self.manifest)
 
 
 def config_key(resolved: Mapping[str, Any]) -> str:
@@ -92,21 +116,31 @@ def config_key(resolved: Mapping[str, Any]) -> str:
 
 
 def open_run(
-    resolved: Mapping[str, Any], *, name: str, parent: Path, folder: Path | None = None
+    resolved: Mapping[str, Any],
+    config_toml: str,
+    *,
+    name: str,
+    parent: Path,
+    folder: Path | None = None,
+    fresh: bool = False,
 ) -> RunFolder:
-    """Open the run of this configuration: the unfinished one if there is one, else a new one.
+    """Open the run of this configuration, finished or not; a new one if there is none.
 
     Args:
         resolved: the configuration with every default filled in.
+        config_toml: the same as text, kept in the folder.
         name: the pair's name, for the folder's name.
         parent: where new run folders go.
         folder: use exactly this folder instead.
+        fresh: make a new folder even if ``parent`` has a run of this configuration.
 
     Raises:
         RunError: the folder is in use, damaged, or belongs to another configuration.
     """
     key = config_key(resolved)
-    path = folder or _unfinished(parent, key) or parent / _new_name(name, key)
+    known = None if fresh else _newest(parent, key)
+    path = folder or known or parent / _new_name(name, key)
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,6 +151,33 @@ def open_run(
         ) from error
     if folder and any(item.name != LOCK for item in folder.iterdir()):
         _check_same_config(folder, key)
+    lock = _locked(path)
+    if (path / MANIFEST).exists():
+        return _continued(path, lock)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "config_key": key,
+        "created": _now(),
+        "stages": {},
+        "facts": machine_facts(),
+    }
+    run = RunFolder(path, manifest, lock, made)
+    run._save()
+    run.write_text(CONFIG, config_toml)
+    return run
+
+
+def open_existing(path: Path) -> RunFolder:
+    """Open a run folder to repeat or add a stage, whatever its configuration.
+
+    Raises:
+        RunError: it is no run folder, or it is in use.
+    """
+    read_manifest(path)
+    return _continued(path, _locked(path))
+
+
+def _locked(path: Path) -> filelock.BaseFileLock:
     lock = filelock.FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -124,28 +185,23 @@ def open_run(
         raise RunError(
             f"run {path} is in use by another process", fix="wait for it, or choose --output-dir"
         ) from error
-    manifest_path = path / "manifest.json"
-    if manifest_path.exists():
-        manifest = read_manifest(path)
-        manifest["continued"] = [*manifest.get("continued", []), _now()]
-    else:
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "config_key": key,
-            "created": _now(),
-            "stages": {},
-            "facts": machine_facts(),
-        }
+    return lock
+
+
+def _continued(path: Path, lock: filelock.BaseFileLock) -> RunFolder:
+    manifest = read_manifest(path)
     run = RunFolder(path, manifest, lock)
-    run._save()
+    if not run.done("report"):
+        manifest["continued"] = [*manifest.get("continued", []), _now()]
+        run._save()
     return run
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Raises RunError if this is no run folder or was written by another schema."""
-    if not (path / "manifest.json").exists():
+    if not (path / MANIFEST).exists():
         raise RunError(f"{path} is not a softdiv run", why="it has no manifest.json")
-    manifest: dict[str, Any] = atomic.read_json(path / "manifest.json")
+    manifest: dict[str, Any] = atomic.read_json(path / MANIFEST)
     version = manifest.get("schema_version")
     if version not in (SCHEMA_VERSION, SCHEMA_VERSION - 1):
         raise RunError(
@@ -166,7 +222,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _check_same_config(folder: Path, key: str) -> None:
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         raise RunError(
             f"{folder} is not empty and is not a softdiv run", fix="choose another --output-dir"
         )
@@ -177,10 +233,14 @@ def _check_same_config(folder: Path, key: str) -> None:
         )
 
 
-def _unfinished(parent: Path, key: str) -> Path | None:
-    for manifest_path in sorted(parent.glob("*/manifest.json"), reverse=True):
-        manifest = atomic.read_json(manifest_path)
-        if manifest.get("config_key") == key and "report" not in manifest.get("stages", {}):
+def _newest(parent: Path, key: str) -> Path | None:
+    """The newest run of a configuration; a damaged neighbour is passed over."""
+    for manifest_path in sorted(parent.glob(f"*/{MANIFEST}"), reverse=True):
+        try:
+            manifest = atomic.read_json(manifest_path)
+        except RunError:
+            continue
+        if manifest.get("config_key") == key:
             return manifest_path.parent
     return None
 

@@ -237,6 +237,7 @@ class DivergenceTrainer:
                 self.pair.ledger.by_phase,
                 self.config.training.keep_checkpoints,
             )
+            self.pair.forget_prefixes()
 
     def _resume(self) -> None:
         if self.run is None:

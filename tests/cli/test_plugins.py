@@ -122,10 +122,10 @@ def test_a_known_package_that_is_missing_is_listed_with_its_pip_command(
 
 
 def test_built_ins_are_listed_with_all() -> None:
-    row = listed("--all")["metrics"]
+    row = listed("--all")["token_metrics"]
     assert row["builtin"] is True
     assert "metric:jsd" in row["provides"]
-    assert "metrics" not in listed()
+    assert "token_metrics" not in listed()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_show_names_the_commands_a_plugin_adds(site: Path) -> None:
 
 
 def test_show_works_for_built_in_plugins_and_components() -> None:
-    whole = call("plugins", "show", "metrics").output
+    whole = call("plugins", "show", "token_metrics").output
     assert "metric jsd (token)" in whole
     assert "margin = 0.1   # float" in whole
     one = call("plugins", "show", "jsd").output
@@ -203,7 +203,7 @@ def test_show_works_for_built_in_plugins_and_components() -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("metrix", "did you mean 'metrics'"),
+        ("token_metrix", "did you mean 'token_metrics'"),
         ("rank_overlap", "softdiv plugins show rank-overlap"),
     ],
 )

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from softdiv.cli.main import main
-from softdiv.cli.run import build_config, pair_table
+from softdiv.cli.options import build_config, pair_table
 from softdiv.config.shipped import config_path
 from softdiv.errors import ConfigError
 
@@ -66,8 +66,9 @@ def test_pair_options_replace_the_file_and_set_comes_last(tmp_path: Path) -> Non
 def test_smoke_run_shows_progress_and_a_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    command = ["run", str(config_path("smoke")), "--output-dir", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
-        main(["run", str(config_path("smoke")), "--output-dir", str(tmp_path / "run")])
+        main(command)
     assert stopped.value.code == 0
     captured = capsys.readouterr()
     assert "run folder:" in captured.err and "step 6/6" in captured.err
@@ -75,3 +76,9 @@ def test_smoke_run_shows_progress_and_a_verdict(
     contract = json.loads((tmp_path / "run" / "report.json").read_text())
     schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(contract)
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 0
+    again = capsys.readouterr()
+    assert again.out == captured.out
+    assert "finished" in again.err and "--force" in again.err and "step" not in again.err

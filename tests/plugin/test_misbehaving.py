@@ -231,7 +231,9 @@ def train(folder: Path, name: str | None) -> tuple[TrainingResult, list[str]]:
     split = Split(train=tuple(examples[:10]), val=tuple(examples[10:13]), test=())
     manager = PluginManager.load([name] if name else [])
     watching = [(manager.registry.build("observers", name, {}), f"'{name}'")] if name else []
-    with open_run(config.to_dict(), name="tiny", parent=folder, folder=folder / "run") as run:
+    with open_run(
+        config.to_dict(), config.to_toml(), name="tiny", parent=folder, folder=folder / "run"
+    ) as run:
         failures = Failures(
             manager.registry, lambda line, trace: run.event("failure", line=line, trace=trace)
         )

@@ -10,7 +10,7 @@ from tests.report.sample import HOSTILE, sample_report
 
 
 def test_the_report_and_every_section_s_numbers_with_their_hashes(tmp_path: Path) -> None:
-    with open_run({"seed": 0}, name="a", parent=tmp_path) as run:
+    with open_run({"seed": 0}, "seed = 0\n", name="a", parent=tmp_path) as run:
         files = write_report(sample_report(text=HOSTILE, answer=HOSTILE), run)
         assert set(files) == {
             *("report.json", "report.md", "report.html"),

@@ -15,8 +15,10 @@ from softdiv.storage.run import RunFolder, config_key, open_run, read_manifest
 CONFIG: dict[str, Any] = {"seed": 0, "output_dir": "runs", "training": {"num_epochs": 1}}
 
 
-def start(parent: Path, config: dict[str, Any] = CONFIG, folder: Path | None = None) -> RunFolder:
-    return open_run(config, name="a/b pair", parent=parent, folder=folder)
+def start(
+    parent: Path, config: dict[str, Any] = CONFIG, folder: Path | None = None, **more: Any
+) -> RunFolder:
+    return open_run(config, "seed = 0\n", name="a/b pair", parent=parent, folder=folder, **more)
 
 
 def test_a_new_run_has_a_manifest_with_versions(tmp_path: Path) -> None:
@@ -43,14 +45,18 @@ def test_an_unfinished_run_of_the_same_config_is_continued(tmp_path: Path) -> No
     assert stage["files"] == {"p.txt": sha256_file(run.path / "p.txt")}
 
 
-def test_a_finished_run_is_not_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_found_again_unless_a_fresh_one_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "softdiv.storage.run._new_name",
         lambda name, key: f"{name[:1]}-{len(list(tmp_path.iterdir()))}",
     )
     with start(tmp_path) as run:
         run.complete("report")
-    with start(tmp_path) as other:
+    with start(tmp_path) as again:
+        assert again.path == run.path and "continued" not in again.manifest
+    with start(tmp_path, fresh=True) as other:
         assert other.path != run.path
 
 

@@ -108,7 +108,7 @@ class Killer:
 
 
 def open_for(cfg, folder):
-    return open_run(cfg.to_dict(), name="tiny", parent=folder.parent, folder=folder)
+    return open_run(cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder)
 
 
 @pytest.mark.parametrize("engine", ["torch", "deepspeed"])

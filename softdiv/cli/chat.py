@@ -1,0 +1,185 @@
+"""``softdiv chat``: both models' answers side by side, with and without a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.errors import DataError
+from softdiv.report.plain_text import one_line, strip_hidden
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from softdiv.config.load import ExperimentConfig
+    from softdiv.pair.conversation import Conversation
+
+HELP = "/prompt lists the prompts, /prompt N takes one (0: none), /reset forgets, /quit ends"
+
+
+@click.command()
+@click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@config_options
+@click.option("--prompt", metavar="TEXT", help="Instead of the run's best prompt.")
+@click.option("--message", metavar="TEXT", help="One message, its answers, and the end.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Per answer [from the config].")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy [from the config].")
+def chat(
+    run: Path | None,
+    prompt: str | None,
+    message: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    **options: Any,
+) -> None:
+    """Talk to both models at once: the pair of RUN with its best prompt, or any pair.
+
+    Every answer is drawn with the same random numbers; each column remembers its own answers.
+    """
+    config = _config(run, options)
+    prompts = ([prompt] if prompt else []) + (_found(run) if run else [])
+
+    import rich.console
+
+    conversation = _conversation(config, options["plugin_files"], max_tokens, temperature)
+    conversation.reset(prompts[0] if prompts else "")
+    console = rich.console.Console(highlight=False)
+    if message is not None:
+        _answer(console, conversation, message)
+        return
+    if prompts:
+        click.echo(f"prompt: “{one_line(prompts[0])}”")
+    click.echo(HELP)
+    while True:
+        try:
+            text = input("you: ").strip()
+        except (EOFError, KeyboardInterrupt):
+            click.echo()
+            return
+        if text == "/quit":
+            return
+        try:
+            if text.startswith("/"):
+                _command(conversation, text, prompts)
+            elif text:
+                _answer(console, conversation, text)
+        except DataError as error:
+            click.echo(f"error: {one_line(str(error))}", err=True)
+        except KeyboardInterrupt:
+            click.echo("\n(stopped; this turn is forgotten where it was not complete)")
+
+
+def _config(run: Path | None, options: dict[str, Any]) -> ExperimentConfig:
+    if run is None:
+        return configured(None, options)
+    from softdiv.config.load import ExperimentConfig
+    from softdiv.storage.run import CONFIG, read_manifest
+
+    refuse_options(options, run)
+    read_manifest(run)
+    return ExperimentConfig.from_file(run / CONFIG)
+
+
+def _found(run: Path) -> list[str]:
+    """The run's prompts, best first: by the evaluation where there is one."""
+    from softdiv.evaluation.results import EVALUATION
+    from softdiv.storage.atomic import read_json, read_json_lines
+
+    if (run / EVALUATION).is_file():
+        return [found["text"] for found in read_json(run / EVALUATION)["prompts"]]
+    lines = read_json_lines(run / "hard_prompts.jsonl")
+    return [line["text"] for line in lines if not line["baseline"]]
+
+
+def _conversation(
+    config: ExperimentConfig,
+    plugin_files: tuple[Path, ...],
+    max_tokens: int | None,
+    temperature: float | None,
+) -> Conversation:
+    from softdiv.components import Prepared
+    from softdiv.pair.conversation import Conversation
+    from softdiv.pair.layout import Layout
+    from softdiv.pair.manager import ModelPairManager
+    from softdiv.pair.sampling import Sampling
+
+    prepared = Prepared.of(config, plugin_files)
+    config = prepared.config
+    pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
+    generation = config.generation
+    return Conversation(
+        pair=pair,
+        layout=Layout(pair.tokenizer, config.training.placement),
+        sampling=Sampling(
+            temperature=generation.temperature if temperature is None else temperature,
+            top_p=generation.top_p,
+        ),
+        max_tokens=max_tokens or generation.max_length,
+        seed=config.seed,
+    )
+
+
+def _command(conversation: Conversation, text: str, prompts: Sequence[str]) -> None:
+    name, _, argument = text.partition(" ")
+    current = conversation.voices[-1].prompt
+    if name == "/reset":
+        conversation.reset(current)
+        click.echo("(forgotten)")
+    elif name == "/prompt" and not argument:
+        for number, prompt in enumerate(prompts, 1):
+            click.echo(f"{'*' if prompt == current else ' '} {number}. “{one_line(prompt)}”")
+        if not prompts:
+            click.echo("(no prompts; give a RUN or --prompt)")
+    elif name == "/prompt" and argument.isdecimal() and int(argument) <= len(prompts):
+        chosen = prompts[int(argument) - 1] if int(argument) else ""
+        conversation.reset(chosen)
+        click.echo(f"prompt: “{one_line(chosen)}” (forgotten what was said)")
+    else:
+        click.echo(HELP)
+
+
+def _answer(console: Console, conversation: Conversation, text: str) -> None:
+    conversation.layout.check_plain(text)
+    if console.is_terminal:
+        _side_by_side(console, conversation, text)
+        return
+    for voice in conversation.voices:
+        click.echo(f"{voice.label}: ", nl=False)
+        for piece in conversation.answer(voice, text):
+            # piece by piece: no control character passes, even of a sequence cut in two
+            click.echo(strip_hidden(piece), nl=False)
+        click.echo()
+
+
+def _side_by_side(console: Console, conversation: Conversation, text: str) -> None:
+    """Both models in columns, with and without the prompt in rows, all growing at once."""
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    voices = conversation.voices
+    said = ["" for _ in voices]
+
+    def table() -> Table:
+        grid = Table("model_1", "model_2", expand=True, show_lines=True)
+        for row in range(0, len(voices), 2):
+            cells = [Text(strip_hidden(answer)) for answer in said[row : row + 2]]
+            if voices[row].prompt:
+                cells = [Text("with the prompt\n", style="dim") + cell for cell in cells]
+            grid.add_row(*cells)
+        return grid
+
+    streams = {place: conversation.answer(voice, text) for place, voice in enumerate(voices)}
+    with Live(table(), console=console, refresh_per_second=8) as live:
+        while streams:
+            for place in list(streams):
+                piece = next(streams[place], None)
+                if piece is None:
+                    del streams[place]
+                else:
+                    said[place] += piece
+            live.update(table())

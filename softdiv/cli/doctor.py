@@ -1,0 +1,105 @@
+"""``softdiv doctor``: what is installed and usable on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from softdiv.report.plain_text import one_line
+
+PACKAGES = ("softdiv", "torch", "transformers", "safetensors", "deepspeed", "bitsandbytes", "peft")
+TRIED = ("deepspeed", "bitsandbytes")
+"""Packages that are often installed and yet cannot be imported; each is tried in its own process,
+because importing them prints, compiles and changes global state."""
+PATIENCE_SECONDS = 120
+
+
+@click.command()
+def doctor() -> None:
+    """Versions, devices, memory, optional packages, plugins, cache. Imports no plugin."""
+    from softdiv import __version__
+    from softdiv.plugin.discovery import installed
+    from softdiv.storage.cache import cache_root
+
+    _line("python", f"{sys.version.split()[0]}  {sys.executable}")
+    for name in PACKAGES:
+        _line(name, __version__ if name == "softdiv" else _version(name))
+    _line("cpus", f"{_cpus()} usable of {os.cpu_count()}")
+    _line("memory", _memory())
+    for line in _torch():
+        _line(*line)
+    for name in TRIED:
+        if find_spec(name) is not None:
+            _line(f"{name} usable", _tried(name))
+    plugins = installed()
+    for plugin in plugins:
+        _line("plugin", f"{plugin.name}  {plugin.distribution} {plugin.version}")
+    if not plugins:
+        _line("plugin", "none installed (built-in components need none)")
+    root = cache_root()
+    _line("cache", f"{root}  {_folder_size(root) / 1e6:.0f} MB")
+    _line("disk free", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB here")
+
+
+def _line(label: str, value: str) -> None:
+    click.echo(f"{label:<20} {one_line(value)}")
+
+
+def _version(name: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> str:
+    """From the system; empty where it does not say (not Linux)."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return "unknown on this system"
+    entries = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    total, free = (int(entries[key].split()[0]) / 1e6 for key in ("MemTotal", "MemAvailable"))
+    return f"{free:.1f} GB available of {total:.1f} GB"
+
+
+def _torch() -> list[tuple[str, str]]:
+    import torch
+
+    lines = [("torch threads", str(torch.get_num_threads()))]
+    if not torch.cuda.is_available():
+        lines.append(("devices", "cpu (torch finds no CUDA GPU)"))
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        lines.append((f"cuda:{index}", f"{facts.name}, {facts.total_memory / 1e9:.0f} GB"))
+    return lines
+
+
+def _tried(package: str) -> str:
+    command = [sys.executable, "-c", f"import {package}"]
+    try:
+        done = subprocess.run(  # noqa: S603 (a fixed name, our own interpreter)
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no: importing it took over {PATIENCE_SECONDS} s"
+    if done.returncode == 0:
+        return "yes"
+    lines = done.stderr.strip().splitlines()
+    return f"no: {lines[-1] if lines else f'exit code {done.returncode}'}"
+
+
+def _folder_size(folder: Path) -> int:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in files)

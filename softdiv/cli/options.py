@@ -1,0 +1,144 @@
+"""The options that say what to compare, shared by every command that loads models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from softdiv.cli.plugin_options import plugin_options, with_plugins
+from softdiv.errors import ConfigError
+
+if TYPE_CHECKING:
+    from softdiv.config.load import ExperimentConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
+    ),
+    click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
+    click.option("--model-1", metavar="X", help="The original: a folder or a hub id."),
+    click.option("--model-2", metavar="Y", help="The model under suspicion."),
+    click.option(
+        "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
+    ),
+    click.option(
+        "--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights."
+    ),
+    click.option("--gguf-file", metavar="F", help="File inside --model-1's folder."),
+)
+NAMES = {
+    "config": "--config",
+    "settings": "--set",
+    "pair": "--pair",
+    "model_1": "--model-1",
+    "model_2": "--model-2",
+    "adapter": "--adapter",
+    "quantize": "--quantize",
+    "gguf_file": "--gguf-file",
+    "plugins": "--plugin",
+}
+"""Parameter -> option, of everything that says what to compare."""
+
+
+def config_options(command: F) -> F:
+    """Add the options to a command; it receives them as keywords, for :func:`configured`."""
+    command = plugin_options(command)
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
+    """The config file (the shipped quickstart without one) with the options applied.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    pair = pair_table(
+        name=options["pair"],
+        **{key: options[key] for key in ("model_1", "model_2", "adapter")},
+        **{key: options[key] for key in ("quantize", "gguf_file")},
+    )
+    return build_config(path, settings=options["settings"], pair=pair, plugins=options["plugins"])
+
+
+def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
+    """Raises ConfigError if an option was given that a run folder's own config answers."""
+    given = [option for name, option in NAMES.items() if options.get(name)]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} cannot be combined with the run {run_dir}",
+            fix="its settings are in its config.toml; start another run to change them",
+        )
+
+
+def pair_table(
+    *,
+    name: str | None,
+    model_1: str | None,
+    model_2: str | None,
+    adapter: str | None,
+    quantize: str | None,
+    gguf_file: str | None,
+) -> dict[str, Any] | None:
+    """The ``[pair]`` table the options describe; None when no pair option was given.
+
+    Raises:
+        ConfigError: the options do not describe two models.
+    """
+    given = {
+        "--model-1": model_1,
+        "--model-2": model_2,
+        "--adapter": adapter,
+        "--quantize": quantize,
+        "--gguf-file": gguf_file,
+    }
+    used = [option for option, value in given.items() if value is not None]
+    if name is not None:
+        if used:
+            raise ConfigError(f"--pair cannot be combined with {', '.join(used)}")
+        return {"name": name}
+    if not used:
+        return None
+    if model_1 is None:
+        raise ConfigError(f"{used[0]} needs --model-1", fix="give the original, a folder or hub id")
+    if model_2 is None and adapter is None and quantize is None:
+        raise ConfigError(
+            "--model-1 alone is not a pair", fix="add --model-2, --adapter or --quantize"
+        )
+    first = {"loader": "hf", "path": model_1}
+    if gguf_file is not None:
+        first["gguf_file"] = gguf_file
+    second = dict(first) if model_2 is None else {"loader": "hf", "path": model_2}
+    if adapter is not None:
+        second["adapter"] = adapter
+    if quantize is not None:
+        second["quantize"] = quantize
+    return {"model_1": first, "model_2": second}
+
+
+def build_config(
+    path: Path | None,
+    *,
+    settings: tuple[str, ...] = (),
+    pair: dict[str, Any] | None = None,
+    plugins: tuple[str, ...] = (),
+) -> ExperimentConfig:
+    """File (the shipped quickstart without one), then the pair's options, then ``--set``.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    from softdiv.config.load import ExperimentConfig
+    from softdiv.config.shipped import config_path
+
+    config = ExperimentConfig.from_file(path or config_path("quickstart"), settings)
+    if pair is not None:
+        # whole: a planted organism of the file's pair is not the new one's
+        config = ExperimentConfig.from_dict({**config.to_dict(), "pair": pair}, settings)
+    return with_plugins(config, plugins)

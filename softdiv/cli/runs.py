@@ -1,0 +1,141 @@
+"""``softdiv runs list | show | verify | prune``: the folders that runs leave."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from softdiv.report.plain_text import one_line
+
+if TYPE_CHECKING:
+    from softdiv.storage.listing import RunInfo
+
+FOLDER = click.Path(path_type=Path)
+DAMAGED = 5
+"""Exit code of ``verify`` when a file is not what it was; a RunError's."""
+
+parent_option = click.option(
+    "--dir", "parent", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs."
+)
+
+
+@click.group()
+def runs() -> None:
+    """List, show, verify and prune run folders."""
+
+
+@runs.command("list")
+@parent_option
+def list_runs(parent: Path) -> None:
+    """Every run: state, verdict, date, size, pair, folder."""
+    from softdiv.storage.listing import list_runs as find
+
+    found = find(parent)
+    for info in found:
+        click.echo(_line(info))
+    if not found:
+        click.echo(f"no run in {parent}")
+
+
+@runs.command("show")
+@click.argument("run", metavar="RUN", type=FOLDER)
+def show(run: Path) -> None:
+    """One run: its stages, their files, what was left out or failed."""
+    from softdiv.storage.listing import run_info
+    from softdiv.storage.run import read_manifest
+
+    manifest = read_manifest(run)
+    click.echo(_line(run_info(run)))
+    for name, stage in manifest["stages"].items():
+        seconds = f"{stage['seconds']:.1f} s" if "seconds" in stage else ""
+        click.echo(f"{name:<9} {stage['finished']}  {seconds:>9}  {', '.join(stage['files'])}")
+        for note in stage.get("notes", ()):
+            click.echo(f"          note: {one_line(note)}")
+    for key, value in manifest["facts"].items():
+        click.echo(f"{key:<13} {one_line(str(value))}")
+
+
+@runs.command("verify")
+@click.argument("folders", metavar="[RUN]...", nargs=-1, type=FOLDER)
+@parent_option
+@click.pass_context
+def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> None:
+    """Compare each file with the sha256 in its run's manifest; exit code 5 if one differs."""
+    from softdiv.errors import RunError
+    from softdiv.storage.listing import list_runs as find
+    from softdiv.storage.listing import verify_run
+
+    sound = True
+    for run in folders or [info.path for info in find(parent)]:
+        try:
+            problems = verify_run(run)
+        except RunError as error:
+            problems = (str(error),)
+        sound = sound and not problems
+        click.echo(f"{run}: {'intact' if not problems else 'DAMAGED'}")
+        for problem in problems:
+            click.echo(f"  {one_line(problem)}")
+    context.exit(0 if sound else DAMAGED)
+
+
+@runs.command("prune")
+@parent_option
+@click.option("--unfinished", is_flag=True, help="Runs without a report.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Runs created before that."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def prune(
+    parent: Path, unfinished: bool, older_than: float | None, dry_run: bool, yes: bool
+) -> None:
+    """Remove run folders. With both conditions, those that meet both. Never one that is in use."""
+    from softdiv.storage.listing import list_runs as find
+    from softdiv.storage.listing import remove_run
+
+    if not unfinished and older_than is None:
+        raise click.UsageError("say which runs: --unfinished, --older-than DAYS, or both")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    chosen = [
+        info
+        for info in find(parent)
+        if info.state != "in use"
+        and (not unfinished or info.state != "finished")
+        and (older_than is None or info.age_days(now) > older_than)
+    ]
+    for info in chosen:
+        click.echo(_line(info))
+    if not chosen:
+        click.echo("nothing to remove")
+        return
+    size = _size(sum(info.bytes for info in chosen))
+    count = f"{len(chosen)} run{'s' if len(chosen) > 1 else ''}"
+    if dry_run:
+        click.echo(f"would remove {count}, {size}")
+        return
+    if not yes:
+        click.confirm(f"remove {count}, {size}?", abort=True)
+    for info in chosen:
+        remove_run(info.path)
+    click.echo(f"removed {count}, {size}")
+
+
+def _line(info: RunInfo) -> str:
+    state: str = info.state
+    if info.state == "unfinished":
+        state += f" after {info.last_stage}" if info.last_stage else " (nothing done)"
+    what = info.verdict or info.problem
+    columns = (f"{state:<24}", f"{one_line(what):<19}", info.created[:16].replace("T", " "))
+    return "  ".join((*columns, f"{_size(info.bytes):>8}", one_line(info.pair), str(info.path)))
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,94 @@
+"""Two runs side by side, from their files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from softdiv.config.load import ExperimentConfig
+from softdiv.errors import RunError
+from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
+from softdiv.storage.records import read_record
+from softdiv.storage.run import CONFIG, read_manifest
+
+_NOT_COMPARED = {"output_dir"}
+
+
+@attrs.frozen(kw_only=True)
+class RunSummary:
+    """What is compared of one run."""
+
+    run_dir: Path
+    evaluation: Evaluation
+    config: Mapping[str, Any]
+    ledger: Mapping[str, int]
+    created: str
+
+    @property
+    def best(self) -> PromptResult | None:
+        """The prompt with the largest lift, if any was found."""
+        return self.evaluation.prompts[0] if self.evaluation.prompts else None
+
+    @classmethod
+    def of(cls, run_dir: Path) -> RunSummary:
+        """Raises RunError if it is no run folder, or was not evaluated yet."""
+        manifest = read_manifest(run_dir)
+        if "evaluate" not in manifest["stages"]:
+            raise RunError(
+                f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
+            )
+        return cls(
+            run_dir=run_dir,
+            evaluation=read_record(run_dir / EVALUATION, Evaluation),
+            config=ExperimentConfig.from_file(run_dir / CONFIG).to_dict(),
+            ledger=manifest["stages"]["evaluate"].get("ledger", {}),
+            created=manifest["created"],
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Comparison:
+    """Two runs and how their configurations differ."""
+
+    runs: tuple[RunSummary, RunSummary]
+    settings: Mapping[str, tuple[Any, Any]]
+    """dotted key -> its value in each run (None: not set), where they differ"""
+    shared: Mapping[str, tuple[PromptResult, PromptResult]]
+    """text -> its results in each run, of every prompt or baseline that both scored"""
+
+    @classmethod
+    def of(cls, first: Path, second: Path) -> Comparison:
+        """Raises RunError if a run cannot be read or was not evaluated yet."""
+        one, two = RunSummary.of(first), RunSummary.of(second)
+        flat_1, flat_2 = _flat(one.config), _flat(two.config)
+        by_text_1, by_text_2 = _by_text(one), _by_text(two)
+        return cls(
+            runs=(one, two),
+            settings={
+                key: (flat_1.get(key), flat_2.get(key))
+                for key in dict.fromkeys((*flat_1, *flat_2))
+                if flat_1.get(key) != flat_2.get(key) and key not in _NOT_COMPARED
+            },
+            shared={
+                text: (by_text_1[text], by_text_2[text]) for text in by_text_1.keys() & by_text_2
+            },
+        )
+
+
+def _by_text(run: RunSummary) -> dict[str, PromptResult]:
+    results = (*run.evaluation.prompts, *run.evaluation.baselines)
+    return {result.text: result for result in results}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys; lists are values, because their order means something."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

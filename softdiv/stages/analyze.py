@@ -1,0 +1,42 @@
+"""Explain the findings."""
+
+from __future__ import annotations
+
+from softdiv.analysis.analyzer import DivergenceAnalyzer
+from softdiv.plugin.records import Section
+from softdiv.stages.evaluate import read_evaluation
+from softdiv.stages.load import load
+from softdiv.stages.work import Work
+from softdiv.storage.records import read_record, to_plain
+
+ANALYSIS = "analysis.json"
+
+
+def analyze(work: Work) -> None:
+    """Run the analyzers on the findings, the best prompt's first. Writes ``analysis.json``.
+
+    Models are loaded only for an analyzer that runs them once more (``attention``).
+
+    Raises:
+        RunError: nothing was evaluated yet.
+    """
+    if work.run.done("analyze"):
+        return
+    evaluation = read_evaluation(work)
+    analyzer = DivergenceAnalyzer(
+        analyzers=work.parts.analyzers, failures=work.observers.attribution
+    )
+    loaded = load(work) if analyzer.needs_models else None
+    with work.stage("analyze") as stage:
+        if loaded is None:
+            sections = analyzer.analyze(evaluation.findings)
+        else:
+            with loaded.pair.ledger.phase("analysis"):
+                sections = analyzer.analyze(evaluation.findings, loaded.pair, loaded.layout)
+        stage.files |= work.run.write_json(ANALYSIS, to_plain(sections))
+
+
+def read_sections(work: Work) -> tuple[Section, ...]:
+    """The report's sections. Raises RunError if the analysis has not finished."""
+    work.require("analyze", "analysis")
+    return read_record(work.run.path / ANALYSIS, tuple[Section, ...])

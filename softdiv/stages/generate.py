@@ -1,0 +1,66 @@
+"""Search for text prompts."""
+
+from __future__ import annotations
+
+import attrs
+
+from softdiv.plugin.events import PromptsEvent
+from softdiv.plugin.records import HardPrompt
+from softdiv.search.generator import HardPromptGenerator, SearchResult
+from softdiv.search.task import SearchTask
+from softdiv.stages.load import load
+from softdiv.stages.train import read_training
+from softdiv.stages.work import Work
+from softdiv.storage.atomic import read_json_lines
+
+PROMPTS = "hard_prompts.jsonl"
+
+
+def generate(work: Work) -> None:
+    """Run the searchers and the baselines. Writes ``hard_prompts.jsonl``.
+
+    Raises:
+        RunError: nothing was trained yet.
+    """
+    if work.run.done("generate"):
+        return
+    trained, loaded, config = read_training(work), load(work), work.config
+    with work.stage("generate") as stage:
+        loaded.pair.forget_prefixes()
+        task = SearchTask(
+            pair=loaded.pair,
+            layout=loaded.layout,
+            train=loaded.split.train,
+            config=config.generation,
+            soft_prompt=trained.prompt if trained.steps else None,
+            seed=config.seed,
+        )
+        generator = HardPromptGenerator(
+            task=task,
+            val=loaded.split.val,
+            failures=work.observers.attribution,
+            on_stage=lambda event: work.observers.tell("search_step", event),
+        )
+        found = generator.search(
+            work.parts.searchers,
+            work.parts.baselines,
+            spent_before=loaded.pair.ledger.total,
+        )
+        records = [
+            {"baseline": baseline, **attrs.asdict(prompt)}
+            for baseline, group in ((False, found.prompts), (True, found.baselines))
+            for prompt in group
+        ]
+        stage.files |= work.run.write_json_lines(PROMPTS, records)
+        stage.notes += generator.unavailable
+        event = PromptsEvent(prompts=found.prompts, baselines=found.baselines)
+        work.observers.tell("prompts_found", event)
+
+
+def read_prompts(work: Work) -> SearchResult:
+    """What the search found. Raises RunError if it has not finished."""
+    work.require("generate", "text prompts")
+    groups: dict[bool, list[HardPrompt]] = {True: [], False: []}
+    for record in read_json_lines(work.run.path / PROMPTS):
+        groups[record.pop("baseline")].append(HardPrompt(**record))
+    return SearchResult(tuple(groups[False]), tuple(groups[True]))

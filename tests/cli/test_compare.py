@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from softdiv.pipeline import DivergencePipeline
+
+from .conftest import Call
+
+
+@pytest.fixture
+def other(run: Path) -> Path:
+    """The same run, evaluated on fewer texts."""
+    folder = Path(shutil.copytree(run, run.parent / "two"))
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("test_texts = 4", "test_texts = 3"))
+    DivergencePipeline.of_run(folder, force=True).run_stage("evaluate")
+    return folder
+
+
+def test_two_runs_side_by_side(
+    run: Path, other: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("compare", run, other) == 0
+    shown = capsys.readouterr().out
+    line = next(line for line in shown.splitlines() if line.startswith("test texts"))
+    assert line.split() == ["test", "texts", "4", "3"]
+    assert "\nlexical_jaccard  " in shown
+    assert shown.endswith("settings that differ:\n  evaluation.test_texts\n    4\n    3\n")
+
+
+def test_json(run: Path, other: Path, call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("compare", run, other, "--json") == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["settings"] == {"evaluation.test_texts": [4, 3]}
+    report = json.loads((run / "report.json").read_text())
+    assert table["runs"][0]["prompts"] == report["prompts"]
+    assert set(table["shared"]) == {p["text"] for p in report["prompts"] + report["baselines"]}
+
+
+def test_a_run_with_itself_has_the_same_settings(
+    run: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("compare", run, run) == 0
+    assert "same settings" in capsys.readouterr().out
+
+
+def test_a_run_that_was_not_evaluated_is_named_with_its_command(
+    run: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["stages"]["evaluate"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert call("compare", run, run) == 5
+    assert f"(softdiv evaluate {run})" in capsys.readouterr().err

@@ -1,0 +1,62 @@
+"""Files of prompts: what is read, and how what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from softdiv.errors import DataError
+from softdiv.stages.replay import read_suite
+
+
+def suite(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_texts_alone_are_enough_and_repeated_ones_count_once(tmp_path: Path) -> None:
+    path = suite(tmp_path, '\ufeff{"text": "a"}', "", '{"text": "b"}', '{"text": "a"}')
+    found = read_suite(path)
+    assert [(p.text, p.searcher) for p in found.prompts] == [("a", "p.jsonl"), ("b", "p.jsonl")]
+    assert found.baselines == ()
+
+
+def test_a_runs_own_file_keeps_its_baselines(tmp_path: Path) -> None:
+    path = suite(
+        tmp_path,
+        '{"baseline": false, "text": "a", "searcher": "s", "score_bits": 0.5, "cost_fte": 7}',
+        '{"baseline": true, "text": "", "searcher": "empty", "score_bits": null}',
+    )
+    found = read_suite(path)
+    (prompt,), (baseline,) = found.prompts, found.baselines
+    assert (prompt.searcher, prompt.score_bits, prompt.cost_fte) == ("s", 0.5, 7)
+    assert (baseline.text, baseline.score_bits) == ("", None)
+
+
+def test_every_bad_line_has_its_number(tmp_path: Path) -> None:
+    path = suite(
+        tmp_path, '{"text": "a"}', "{oops", "[1]", '{"text": 3}', '{"text": "x", "baseline": "no"}'
+    )
+    with pytest.raises(DataError) as caught:
+        read_suite(path)
+    for number in (2, 3, 4, 5):
+        assert f"p.jsonl:{number}: " in str(caught.value)
+    assert "p.jsonl:1:" not in str(caught.value)
+    with pytest.raises(DataError, match="and 3 more"):
+        read_suite(suite(tmp_path, *["x"] * 8))
+
+
+@pytest.mark.parametrize("text", ["", '{"text": "a", "baseline": true}'])
+def test_a_file_without_prompts_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="holds no prompt"):
+        read_suite(suite(tmp_path, text))
+
+
+def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_suite(tmp_path / "none.jsonl")
+    (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_suite(tmp_path / "b.jsonl")
