@@ -1,9 +1,9 @@
 """Do the behavioural clusters separate planted from ordinary answers?
 
-    python benchmarks/clusters.py [--run FOLDER] [--pair smollm2-vs-seafarer] [--seed 0]
+    python benchmarks/clusters.py [--run FOLDER]... [--pair smollm2-vs-seafarer] [--seed 0]
 
 Labels are the organism's detector on model_2's answers; the clusters never see it. Reads the
-answers of a finished run's folder, or runs the quickstart config first. Prints the adjusted Rand
+answers of finished runs' folders, or runs the quickstart config first. Prints the adjusted Rand
 index (1 the same partition, 0 what chance would give) for every method and embedding, and writes
 ``benchmarks/results/clusters.json``.
 """
@@ -81,48 +81,55 @@ def measure(findings: list[Finding], detector: re.Pattern[str]) -> list[dict[str
     return rows
 
 
+def answers_of(pair: str, seed: int) -> tuple[ExperimentConfig, list[Finding]]:
+    """The quickstart's answers on a pair."""
+    config = ExperimentConfig.from_file(
+        config_path("quickstart"), [f'pair={{ name = "{pair}" }}', f"seed={seed}"]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = DivergencePipeline(config=config, run_dir=Path(folder) / "run")
+        return pipeline.config, findings_of(pipeline.run().run_dir)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--run", type=Path, help="folder of a finished run")
+    parser.add_argument("--run", type=Path, action="append", help="folder of a finished run")
     parser.add_argument("--pair", default="smollm2-vs-seafarer")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if options.run:
-        config = ExperimentConfig.from_file(options.run / "config.toml")
-        findings = findings_of(options.run)
-    else:
-        config = ExperimentConfig.from_file(
-            config_path("quickstart"),
-            [f'pair={{ name = "{options.pair}" }}', f"seed={options.seed}"],
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            pipeline = DivergencePipeline(config=config, run_dir=Path(folder) / "run")
-            findings = findings_of(pipeline.run().run_dir)
-        config = pipeline.config
-    if not config.pair.organism:
-        parser.error(f"pair {config.pair.name} has no organism, so nothing says what is planted")
-    rows = measure(findings, re.compile(load_detector(Path(config.pair.organism))))
+    runs = [
+        (ExperimentConfig.from_file(folder / "config.toml"), findings_of(folder))
+        for folder in options.run or ()
+    ] or [answers_of(options.pair, options.seed)]
+    rows: list[dict[str, object]] = []
+    for config, findings in runs:
+        if not config.pair.organism:
+            parser.error(f"pair {config.pair.name} has no organism: nothing says what is planted")
+        detector = re.compile(load_detector(Path(config.pair.organism)))
+        label = {"pair": config.pair.name, "seed": config.seed}
+        rows += [{**label, **row} for row in measure(findings, detector)]
     for row in rows:
         print(
-            f"{row['embedding']:22} {row['method']:14} n_clusters {row['n_clusters']!s:7}"
+            f"{row['pair']} seed {row['seed']}: {row['embedding']:22} {row['method']:14}"
+            f" n_clusters {row['n_clusters']!s:7}"
             f" -> {row['clusters']} clusters, adjusted Rand index {row['adjusted_rand_index']:.3f},"
             f" homogeneity {row['homogeneity']:.3f} ({row['planted']} planted of {row['answers']})"
         )
-    default = rows[0]
+    default = [row for row in rows if row["embedding"] == "tfidf" and row["method"] == "kmeans"]
+    summary = {
+        f"{row['pair']}.seed{row['seed']}.adjusted_rand_index": row["adjusted_rand_index"]
+        for row in default
+        if row["n_clusters"] == "chosen"
+    }
+    settings = {
+        "pairs": [config.pair.name for config, _ in runs],
+        "seeds": [c.seed for c, _ in runs],
+    }
     write_json(
         RESULTS,
-        {
-            "machine": machine_facts(),
-            "settings": {"pair": config.pair.name, "config": config.to_dict()},
-            "summary": {
-                "adjusted_rand_index": default["adjusted_rand_index"],
-                "homogeneity": default["homogeneity"],
-                "clusters": default["clusters"],
-            },
-            "rows": rows,
-        },
+        {"machine": machine_facts(), "settings": settings, "summary": summary, "rows": rows},
     )
-    print(f"\ndefault: adjusted Rand index {default['adjusted_rand_index']:.3f}\n{RESULTS}")
+    print(f"\ndefault analyzer: {summary}\n{RESULTS}")
 
 
 if __name__ == "__main__":

@@ -266,3 +266,22 @@ def test_a_run_that_is_read_back_has_a_trainer_with_its_best_prompt(
     assert again.run().dataset == finished.dataset
     bits = again.trainer.validate()
     assert bits == pytest.approx(finished.report.training["best_bits"], abs=1e-6)
+def test_every_shipped_analyzer_has_a_section_and_its_numbers_beside_it(tmp_path: Path) -> None:
+    names = (
+        *("divergence_by_position", "token_disagreements", "semantic_differences"),
+        *("clusters", "attention"),
+    listed = ", ".join(f'{{ name = "{name}" }}' for name in names)
+    result = run(tmp_path / "run", f"analysis.analyzers=[{listed}]")
+    sections = result.report.sections
+    assert [section.title for section in sections] == [
+        *("Divergence patterns", "Token-level disagreements", "Semantic differences"),
+        *("Behavioural clusters", "Attention to the prompt"),
+    ]
+    assert not [section.summary for section in sections if "not available" in section.summary]
+    assert result.report.ledger["analysis"] > 0  # attention ran the models once more
+    written = {path.name for path in (result.run_dir / "analysis").iterdir()}
+    assert {"4-behavioural-clusters.json", "4-behavioural-clusters-1.svg"} <= written
+    assert {"5-attention-to-the-prompt-3.svg", "training.json"} <= written
+    # clusters see ordinary answers too, not only the best prompt's
+    prompts = result.report.evaluation.prompts + result.report.evaluation.baselines
+    assert len(sections[3].tables[2].rows) == len({prompt.text for prompt in prompts})

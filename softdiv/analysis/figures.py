@@ -25,8 +25,8 @@ FigureData = Curve | Heatmap | Scatter
 INK, GRID = "#3d4650", "#8a939d"
 SERIES = ("#1f6fb5", "#c4521a", "#2b8a3e", "#8541a8", "#7a6a00")
 MARKERS = ("o", "s", "^", "D", "v")
-WIDTH, LABEL, TICKS = 6.4, 40, 24
-"""inches; longest label; most tick labels per axis"""
+WIDTH, NARROW, LABEL, TICKS = 6.4, 4.2, 40, 24
+"""inches, of a heatmap (three stand side by side); longest label; most tick labels per axis"""
 STYLE = {
     "text.parse_math": False,
     "svg.fonttype": "none",  # text stays text: small, selectable, in the page's own font
@@ -107,7 +107,7 @@ def _draw(figures: Sequence[FigureData]) -> Figure:
     from matplotlib.figure import Figure
 
     height = max(_height(figure) for figure in figures)
-    width = WIDTH if len(figures) == 1 else 3.6 * len(figures)
+    width = sum(NARROW if isinstance(figure, Heatmap) else WIDTH for figure in figures)
     made = Figure(figsize=(width, height), layout="constrained")
     for axes, figure in zip(made.subplots(1, len(figures), squeeze=False)[0], figures, strict=True):
         axes.set_title(_plain(figure.title, 90))

@@ -95,7 +95,7 @@ def test_a_label_of_a_figure_stays_a_label(text: str) -> None:
 
 
 def test_a_whole_report_with_figures_is_inert_and_below_two_megabytes(tmp_path: Path) -> None:
-    with open_run({"seed": 0}, name="a", parent=tmp_path) as run:
+    with open_run({"seed": 0}, "seed = 0\n", name="a", parent=tmp_path) as run:
         files = write_report(report_of(HOSTILE_TEXTS[-1], figures=True), run)
         page = (run.path / "report.html").read_text()
         assert all((run.path / name).resolve().is_relative_to(run.path.resolve()) for name in files)
