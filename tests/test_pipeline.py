@@ -266,10 +266,13 @@ def test_a_run_that_is_read_back_has_a_trainer_with_its_best_prompt(
     assert again.run().dataset == finished.dataset
     bits = again.trainer.validate()
     assert bits == pytest.approx(finished.report.training["best_bits"], abs=1e-6)
+
+
 def test_every_shipped_analyzer_has_a_section_and_its_numbers_beside_it(tmp_path: Path) -> None:
     names = (
         *("divergence_by_position", "token_disagreements", "semantic_differences"),
         *("clusters", "attention"),
+    )
     listed = ", ".join(f'{{ name = "{name}" }}' for name in names)
     result = run(tmp_path / "run", f"analysis.analyzers=[{listed}]")
     sections = result.report.sections
