@@ -160,6 +160,18 @@ def test_configuration(world: World) -> None:
     assert {f.example.category for f in result.dataset} <= {"persona", "ethics"}
 
 
+def test_shipped_configs_say_what_the_document_says(tmp_path: Path) -> None:
+    (tmp_path / "doc.yaml").write_text(block("yaml", "# Training settings"))
+    document = softdiv.ExperimentConfig.from_yaml(tmp_path / "doc.yaml")
+    shipped = softdiv.ExperimentConfig.from_yaml(ROOT / "configs" / "experiment.yaml")
+    assert (shipped.generation, shipped.data) == (document.generation, document.data)
+    # the rate is the one departure: the document's suits thousands of steps
+    assert attrs.evolve(shipped.training, learning_rate=1e-4) == document.training
+    evaluated = softdiv.ExperimentConfig.from_yaml(ROOT / "configs" / "eval.yaml")
+    assert evaluated.pair == shipped.pair
+    assert evaluated.pair.name and softdiv.ModelRegistry.load().pair(evaluated.pair.name)
+
+
 def test_adding_a_model(world: World) -> None:
     from softdiv.builtin.loaders.tiny import TinyLoader
 
