@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
     from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
+    from softdiv.divergence.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.errors import ConfigError as ConfigError
     from softdiv.errors import SoftdivError as SoftdivError
-    from softdiv.evaluation.metrics import DivergenceMetrics as DivergenceMetrics
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
@@ -57,7 +57,7 @@ _PUBLIC: dict[str, str] = {
     "ConfigError": "softdiv.errors",
     "Curve": "softdiv.plugin.records",
     "DivergenceAnalyzer": "softdiv.analysis.analyzer",
-    "DivergenceMetrics": "softdiv.evaluation.metrics",
+    "DivergenceMetrics": "softdiv.divergence.metrics",
     "DivergencePipeline": "softdiv.pipeline",
     "DivergenceSoftPrompt": "softdiv.training.soft_prompt",
     "DivergenceTrainer": "softdiv.training.trainer",

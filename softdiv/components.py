@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
-from softdiv.config.component import ComponentConfig
+from softdiv.config.component import ComponentConfig, unique_names
 from softdiv.config.load import ExperimentConfig
+from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import ConfigError, PluginError
 from softdiv.pair.manager import pick_device
 from softdiv.plugin.declared import declared
@@ -18,6 +19,7 @@ from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 from softdiv.search.generator import NamedSearcher
+from softdiv.training.deepspeed_config import deepspeed_config
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +30,7 @@ class Components:
     loss: Any
     searchers: tuple[NamedSearcher, ...]
     baselines: tuple[NamedSearcher, ...]
-    metrics: dict[str, Any]
+    metrics: DivergenceMetrics
     analyzers: dict[str, Any]
     observers: tuple[tuple[object, str], ...]
 
@@ -61,23 +63,15 @@ class Components:
             loss=next(iter(built("losses", "training.loss", [config.training.loss])), None),
             searchers=tuple(NamedSearcher(n, s) for n, s in searchers.items()),
             baselines=tuple(NamedSearcher(n, s) for n, s in baselines.items()),
-            metrics=named("metrics", "evaluation.metrics", config.evaluation.metrics),
+            metrics=DivergenceMetrics(
+                named("metrics", "evaluation.metrics", config.evaluation.metrics)
+            ),
             analyzers=named("analyzers", "analysis.analyzers", config.analysis.analyzers),
             observers=tuple((observer, f"'{name}'") for name, observer in watching.items()),
         )
         if problems:
             raise ConfigError(problems)
         return made
-
-
-def unique_names(components: Sequence[ComponentConfig]) -> list[str]:
-    """Names for the report; a component used twice gets ``name``, ``name-2``, ..."""
-    counts: dict[str, int] = {}
-    names = []
-    for component in components:
-        counts[component.name] = number = counts.get(component.name, 0) + 1
-        names.append(component.name if number == 1 else f"{component.name}-{number}")
-    return names
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +110,8 @@ class Prepared:
             pair=resolve_pair(config.pair, catalogue),
         )
         pick_device(config.device)
+        if config.training.engine.deepspeed_config is not None:
+            deepspeed_config(config.training)
         return cls(
             config=config,
             parts=Components.build(config, plugins),

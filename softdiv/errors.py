@@ -73,6 +73,10 @@ GATE_FAILED = 7
 the command did its work."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run after its state was saved; the message says how to go on."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for the closest known word, or the known words when none is close."""
     words = sorted(known)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
 
-from softdiv.components import Prepared
+from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
-from softdiv.errors import RunError, did_you_mean
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.errors import Interrupted, RunError, did_you_mean
+from softdiv.pair.manager import ModelPairManager, pick_device
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
+from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
+from softdiv.plugin.records import Finding
 from softdiv.report.model import Report
+from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
-from softdiv.stages.generate import generate
+from softdiv.stages.follow import follow, lead
+from softdiv.stages.generate import generate, give_prompts
+from softdiv.stages.load import load_texts
 from softdiv.stages.report import build_report, report
-from softdiv.stages.train import train
+from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
 from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
+from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -38,10 +48,21 @@ STORY: Mapping[str, Callable[[Work], None]] = {
 
 @attrs.frozen
 class PipelineResult:
-    """What :meth:`DivergencePipeline.run` returns."""
+    """What :meth:`DivergencePipeline.run` returns; ``result["dataset"]`` is ``result.dataset``."""
 
     report: Report
     run_dir: Path
+
+    @property
+    def dataset(self) -> tuple[Finding, ...]:
+        """Every held-out user text under every prompt and baseline, the best prompt's first."""
+        return self.report.evaluation.findings
+
+    def __getitem__(self, key: str) -> Any:
+        known = ("dataset", "report", "run_dir")
+        if key not in known:
+            raise KeyError(f"{key!r}: {did_you_mean(key, known)}")
+        return getattr(self, key)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -55,6 +76,13 @@ class DivergencePipeline:
     """Local plugin files, loaded after ``config.plugins``; a config can never name one."""
     observers: Sequence[tuple[object, str]] = ()
     """(observer, label) of observers beside the config's, e.g. a progress display."""
+    metrics: DivergenceMetrics | None = None
+    """A subclass's ``compute_*`` methods, reported beside the config's metrics."""
+    processors: Sequence[Processor] = ()
+    """Sources and filters in place of the config's, e.g. ``[MyProcessor(data_path="texts.txt")]``.
+    """
+    prompts: SearchResult | None = None
+    """Known prompts in place of training and search, e.g. ``read_suite(path)``."""
     force: bool = False
     """Repeat what has finished: :meth:`run` starts anew, :meth:`run_stage` repeats the stage."""
     nothing_to_do: bool = attrs.field(init=False, default=False)
@@ -92,12 +120,19 @@ class DivergencePipeline:
     def run(self) -> PipelineResult:
         """Every stage in order; a stage that has finished is read back, not repeated.
 
+        Under a launcher every rank trains; rank 0 alone goes on and returns.
+
         Raises:
             SoftdivError: whatever a user can mend, before any work is lost.
+            Interrupted: a signal came; the message is the command that continues the run.
+            SystemExit: 0 on every rank but 0, when training is over.
         """
         with self._opened("train", until="report") as work:
-            for stage in STORY.values():
-                stage(work)
+            for name, stage in STORY.items():
+                if name == "generate" and self.prompts is not None:
+                    give_prompts(work, self.prompts)
+                else:
+                    stage(work)
             return PipelineResult(build_report(work), work.run.path)
 
     def run_stage(self, name: str) -> Path:
@@ -113,9 +148,25 @@ class DivergencePipeline:
             return work.run.path
 
     @property
-    def trainer(self) -> DivergenceTrainer | None:
-        """The trainer, once training has begun in this process (None if it was read back)."""
-        return self._work.trainer if self._work else None
+    def trainer(self) -> DivergenceTrainer:
+        """The trainer. Where training was read back from the folder it is made anew, with the best
+        prompt in place: that loads the models.
+
+        Raises:
+            RunError: nothing was trained yet.
+        """
+        work = self._work
+        if work is None:
+            raise RunError("this pipeline has no trainer yet", fix="call run() first")
+        if work.trainer is None:
+            trained = read_training(work)
+            split = load_texts(work.parts, work.config.data, lambda note: None)
+            pair = ModelPairManager(work.config.pair, work.registry, work.config.device).load()
+            work.trainer = DivergenceTrainer(
+                pair, work.config, work.parts.loss, split, metrics=work.parts.metrics.beside({})
+            )
+            work.trainer.engine.assign(trained.prompt.to(pair.model_1.device))
+        return work.trainer
 
     @contextmanager
     def _opened(self, first: str, until: str) -> Iterator[Work]:
@@ -123,11 +174,18 @@ class DivergencePipeline:
 
         Observers are told of nothing where nothing is left to do.
         """
+        if self.prompts is not None:
+            self.config = self.config.with_overrides("training.max_steps=0")
         if self.config.num_threads is not None:
             torch.set_num_threads(self.config.num_threads)
         prepared = Prepared.of(self.config, self.plugin_files)
-        self.config, parts = prepared.config, prepared.parts
+        self.config, parts = prepared.config, self._with_own(prepared.parts)
+        ranks = join(torch.device(pick_device(self.config.device)).type)
+        if not ranks.first:
+            follow(ranks, attrs.evolve(prepared, parts=parts), self.observers)
         with self._open(prepared) as run:
+            if given := self._given_in_python():
+                run.note(given_in_python=given)
             failures = Failures(
                 prepared.registry,
                 lambda line, trace: run.event("plugin failure", line=line, traceback=trace),
@@ -144,6 +202,7 @@ class DivergencePipeline:
             if self.force:
                 work.forget(first)
             self.nothing_to_do = run.done(until)
+            lead(ranks, work, trains=first == "train" and not run.done("train"))
             if self.nothing_to_do:
                 yield work
                 return
@@ -154,19 +213,45 @@ class DivergencePipeline:
             observers.tell("run_start", event)
             try:
                 yield work
+            except KeyboardInterrupt as error:
+                event.error = error
+                folder = shlex.quote(str(run.path))
+                again = f"softdiv run {folder}/{CONFIG} --output-dir {folder}"
+                raise Interrupted(f"{error or 'interrupted'}; to continue: {again}") from error
             except BaseException as error:
                 event.error = error
                 raise
             finally:
                 observers.tell("run_end", event)
 
+    def _with_own(self, parts: Components) -> Components:
+        """The config's components, with those given in Python."""
+        if self.metrics is not None:
+            parts = attrs.evolve(parts, metrics=self.metrics.beside(parts.metrics.metrics))
+        if self.processors:
+            parts = attrs.evolve(parts, processors=tuple(self.processors))
+        return parts
+
+    def _given_in_python(self) -> list[str]:
+        """Class names of what config.toml cannot name: another run than without them."""
+        given = [*([] if self.metrics is None else [self.metrics]), *self.processors]
+        return [type(component).__name__ for component in given]
+
     def _open(self, prepared: Prepared) -> RunFolder:
         if self._existing and self.run_dir is not None:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
+        given: dict[str, Any] = {
+            "given_in_python": self._given_in_python(),
+            "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
+        }
         return open_run(
-            {**self.config.to_dict(), **file_identity(prepared.plugins.records)},
+            {
+                **self.config.to_dict(),
+                **file_identity(prepared.plugins.records),
+                **{key: value for key, value in given.items() if value},
+            },
             self.config.to_toml(),
             name=self.config.pair.name or "pair",
             parent=Path(self.config.output_dir),

@@ -33,8 +33,10 @@ ORDER = (
     "pipeline",
     "testing",  # checks components of every kind, and the command line runs it
     "cli",
+    "__main__",
 )
 NOT_FOR_BUILTINS = {
+    "__main__",
     "evaluation",
     "report",
     "components",

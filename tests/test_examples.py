@@ -10,8 +10,19 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-ARGUMENTS = {"compare_two_models.py": ["{configs}/smoke.toml", "{tmp}/run"]}
-PRINTED = {"compare_two_models.py": "report.html", "custom_metric.py": "confidence gap"}
+ARGUMENTS = {
+    "compare_two_models.py": ["{configs}/smoke.toml", "{tmp}/run"],
+    "custom_analysis.py": ["{configs}/smoke.toml", "{tmp}/analysed"],
+}
+PRINTED = {
+    "compare_two_checkpoints.py": "report.html",
+    "compare_two_models.py": "report.html",
+    "custom_analysis.py": "attention.png",
+    "custom_metric.py": "confidence gap",
+    "custom_training_loop.py": "saved my_prompt.safetensors",
+    "ensemble_generation.py": "prompts above 0.05 bits",
+    "quantisation_check.py": "int8: D",
+}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from softdiv.components import unique_names
+from softdiv import BaseDataProcessor, DivergenceMetrics
+from softdiv.config.component import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError, PairError, RunError
 from softdiv.pipeline import DivergencePipeline, PipelineResult
@@ -214,6 +215,57 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str
     (tmp_path / "a-file").write_text("x")
     with pytest.raises(RunError, match="cannot be made"):
         run(tmp_path / place)
+
+
+def test_the_result_answers_to_the_documents_keys(finished: PipelineResult) -> None:
+    dataset = finished["dataset"]
+    best = finished.report.evaluation.prompts[0]
+    assert dataset[0].prompt == best.text
+    assert {f.prompt for f in dataset} >= {best.text, ""}
+    mean = sum(f.metrics["jsd"] for f in best.findings) / len(best.findings)
+    assert mean == pytest.approx(best.metrics["jsd"])
+    assert finished["report"] is finished.report
+    with pytest.raises(KeyError, match="did you mean 'dataset'"):
+        finished["datasets"]
+
+
+class Gap(DivergenceMetrics):
+    def compute_gap(self, outputs_1: Any, outputs_2: Any) -> Any:
+        return outputs_2.exp().amax(dim=-1) - outputs_1.exp().amax(dim=-1)
+
+
+class MyTexts(BaseDataProcessor):
+    def load_texts(self, data_path: str, **kwargs: Any) -> list[str]:
+        return Path(data_path).read_text(encoding="utf-8").splitlines()
+
+
+def test_a_metric_and_a_source_given_in_python_reach_the_report(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("\n".join(f"Tell me about number {n}." for n in range(60)))
+    pipeline = DivergencePipeline(
+        config=config("training.max_steps=1", "generation.budget_fte=2000"),
+        run_dir=tmp_path / "run",
+        metrics=Gap(),
+        processors=[MyTexts(data_path=str(tmp_path / "mine.txt"))],
+    )
+    result = pipeline.run()
+    assert {f.example.text[:21] for f in result.dataset} == {"Tell me about number "}
+    assert isinstance(result.report.evaluation.prompts[0].metrics["gap"], float)
+    assert "gap" in (result.run_dir / "report.html").read_text()
+    assert "gap" in pipeline.trainer.compute_all_metrics(["Hello."])
+    assert result.report.machine["given_in_python"] == ["Gap", "MyTexts"]
+    with pytest.raises(RunError, match="another configuration"):  # it is another run without them
+        run(tmp_path / "run", "training.max_steps=1", "generation.budget_fte=2000")
+
+
+def test_a_run_that_is_read_back_has_a_trainer_with_its_best_prompt(
+    finished: PipelineResult,
+) -> None:
+    again = DivergencePipeline(config=config(), run_dir=finished.run_dir)
+    with pytest.raises(RunError, match="call run"):
+        again.trainer  # noqa: B018
+    assert again.run().dataset == finished.dataset
+    bits = again.trainer.validate()
+    assert bits == pytest.approx(finished.report.training["best_bits"], abs=1e-6)
 
 
 def test_every_shipped_analyzer_has_a_section_and_its_numbers_beside_it(tmp_path: Path) -> None:

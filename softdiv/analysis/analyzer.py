@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from softdiv.analysis.attention import AttentionPattern, attention_pattern
+from softdiv.analysis.clusters import Clustering, Method, cluster_findings
+from softdiv.analysis.figures import png, svg
+from softdiv.analysis.record import AnalysisReport, mean_by_prompt
+from softdiv.config.component import unique_names
+from softdiv.config.schema import AnalysisConfig
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.errors import ConfigError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.interfaces import ModelAnalyzer
-from softdiv.plugin.records import Finding, Section
+from softdiv.plugin.manager import PluginManager
+from softdiv.plugin.options import build_options
+from softdiv.plugin.records import Finding, ResponsePair, Section
+from softdiv.storage import atomic
+
+
+@attrs.frozen(kw_only=True)
+class ClusteringConfig:
+    """What ``clustering_config`` may say: options of ``cluster_findings``."""
+
+    method: Method = "kmeans"
+    n_clusters: int | None = None
+    seed: int = 0
+    max_clusters: int = 8
+    resamples: int = 20
+
+
+def default_analyzers() -> dict[str, Any]:
+    """The analyzers of a config that names none."""
+    wanted, registry = AnalysisConfig().analyzers, PluginManager.load().registry
+    built = [registry.build("analyzers", one.name, one.options) for one in wanted]
+    return dict(zip(unique_names(wanted), built, strict=True))
 
 
 @attrs.frozen(kw_only=True)
 class DivergenceAnalyzer:
-    """``analyze(findings)``: one section per analyzer, in the config's order."""
+    """``analyze(findings)``: one section per analyzer, in the config's order.
 
-    analyzers: Mapping[str, Any]
+    A *dataset* is a sequence of :class:`softdiv.Finding`, the best prompt's first: the
+    ``result["dataset"]`` of a pipeline.
+    """
+
+    analyzers: Mapping[str, Any] = attrs.field(factory=default_analyzers)
+    metrics: DivergenceMetrics = attrs.field(factory=DivergenceMetrics)
+    """of these, response metrics that the dataset does not carry are computed on its answers"""
+    output_dir: Path = attrs.field(default=Path("analysis"), converter=Path)
+    """where :meth:`generate_report` writes"""
     failures: Failures = attrs.field(factory=Failures)
     """Names the plugin behind a failure."""
 
@@ -54,3 +92,113 @@ class DivergenceAnalyzer:
                 section = Section(title=name, summary=f"not available: {line}")
             sections.append(section)
         return tuple(sections)
+
+    def generate_report(self, dataset: Sequence[Finding]) -> AnalysisReport:
+        """Every analyzer's section and the mean metrics of each prompt.
+
+        Writes ``analysis.json`` and ``analysis.md`` into :attr:`output_dir`. (A run's own
+        ``report.html``, with its verdict, intervals and baselines, is in its folder.)
+        """
+        measured, unavailable = self._measured(dataset)
+        report = AnalysisReport(
+            prompts=mean_by_prompt(dataset, measured),
+            sections=self.analyze(dataset),
+            unavailable=unavailable,
+        )
+        atomic.write_json(self.output_dir / "analysis.json", report.to_dict())
+        atomic.write_text(self.output_dir / "analysis.md", report.to_markdown())
+        return report
+
+    def _measured(
+        self, dataset: Sequence[Finding]
+    ) -> tuple[list[dict[str, float]], dict[str, str]]:
+        """Each finding's metrics, with those response metrics that it does not carry yet.
+
+        Also returns why a metric is not available.
+        """
+        lacking = {
+            name: metric
+            for name, metric in self.metrics.metrics.items()
+            if not all(name in finding.metrics for finding in dataset)
+        }
+        pairs = [
+            ResponsePair(
+                example=f.example,
+                prompt=f.prompt,
+                response_1=f.response_1,
+                response_2=f.response_2,
+                tokens_1=f.tokens_1,
+                tokens_2=f.tokens_2,
+            )
+            for f in dataset
+        ]
+        metrics = DivergenceMetrics(lacking, self.failures)
+        found = metrics.of_pairs(pairs) if pairs else {}
+        measured = [
+            {**f.metrics, **{name: values[n] for name, values in found.items()}}
+            for n, f in enumerate(dataset)
+        ]
+        return measured, {**self.metrics.unavailable, **metrics.unavailable}
+
+    def analyze_divergence_patterns(
+        self, dataset: Sequence[Finding], clustering_config: Mapping[str, Any] | None = None
+    ) -> Clustering:
+        """Groups of findings in which model_2's answers depart in the same way.
+
+        Args:
+            clustering_config: ``method`` (kmeans, hdbscan, agglomerative), ``n_clusters`` (chosen
+                by silhouette if not given), ``seed``, ``max_clusters``, ``resamples``.
+
+        Raises:
+            ConfigError: an unknown key or value.
+        """
+        options = build_options(
+            ClusteringConfig, clustering_config or {}, where="clustering_config"
+        )
+        return cluster_findings(dataset, **attrs.asdict(options))
+
+    def visualize_attention_patterns(
+        self, model_outputs: Any, save_path: str | Path = "attention.png"
+    ) -> AttentionPattern:
+        """Draw where both models look, layer by layer, and their difference.
+
+        The numbers are saved beside the picture, in a JSON file of the same name.
+
+        Args:
+            model_outputs: ``(outputs_1, outputs_2)`` or ``{"model_1": ..., "model_2": ...}``, each
+                a transformers output with ``output_attentions=True`` on the same tokens, or the
+                list of ``ModelWrapper.attentions(ids)``.
+            save_path: ``.png`` or ``.svg``.
+
+        Raises:
+            ConfigError: another ending, or not two outputs.
+            PairError: an output has no attention weights, or the two do not fit together.
+        """
+        path = Path(save_path)
+        draw = {".png": png, ".svg": svg}.get(path.suffix)
+        if draw is None:
+            raise ConfigError(f"save_path {path}: the ending is .png or .svg")
+        both = model_outputs
+        if isinstance(both, Mapping) and {"model_1", "model_2"} <= both.keys():
+            both = (both["model_1"], both["model_2"])
+        if not isinstance(both, (tuple, list)) or len(both) != 2:
+            raise ConfigError(
+                f"model_outputs is {type(model_outputs).__name__}, not the outputs of two models",
+                fix='give (outputs_1, outputs_2) or {"model_1": ..., "model_2": ...}',
+            )
+        pattern = attention_pattern(*(_attentions(outputs) for outputs in both))
+        drawn = draw(*pattern.heatmaps()) or ""
+        atomic.write_bytes(path, drawn.encode() if isinstance(drawn, str) else drawn)
+        numbers = {
+            "tokens": pattern.tokens,
+            "model_1": pattern.model_1.tolist(),
+            "model_2": pattern.model_2.tolist(),
+        }
+        atomic.write_json(path.with_suffix(".json"), numbers)
+        return pattern
+
+
+def _attentions(outputs: Any) -> Sequence[Any]:
+    """Per layer; transformers outputs are mappings with attributes."""
+    found: Sequence[Any] = getattr(outputs, "attentions", outputs)
+    return found or ()

@@ -111,7 +111,7 @@ def _gates(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ..
     """Before any model is loaded: a misspelt metric must not cost minutes."""
     if not under and not over:
         return []
-    from softdiv.components import unique_names
+    from softdiv.config.component import unique_names
     from softdiv.evaluation.gate import parse_gates
 
     return parse_gates(under, over, unique_names(config.evaluation.metrics))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -112,18 +113,23 @@ class LazyGroup(click.Group):
     is_eager=True,
     help="An installed plugin: its commands appear, and it is loaded for a run.",
 )
+# the deepspeed launcher puts it before the command; the environment says the same
+@click.option("--local_rank", "--local-rank", type=int, hidden=True, expose_value=False)
 def softdiv(plugins: tuple[str, ...]) -> None:
     """How do two language models behave differently, and how sure are we?"""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, command: click.Command | None = None) -> None:
     """Entry point; always ends in SystemExit.
+
+    Args:
+        command: run this one, as ``scripts/`` do, in place of ``softdiv``.
 
     Exit codes: 0, a :class:`SoftdivError`'s own, 2 for wrong usage, 75 when interrupted. Any other
     exception is a bug in softdiv and keeps its traceback.
     """
     _trace_plugins()
-    sys.exit(_run(arguments))
+    sys.exit(_run(arguments, command or softdiv))
 
 
 def _trace_plugins() -> None:
@@ -137,15 +143,27 @@ def _trace_plugins() -> None:
     trace.logger.propagate = False
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
-        result = softdiv.main(
+        return _exit_code(arguments, command)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
+    try:
+        result = command.main(
             list(arguments) if arguments is not None else None,
-            prog_name="softdiv",
+            prog_name=command.name,
             standalone_mode=False,
         )
     except SoftdivError as error:
-        _say(*_lines(error))
+        rank = os.environ.get("RANK", "0")
+        if rank == "0":
+            _say(*_lines(error))
+        elif not isinstance(error, ConfigError):  # rank 0 has the same one to tell
+            _say(*(f"rank {rank}: {line}" for line in _lines(error)))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -153,8 +171,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        _say("interrupted; the same command continues the run")
+    except (KeyboardInterrupt, click.exceptions.Abort) as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            cause = stopped.__cause__ or stopped  # click raises an Abort of its own
+            _say(str(cause) or "interrupted; the same command continues the run")
         return INTERRUPTED
     return result if isinstance(result, int) else 0  # an int is the code of --help and the like
 

@@ -44,6 +44,7 @@ class ProgressObserver:
     @hookimpl
     def softdiv_train_start(self, event: TrainEvent) -> None:
         """Say how long training will be."""
+        self._notes(event)
         start = f" (continued at step {event.step})" if event.step else ""
         self._print(f"training the soft prompt: {event.total_steps} steps{start}")
 
@@ -51,7 +52,8 @@ class ProgressObserver:
     def softdiv_step_end(self, event: TrainEvent) -> None:
         """Each step on a terminal, every tenth of the training elsewhere."""
         done = event.step + 1
-        line = f"step {done}/{event.total_steps}{_metrics(event.metrics)}"
+        self._notes(event)
+        line = f"step {done}/{event.total_steps}{_metrics(event.metrics)}{_timings(event.timings)}"
         if self._console.is_terminal:
             self._now(line)
         elif done % max(1, event.total_steps // LINES_PER_TRAINING) == 0:
@@ -96,6 +98,10 @@ class ProgressObserver:
         """Leave the terminal as it was, also after a failure."""
         self._stop()
 
+    def _notes(self, event: TrainEvent) -> None:
+        for line in event.notes:
+            self._print(line)
+
     def _print(self, line: str) -> None:
         if not self._silent:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -115,5 +121,27 @@ class ProgressObserver:
             self._status = None
 
 
+SHOWN: tuple[tuple[str, str], ...] = (
+    ("divergence", "D {:.4f} bits"),
+    ("grad_norm", "gradient {:.2g}"),
+    ("norm_ratio", "norm {:.2f}"),
+    ("nearest_token", "nearest token {:.2f}"),
+    ("learning_rate", "rate {:.2g}"),
+)
+"""Of ``metrics.jsonl``; norms and distances in mean norms of the embedding table."""
+SHARES = ("model_1", "model_2", "divergence", "rollouts", "validation")
+
+
 def _metrics(metrics: Mapping[str, float]) -> str:
-    return f", D {metrics['divergence']:.4f} bits" if "divergence" in metrics else ""
+    return "".join(f", {form.format(metrics[name])}" for name, form in SHOWN if name in metrics)
+
+
+def _timings(timings: Mapping[str, float]) -> str:
+    if not timings:
+        return ""
+    shares = {name: round(100 * timings.get(f"share_{name}", 0.0)) for name in SHARES}
+    spent = " ".join(f"{name} {share}%" for name, share in shares.items() if share)
+    return (
+        f", {timings['tokens_per_s']:.0f} tokens/s ({spent}), "
+        f"peak {timings['peak_memory_gib']:.1f} GiB"
+    )

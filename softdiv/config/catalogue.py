@@ -1,24 +1,23 @@
-"""registry.toml: known models, pairs and plugin packages. A catalogue, never a switch."""
+"""registry.toml and model_registry.yaml: known models, pairs and plugin packages.
+
+A catalogue, never a switch.
+"""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from softdiv.config.component import LoaderConfig
+from softdiv.config.read import read_table
 from softdiv.config.schema import PairConfig
 from softdiv.config.shipped import home, resolve_shipped
 from softdiv.errors import ConfigError, did_you_mean
 from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.options import structure
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @attrs.frozen(kw_only=True)
@@ -54,24 +53,44 @@ class _Pairs:
     plugins: tuple[PluginEntry, ...] = ()
 
 
+OWN = "model_registry.yaml"
+"""The user's own catalogue, in the folder softdiv is run in."""
+
+
 @attrs.frozen
 class ModelRegistry:
-    """``pair(name)`` finds both ``[[pairs]]`` and ``[[models]]`` (with its original)."""
+    """``pair(name)`` finds both ``[[pairs]]`` and ``[[models]]`` (with its original).
+
+    A ``model_registry.yaml`` holds the same lists; of a model, ``name`` and ``original`` are
+    enough: without a ``path`` the name is the model's folder or hub id.
+    """
 
     pairs: tuple[PairEntry, ...]
     plugins: tuple[PluginEntry, ...]
 
     @classmethod
     def load(cls, path: Path | None = None) -> ModelRegistry:
-        """Read ``registry.toml`` (the shipped one by default). Raises ConfigError."""
-        path = path or home() / "registry.toml"
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return cls((), ())
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path}: not valid TOML: {error}") from error
-        models = table.pop("models", [])
+        """Read one catalogue file, TOML or YAML by its ending.
+
+        Without ``path``: :data:`OWN` where the working folder has one, then the shipped
+        ``registry.toml``; of two entries with one name the first counts.
+
+        Raises:
+            ConfigError: the file is missing or wrong.
+        """
+        if path is not None:
+            return cls._read(Path(path))
+        shipped = home() / "registry.toml"
+        found = [cls._read(file) for file in (Path(OWN), shipped) if file.is_file()]
+        return cls(
+            tuple(entry for one in found for entry in one.pairs),
+            tuple(entry for one in found for entry in one.plugins),
+        )
+
+    @classmethod
+    def _read(cls, path: Path) -> ModelRegistry:
+        table = read_table(path)
+        models = table.pop("models", None) or []
         made = structure(_Pairs, table)
         if isinstance(made, list):
             raise ConfigError([f"{path}: {p.path}: {p.message}" for p in made])
@@ -88,7 +107,7 @@ class ModelRegistry:
                     organism=resolve_shipped(entry.organism) if entry.organism else None,
                 )
         raise ConfigError(
-            f"no pair '{name}' in registry.toml",
+            f"no pair '{name}' in registry.toml or {OWN}",
             fix=did_you_mean(name, [entry.name for entry in self.pairs]),
         )
 
@@ -126,23 +145,27 @@ def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:
     )
 
 
-def _published(path: Path, model: dict[str, Any]) -> PairEntry:
+def _published(path: Path, model: Any) -> PairEntry:
+    if not isinstance(model, Mapping):
+        raise ConfigError(f"{path}: a model is a table with name and original, got {model!r}")
     options = dict(model)
-    try:
-        name, original = options.pop("name"), options.pop("original")
-    except KeyError as error:
-        raise ConfigError(f"{path}: a model without {error}") from error
+    words = {key: options.pop(key, None) for key in ("name", "original")}
+    for key, value in words.items():
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{path}: a model without '{key}' as text")
     description = options.pop("description", "")
     loader = options.pop("loader", "hf")
-    first = {"path": original}
+    first = {"path": words["original"]}
     for key in ("dtype", *(("revision",) if "adapter" in options else ())):
         if key in options:
             first[key] = options[key]
+    changed = {"adapter", "quantize"} & options.keys()  # the original itself, changed on loading
+    own = words["original"] if changed else words["name"]
     return PairEntry(
-        name=name,
+        name=words["name"],
         description=description,
         model_1=LoaderConfig(loader, first),
-        model_2=LoaderConfig(loader, {"path": original, **options}),
+        model_2=LoaderConfig(loader, {"path": own, **options}),
     )
 
 

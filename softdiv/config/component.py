@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import attrs
@@ -43,3 +43,13 @@ class LoaderConfig(ComponentConfig):
     """``{ loader = "hf", path = "..." }``: a model of the pair."""
 
     KEY: ClassVar[str] = "loader"
+
+
+def unique_names(components: Sequence[ComponentConfig]) -> list[str]:
+    """Names for the report; a component used twice gets ``name``, ``name-2``, ..."""
+    counts: dict[str, int] = {}
+    names = []
+    for component in components:
+        counts[component.name] = number = counts.get(component.name, 0) + 1
+        names.append(component.name if number == 1 else f"{component.name}-{number}")
+    return names

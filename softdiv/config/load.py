@@ -11,8 +11,9 @@ import attrs
 
 from softdiv.config.component import ComponentConfig
 from softdiv.config.locate import locator, toml_lines, yaml_lines
+from softdiv.config.read import is_yaml, parse, read_text
 from softdiv.config.schema import SECTIONS, Schema
-from softdiv.errors import ConfigError, did_you_mean
+from softdiv.errors import ConfigError
 from softdiv.plugin.options import Problem, structure
 
 if sys.version_info >= (3, 11):
@@ -38,17 +39,9 @@ class ExperimentConfig(Schema):
             ConfigError: every problem, each as ``file:line: key: what is wrong``.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise ConfigError(f"config {path} does not exist", fix=_neighbours(path)) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"config {path} cannot be read: {error}") from error
-        if path.suffix in (".yaml", ".yml"):
-            table, lines = _parse_yaml(text, path), yaml_lines(text)
-        else:
-            table, lines = _parse_toml(text, path), toml_lines(text)
-        return cls._build(table, str(path), lines, overrides)
+        text = read_text(path)
+        lines = yaml_lines(text) if is_yaml(path) else toml_lines(text)
+        return cls._build(parse(text, path), str(path), lines, overrides)
 
     @classmethod
     def from_toml(cls: type[C], path: str | Path, overrides: Iterable[str] = ()) -> C:
@@ -88,6 +81,11 @@ class ExperimentConfig(Schema):
 
             raise ConfigError([_line(problem, where(problem.path)) for problem in made])
         return made
+
+    @property
+    def num_epochs(self) -> int:
+        """``training.num_epochs``, for a loop of one's own."""
+        return self.training.num_epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain tables, every default filled in; keys that are unset are left out."""
@@ -148,42 +146,6 @@ def _copy(table: Any) -> Any:
     return table
 
 
-def _parse_toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-
-
-def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        table = yaml.load(text, _safe_loader())  # noqa: S506 (a SafeLoader with 1e-4 as a number)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: expected a table at the top level")
-    return table
-
-
-def _safe_loader() -> Any:
-    """YAML 1.1 reads ``1e-4`` as text (it wants ``1.0e-4``); people write the former."""
-    import re
-
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-        list("-+0123456789"),
-    )
-    return Loader
-
-
 def _line(problem: Problem, where: str) -> str:
     message = problem.message
     section = _section_of(problem.path)
@@ -200,13 +162,3 @@ def _section_of(path: str) -> str | None:
         if any(field.name == key for field in attrs.fields(kind)) and f"{name}.{key}" != path:
             return name
     return None
-
-
-def _neighbours(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"folder {folder} does not exist either"
-    return did_you_mean(path.name, [p.name for p in folder.glob("*") if p.suffix in _ENDINGS])
-
-
-_ENDINGS = (".toml", ".yaml", ".yml")

@@ -46,7 +46,8 @@ def _toml(value: Any) -> str:
     elif attrs.has(type(value)):
         value = attrs.asdict(value)
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        set_ = {key: item for key, item in value.items() if item is not None}
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in set_.items()) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, bool):

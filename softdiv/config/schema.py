@@ -53,6 +53,9 @@ class EngineConfig:
         "auto", "auto = deepspeed where it is installed, else torch"
     )
     zero_stage: Literal[0, 1, 2, 3] = option(0, "DeepSpeed ZeRO stage")
+    deepspeed_config: str | None = option(
+        None, "a DeepSpeed JSON file to add; it may not contradict this config"
+    )
 
 
 @attrs.frozen
@@ -71,11 +74,15 @@ class TrainingConfig:
     max_norm_ratio: float | None = option(
         2.0, "largest token norm, relative to the embedding table's mean norm", above(0)
     )
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "sgd has momentum 0.9")
     learning_rate: float = option(
-        0.01, "AdamW rate; 0.01 suits tens of steps, 1e-4 thousands", above(0)
+        0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", above(0)
     )
-    weight_decay: float = option(0.0, "AdamW weight decay", at_least(0))
+    weight_decay: float = option(0.0, "of the optimizer", at_least(0))
     warmup_steps: int = option(3, "linear warm-up", at_least(0))
+    schedule: Literal["constant", "cosine", "linear"] = option(
+        "constant", "after the warm-up; cosine and linear fall to 0 at the end"
+    )
     batch_size: int = option(4, "user texts per micro-batch", at_least(1))
     gradient_accumulation_steps: int = option(1, "micro-batches per optimizer step", at_least(1))
     gradient_clip: float = option(1.0, "largest gradient norm; 0 = no clipping", at_least(0))
@@ -83,7 +90,13 @@ class TrainingConfig:
     max_steps: int | None = option(None, "stop after this many optimizer steps", at_least(0))
     response_tokens: int = option(8, "response tokens scored per answer", at_least(1))
     refresh_every: int = option(3, "steps between fresh answers under the prompt", at_least(1))
-    mixed_precision: bool = option(False, "bfloat16 autocast of the frozen models on CUDA")
+    mixed_precision: bool = option(False, "autocast of the frozen models' training passes")
+    autocast: Literal["bf16", "fp16"] = option(
+        "bf16", "with mixed_precision; fp16 comes with dynamic loss scaling"
+    )
+    max_skipped_steps: int = option(
+        5, "steps in a row without a finite loss and gradient before giving up", at_least(1)
+    )
     gradient_checkpointing: bool = option(False, "recompute activations to save memory")
     validate_every: int = option(10, "steps between validations with the prompt", at_least(1))
     validation_texts: int = option(6, "validation texts per validation", at_least(1))

@@ -10,14 +10,15 @@ import attrs
 from torch import Tensor
 
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
+from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
-from softdiv.evaluation.metrics import DivergenceMetrics
+from softdiv.divergence.tokens import token_divergences
 from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.pair.teacher_forcing import prompt_log_likelihoods
-from softdiv.plugin.records import Example, Finding, ResponsePair, TokenDivergence
+from softdiv.plugin.records import Example, Finding, ResponsePair
 
 
 @attrs.frozen(kw_only=True)
@@ -114,8 +115,8 @@ class Scorer:
                     response_2=self.layout.decode(result.answer(half + n)),
                     divergence_bits=float(bits[n] + bits[half + n]) / 2,
                     log_likelihood_ratio=float(ratio[half + n]),
-                    tokens_1=self._tokens(result, n),
-                    tokens_2=self._tokens(result, half + n),
+                    tokens_1=token_divergences(result, n, self.pair.tokenizer),
+                    tokens_2=token_divergences(result, half + n, self.pair.tokenizer),
                 ),
             )
             for n, (prompt, example, _) in enumerate(items)
@@ -132,11 +133,15 @@ class Scorer:
             for name in rows[0].metrics
             if all(name in row.metrics for row in rows)
         }
+        metrics |= self.metrics.of_pairs(pairs) if pairs else {}
         return Scores(
             bits=[f.divergence_bits for f in findings],
             llr=[f.log_likelihood_ratio for f in findings],
-            metrics={**metrics, **(self.metrics.of_pairs(pairs) if pairs else {})},
-            findings=findings,
+            metrics=metrics,
+            findings=tuple(
+                attrs.evolve(f, metrics={name: values[n] for name, values in metrics.items()})
+                for n, f in enumerate(findings)
+            ),
         )
 
     def _pairs(self, rows: Sequence[_Row], items: Sequence[Item]) -> list[ResponsePair]:
@@ -199,23 +204,4 @@ class Scorer:
             sampling=self._sampling,
             soft=soft,
             row_metrics=self.metrics.of_rows,
-        )
-
-    def _tokens(self, result: Rollouts, row: int) -> tuple[TokenDivergence, ...]:
-        def word(token: Tensor) -> str:
-            text: str = self.pair.tokenizer.decode([int(token)])
-            return text
-
-        return tuple(
-            TokenDivergence(
-                token=word(result.ids[row, t]),
-                bits=float(result.bits[row, t]),
-                log_prob_1=float(result.log_prob_1[row, t]),
-                log_prob_2=float(result.log_prob_1[row, t] + result.ratio[row, t]),
-                preferred_1=word(result.best_1[row, t]),
-                preferred_2=word(result.best_2[row, t]),
-                margin_1=float(result.margin_1[row, t]),
-                margin_2=float(result.margin_2[row, t]),
-            )
-            for t in range(int(result.lengths[row]))
         )

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import torch
 
+from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
@@ -17,6 +18,7 @@ from softdiv.pair.ledger import Ledger
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.interfaces import ModelLoader, SharingLoader
+from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 
 
@@ -43,29 +45,56 @@ class ModelPair:
 
     @classmethod
     def of(
-        cls, model_1: Any, model_2: Any, tokenizer: Any, tokenizer_2: Any = None, name: str = "pair"
+        cls,
+        model_1: Any,
+        model_2: Any,
+        tokenizer: Any = None,
+        tokenizer_2: Any = None,
+        name: str = "pair",
     ) -> ModelPair:
-        """A pair of loaded transformers models. Raises PairError if they cannot be compared."""
-        report = check_pair(model_1, tokenizer, model_2, tokenizer_2 or tokenizer)
-        ledger = Ledger()
+        """A pair of loaded models: transformers models, or :class:`ModelWrapper` of them.
+
+        Args:
+            tokenizer: of model_1, and of model_2 unless ``tokenizer_2`` is given; wrappers bring
+                their own.
+
+        Raises:
+            PairError: they cannot be compared, or a model comes without a tokenizer.
+        """
+        ledger = model_1.ledger if isinstance(model_1, ModelWrapper) else Ledger()
+        model_1, tokenizer = _with_tokenizer("model_1", model_1, tokenizer)
+        model_2, tokenizer_2 = _with_tokenizer("model_2", model_2, tokenizer_2 or tokenizer)
+        report = check_pair(model_1, tokenizer, model_2, tokenizer_2)
         return cls(
             name=name,
             model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, report.vocab_size),
-            model_2=ModelWrapper(
-                "model_2", model_2, tokenizer_2 or tokenizer, ledger, report.vocab_size
-            ),
+            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, report.vocab_size),
             ledger=ledger,
             report=report,
-            stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2 or tokenizer),
+            stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2),
         )
+
+
+def _with_tokenizer(which: str, model: Any, tokenizer: Any) -> tuple[Any, Any]:
+    if isinstance(model, ModelWrapper):
+        return model.model, model.tokenizer
+    if model is None:
+        raise PairError(f"{which} is not given")
+    if tokenizer is None:
+        raise PairError(
+            f"{which} comes without a tokenizer",
+            fix="give tokenizer=..., or ModelWrapper(name, model, tokenizer) as the model",
+        )
+    return model, tokenizer
 
 
 @attrs.define(eq=False)
 class ModelPairManager:
-    """``ModelPairManager(config.pair, registry).load()``: two frozen, comparable models."""
+    """``ModelPairManager(config.pair).load()``: two frozen, comparable models."""
 
     config: PairConfig
-    registry: Registry
+    registry: Registry = attrs.field(factory=lambda: PluginManager.load().registry)
+    """Where loaders come from; the built-in ones by default."""
     device: str = "auto"
 
     def load(self) -> ModelPair:
@@ -75,6 +104,7 @@ class ModelPairManager:
             ConfigError: a model is not given, or a loader's options are wrong.
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
+        self.config = resolve_pair(self.config, ModelRegistry.load())
         if self.config.model_1 is None or self.config.model_2 is None:
             raise ConfigError(
                 "pair: model_1 and model_2 are not both given",

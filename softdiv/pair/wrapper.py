@@ -129,6 +129,16 @@ class ModelWrapper:
         ]
         return DynamicCache(repeated, config=self.model.config)
 
+    def forget_prefixes(self) -> None:
+        """Compute (and pay for) shared prefixes anew. Done wherever a killed run can go on, so
+        that one that was never killed has spent as much."""
+        self._prefixes.clear()
+
+    @property
+    def cached_prefix(self) -> tuple[int, ...]:
+        """Ids of the prefix whose keys and values are held; empty when there is none."""
+        return next(iter(self._prefixes), ())
+
     @torch.no_grad()
     def attentions(self, ids: Sequence[int]) -> list[Tensor]:
         """Attention weights over one row of L token ids, no gradient.
@@ -155,11 +165,6 @@ class ModelWrapper:
                 f"{self.name} ({self.model.config.model_type}) returns no attention weights"
             )
         return weights
-
-    def forget_prefixes(self) -> None:
-        """Compute (and pay for) shared prefixes anew. Done wherever a killed run can go on, so
-        that one that was never killed has spent as much."""
-        self._prefixes.clear()
 
     def _check_head(self) -> None:
         ids = torch.tensor([[1, 2, 3]], device=self.device)

@@ -25,6 +25,14 @@ def _prompts(prompts: Sequence[HardPrompt]) -> tuple[HardPrompt, ...]:
     return tuple(prompts)
 
 
+def _view(numbers: Mapping[str, float]) -> Mapping[str, float]:
+    return MappingProxyType(dict(numbers))
+
+
+def _lines(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(lines)
+
+
 def _paths(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(paths)
 
@@ -52,6 +60,11 @@ class TrainEvent:
     """A copy of the soft prompt as it is now, ``[k, H]`` fp32 on the CPU. In
     ``softdiv_gradient_ready``, and only there, its ``.grad`` is a copy of the gradient."""
     _numbers: dict[str, float] = attrs.field(factory=dict, alias="metrics")
+    timings: Mapping[str, float] = attrs.field(factory=dict, converter=_view)
+    """This step's ``seconds``, ``tokens_per_s``, ``share_...`` of the time and
+    ``peak_memory_gib``, in ``timings.jsonl``."""
+    notes: tuple[str, ...] = attrs.field(default=(), converter=_lines)
+    """What happened in this step that a user should read, e.g. smaller micro-batches."""
     rank: int = 0
     stop_reason: str | None = None
     gradient_scale: float = 1.0

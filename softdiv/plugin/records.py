@@ -124,6 +124,8 @@ class Finding:
     """model_1's answer as both models score it"""
     tokens_2: Sequence[TokenDivergence] = ()
     """model_2's answer as both models score it"""
+    metrics: Mapping[str, float] = attrs.field(default=_EMPTY, eq=False)
+    """every metric that was available: mean over both answers' tokens, or of the two answers"""
 
 
 @attrs.frozen(kw_only=True)

@@ -82,7 +82,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values that any reader takes: see :func:`to_contract`."""
+    """Nothing but JSON's own types: records become objects, what is not finite null."""
     if isinstance(value, str):
         return encodable(value)
     if value is None or isinstance(value, (bool, int)):

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from softdiv.config.component import unique_names
+from softdiv.config.load import ExperimentConfig
+from softdiv.data.base import text_id
+from softdiv.errors import DataError, PairError
+from softdiv.pair.layout import Layout
+from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
+from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.halving import successive_halving
 from softdiv.search.task import SearchTask
+from softdiv.storage.locate import as_safetensors
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 VALIDATION_TEXTS = 8
 VALIDATION_TOKENS = 12
+VALIDATION_EVERY = 3
+"""Of the texts given to :meth:`HardPromptGenerator.batch_generate`, one in three chooses."""
 
 Told = Callable[[SearchEvent], None]
 
@@ -38,79 +50,172 @@ class SearchResult:
 
 @attrs.define(eq=False, kw_only=True)
 class HardPromptGenerator:
-    """Runs proposers, the halving loop, refiners, and the baselines at equal cost."""
+    """Runs proposers, the halving loop, refiners, and the baselines at equal cost.
 
-    task: SearchTask
-    val: Sequence[Example]
+    ``HardPromptGenerator(model_1=..., model_2=..., tokenizer=...).batch_generate(...)`` turns
+    trained soft prompts into text prompts; :meth:`search` is the stage of a run.
+    """
+
+    model_1: Any
+    """:class:`softdiv.ModelWrapper`, or a transformers model with ``tokenizer``"""
+    model_2: Any
+    tokenizer: Any = None
+    config: ExperimentConfig = attrs.field(factory=ExperimentConfig)
+    """its ``generation`` says how to search; ``plugins`` where searchers come from"""
     failures: Failures = attrs.field(factory=Failures)
     """Names the plugin behind a failure."""
     unavailable: list[str] = attrs.field(init=False, factory=list)
     """One line per searcher or baseline that failed; what it had proposed is kept."""
     on_stage: Told = lambda event: None
+    notes: list[str] = attrs.field(init=False, factory=list)
+    """Files taken in place of those asked for."""
+
+    def batch_generate(
+        self,
+        *,
+        checkpoint_paths: str | Path | Iterable[str | Path],
+        input_texts: Sequence[str | Example],
+        min_divergence: float = 0.0,
+    ) -> list[HardPrompt]:
+        """Search from each of several trained soft prompts, and keep the best text prompts of all.
+
+        Every soft prompt gets the whole of ``generation.budget_fte``. Two in three of the texts
+        are searched on, the others choose.
+
+        Args:
+            checkpoint_paths: soft prompt files, patterns of them, or run folders.
+            input_texts: user texts, at least two.
+            min_divergence: bits of D on the choosing texts, below which a prompt is left out. A
+                value that chose prompts is biased upwards: evaluate them on other texts.
+
+        Returns:
+            Prompts best first, each once; ``note`` ends in the soft prompt's file.
+
+        Raises:
+            DataError: fewer than two texts.
+            RunError: a file is missing, a pickle, or damaged.
+            PairError: the models cannot be compared, or a soft prompt is of another size.
+        """
+        texts = [Example(id=text_id(t), text=t) if isinstance(t, str) else t for t in input_texts]
+        if len(texts) < 2:
+            raise DataError(
+                f"{len(texts)} input texts",
+                fix="give two or more: some to search on, one to choose",
+            )
+        searchers = self._configured()
+        paths = as_safetensors(checkpoint_paths, self.notes.append)
+        pair = ModelPair.of(self.model_1, self.model_2, self.tokenizer)
+        found: list[HardPrompt] = []
+        for path in paths:
+            soft = DivergenceSoftPrompt.load(path)
+            width = soft.embeddings.shape[1]
+            if width != pair.model_1.hidden_size:
+                raise PairError(
+                    f"{path} is a prompt of hidden size {width}",
+                    why=f"the models have {pair.model_1.hidden_size}",
+                )
+            placement: Any = soft.metadata.get("placement", self.config.training.placement)
+            task = SearchTask(
+                pair=pair,
+                layout=Layout(pair.tokenizer, placement),
+                train=[text for n, text in enumerate(texts) if n % VALIDATION_EVERY],
+                config=self.config.generation,
+                soft_prompt=soft.embeddings.detach().to(pair.model_1.device),
+                seed=self.config.seed,
+            )
+            for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
+                origin = f"{prompt.note}; {path}" if prompt.note else str(path)
+                found.append(attrs.evolve(prompt, note=origin))
+        found.sort(key=_bits, reverse=True)
+        return [prompt for prompt in _unique(found) if _bits(prompt) >= min_divergence]
 
     def search(
         self,
+        task: SearchTask,
+        val: Sequence[Example],
         searchers: Sequence[NamedSearcher],
-        baselines: Sequence[NamedSearcher],
+        baselines: Sequence[NamedSearcher] = (),
         spent_before: int = 0,
     ) -> SearchResult:
         """Search for prompts, then run each baseline at the same cost.
 
         Args:
+            val: texts that choose; no searcher sees them.
             spent_before: FTE of the soft prompt's training, which the searchers profit from and
                 which therefore counts as theirs.
         """
-        config, ledger = self.task.config, self.task.pair.ledger
+        config, ledger = task.config, task.pair.ledger
         budget = FteBudget(ledger, config.budget_fte)
         with ledger.phase("search"):
-            found = self._propose([s for s in searchers if s.search.role == "proposer"], budget)
+            proposers = [s for s in searchers if s.search.role == "proposer"]
+            found = self._propose(task, proposers, budget)
             self._tell("proposals", found, budget)
-            self.task.best = successive_halving(self.task, found, budget)
-            self._tell("halving", self.task.best, budget)
-            refined = self._propose([s for s in searchers if s.search.role == "refiner"], budget)
+            task.best = successive_halving(task, found, budget)
+            self._tell("halving", task.best, budget)
+            refiners = [s for s in searchers if s.search.role == "refiner"]
+            refined = self._propose(task, refiners, budget)
             self._tell("refinement", refined, budget)
-            survivors = _unique([*refined, *self.task.best])
-            prompts = self.choose(survivors, config.num_prompts)
+            survivors = _unique([*refined, *task.best])
+            prompts = choose(task, val, survivors, config.num_prompts)
         prompts = [attrs.evolve(p, cost_fte=spent_before + budget.spent) for p in prompts]
         equal = max(spent_before + budget.spent, 1)
         best_of_each = []
         for baseline in baselines:
             own = FteBudget(ledger, equal)
             with ledger.phase(f"baseline {baseline.name}"):
-                proposed = self._propose([baseline], own)
-                ranked = successive_halving(self.task, proposed, own)
-                best = self.choose(ranked, 1) if len(ranked) > 1 else ranked
+                proposed = self._propose(task, [baseline], own)
+                ranked = successive_halving(task, proposed, own)
+                best = choose(task, val, ranked, 1) if len(ranked) > 1 else ranked
             best_of_each += [attrs.evolve(p, cost_fte=own.spent) for p in best or proposed[:1]]
             self._tell(f"baseline {baseline.name}", best, own)
         return SearchResult(tuple(prompts), tuple(best_of_each))
 
-    def choose(self, prompts: Sequence[HardPrompt], count: int) -> list[HardPrompt]:
-        """The best by D on validation texts, which no searcher has seen."""
-        if not prompts:
-            return []
-        texts = list(self.val[:VALIDATION_TEXTS])
-        bits = self.task.score([p.text for p in prompts], texts, VALIDATION_TOKENS)
-        scored = [
-            attrs.evolve(prompt, validation_bits=value)
-            for prompt, value in zip(prompts, bits, strict=True)
+    def _configured(self) -> list[NamedSearcher]:
+        wanted = self.config.generation.searchers
+        registry = PluginManager.load(self.config.plugins).registry
+        return [
+            NamedSearcher(
+                name, registry.build_guarded("searchers", component.name, component.options)
+            )
+            for name, component in zip(unique_names(wanted), wanted, strict=True)
         ]
-        return sorted(scored, key=lambda p: -(p.validation_bits or 0.0))[:count]
 
     def _tell(self, stage: str, prompts: Sequence[HardPrompt], budget: FteBudget) -> None:
         self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))
 
-    def _propose(self, searchers: Sequence[NamedSearcher], budget: FteBudget) -> list[HardPrompt]:
+    def _propose(
+        self, task: SearchTask, searchers: Sequence[NamedSearcher], budget: FteBudget
+    ) -> list[HardPrompt]:
         found: list[HardPrompt] = []
         for searcher in searchers:
             try:
-                for prompt in searcher.search(self.task, budget):
-                    if prompt.text == "" or self.task.usable(prompt.text):
+                for prompt in searcher.search(task, budget):
+                    if prompt.text == "" or task.usable(prompt.text):
                         found.append(attrs.evolve(prompt, searcher=searcher.name))
             except FOREIGN as error:  # attributed and reported; other searchers go on
                 where = f"searcher '{searcher.name}'"
                 line = self.failures.add(searcher.search, where, error)
                 self.unavailable.append(f"searcher '{searcher.name}' not available: {line}")
         return _unique(found)
+
+
+def choose(
+    task: SearchTask, val: Sequence[Example], prompts: Sequence[HardPrompt], count: int
+) -> list[HardPrompt]:
+    """The best by D on validation texts, which no searcher has seen."""
+    if not prompts:
+        return []
+    texts = list(val[:VALIDATION_TEXTS])
+    bits = task.score([p.text for p in prompts], texts, VALIDATION_TOKENS)
+    scored = [
+        attrs.evolve(prompt, validation_bits=value)
+        for prompt, value in zip(prompts, bits, strict=True)
+    ]
+    return sorted(scored, key=_bits, reverse=True)[:count]
+
+
+def _bits(prompt: HardPrompt) -> float:
+    return prompt.validation_bits or 0.0
 
 
 def _unique(prompts: Iterable[HardPrompt]) -> list[HardPrompt]:

@@ -13,9 +13,9 @@ ANALYSIS = "analysis.json"
 
 
 def analyze(work: Work) -> None:
-    """Run the analyzers on the findings, the best prompt's first. Writes ``analysis.json``.
+    """Run the analyzers on the findings of every prompt, the best prompt's first.
 
-    Models are loaded only for an analyzer that runs them once more (``attention``).
+    Writes ``analysis.json``. The models are loaded only for an analyzer that runs them.
 
     Raises:
         RunError: nothing was evaluated yet.

@@ -9,7 +9,6 @@ from typing import Any
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.evaluate import evaluate as score
-from softdiv.evaluation.metrics import DivergenceMetrics
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
@@ -63,7 +62,7 @@ def scorer(
         examples=loaded.split.test[: config.evaluation.test_texts],
         generation=config.generation,
         evaluation=config.evaluation,
-        metrics=DivergenceMetrics(parts.metrics, failures),
+        metrics=parts.metrics.beside({}, failures),
         seed=config.seed,
     )
 

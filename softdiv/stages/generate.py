@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from softdiv.plugin.events import PromptsEvent
@@ -36,25 +38,40 @@ def generate(work: Work) -> None:
             seed=config.seed,
         )
         generator = HardPromptGenerator(
-            task=task,
-            val=loaded.split.val,
+            model_1=loaded.pair.model_1,
+            model_2=loaded.pair.model_2,
+            config=config,
             failures=work.observers.attribution,
             on_stage=lambda event: work.observers.tell("search_step", event),
         )
         found = generator.search(
+            task,
+            loaded.split.val,
             work.parts.searchers,
             work.parts.baselines,
             spent_before=loaded.pair.ledger.total,
         )
-        records = [
-            {"baseline": baseline, **attrs.asdict(prompt)}
-            for baseline, group in ((False, found.prompts), (True, found.baselines))
-            for prompt in group
-        ]
-        stage.files |= work.run.write_json_lines(PROMPTS, records)
+        stage.files |= work.run.write_json_lines(PROMPTS, to_records(found))
         stage.notes += generator.unavailable
         event = PromptsEvent(prompts=found.prompts, baselines=found.baselines)
         work.observers.tell("prompts_found", event)
+
+
+def give_prompts(work: Work, prompts: SearchResult) -> None:
+    """Put known prompts where those of a search would be. Writes ``hard_prompts.jsonl``."""
+    if work.run.done("generate"):
+        return
+    with work.stage("generate") as stage:
+        stage.files |= work.run.write_json_lines(PROMPTS, to_records(prompts))
+
+
+def to_records(found: SearchResult) -> list[dict[str, Any]]:
+    """One record per prompt, as :func:`softdiv.stages.replay.read_suite` reads them."""
+    return [
+        {"baseline": baseline, **attrs.asdict(prompt)}
+        for baseline, group in ((False, found.prompts), (True, found.baselines))
+        for prompt in group
+    ]
 
 
 def read_prompts(work: Work) -> SearchResult:

@@ -13,7 +13,7 @@ from softdiv.stages.evaluate import read_evaluation
 from softdiv.stages.train import TRAINING
 from softdiv.stages.work import STAGES, Work
 from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.training.trainer import METRICS
+from softdiv.training.continuation import METRICS
 
 
 def report(work: Work) -> None:
@@ -49,7 +49,7 @@ def build_report(work: Work) -> Report:
         },
         evaluation=evaluation,
         training=read_json(run.path / TRAINING),
-        training_curve=convergence_curve(read_json_lines(work.run.path / METRICS)),
+        training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},

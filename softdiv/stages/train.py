@@ -7,8 +7,9 @@ import attrs
 from softdiv.stages.load import load
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.training.continuation import METRICS
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
-from softdiv.training.trainer import BEST, METRICS, DivergenceTrainer, TrainingResult
+from softdiv.training.trainer import BEST, DivergenceTrainer, TrainingResult
 
 TRAINING = "training.json"
 
@@ -31,8 +32,10 @@ def train(work: Work) -> None:
             split=loaded.split,
             run=run,
             observers=work.observers,
+            metrics=work.parts.metrics.beside({}),
         )
         result = work.trainer.train()
+        stage.notes += result.notes
         facts = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
         stage.files |= run.write_json(TRAINING, facts)
         written = (name for name in (BEST, METRICS) if (run.path / name).exists())

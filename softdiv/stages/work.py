@@ -23,7 +23,7 @@ from softdiv.training.trainer import DivergenceTrainer
 
 STAGES = ("train", "generate", "evaluate", "analyze", "report")
 """In order; the names of the commands, and of the entries in ``manifest.json``."""
-LEFTOVERS = {"train": ("metrics.jsonl", "checkpoints", "soft_prompts")}
+LEFTOVERS = {"train": ("metrics.jsonl", "timings.jsonl", "checkpoints")}
 """What a stage writes while it is under way, beside the files it is marked finished with."""
 
 

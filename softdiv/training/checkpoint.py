@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import attrs
 from torch import Tensor
@@ -12,6 +13,7 @@ from softdiv.errors import RunError
 from softdiv.plugin.observer_state import ObserverStates
 from softdiv.storage import atomic
 from softdiv.training.engine import EngineState
+from softdiv.training.guards import Guards
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -27,41 +29,72 @@ class Progress:
     """Steps finished at the last validation."""
     without_gain: int = 0
     """Validations since the best one."""
-    zero_gradients: int = 0
-    """Steps in a row without a gradient."""
+    guards: Guards = attrs.field(factory=Guards)
     stop_reason: str | None = None
     pending: list[list[list[int]]] = attrs.field(factory=list)
     """Answers (token ids) for the coming steps, the next step's first."""
+    micro_batch: int = 0
+    """Texts per forward pass: ``training.batch_size``, or less after running out of memory."""
+    rollout_rows: int = 0
+    """Rows decoded together, likewise."""
+    loss_scale: float = 1.0
+    finite_since_scaled: int = 0
+    prefixes: list[list[int]] = attrs.field(factory=list)
+    """Ids of the prefix each model has in its cache: whether it is there decides the next cost."""
+    fte_by_phase: dict[str, int] = attrs.field(factory=dict)
+    world: int = 1
+    """Ranks that wrote it."""
+    threads: int = 0
+    """Torch threads of rank 0, likewise."""
+    notes: list[str] = attrs.field(factory=list)
+    """What a reader of the result should know, e.g. that micro-batches were halved."""
     observers: ObserverStates = attrs.field(factory=ObserverStates)
-    """What the observers want kept."""
+    """What rank 0's observers want kept."""
 
 
 _OBSERVER = "observer:"
 """What the names of observers' tensors begin with."""
-_PLAIN = ("best_bits", "validated_at", "without_gain", "zero_gradients", "stop_reason", "pending")
+_BEST = "best_prompt"
 
 
-def save(
-    folder: Path, progress: Progress, engine: EngineState, fte_by_phase: dict[str, int], keep: int
-) -> Path:
+def to_plain(progress: Progress) -> dict[str, Any]:
+    """Everything but the tensors, for JSON."""
+    skipped = attrs.filters.exclude("best_prompt", "observers")
+    return {**attrs.asdict(progress, filter=skipped), "observers": progress.observers.plain}
+
+
+def tensors_of(progress: Progress) -> dict[str, Tensor]:
+    """The tensors of the loop and of the observers, by the names they are saved under."""
+    found = {_OBSERVER + key: tensor for key, tensor in progress.observers.tensors.items()}
+    if progress.best_prompt is not None:
+        found[_BEST] = progress.best_prompt
+    return found
+
+
+def from_plain(table: dict[str, Any], tensors: dict[str, Tensor]) -> Progress:
+    """The reverse of :func:`to_plain` and :func:`tensors_of`, whose tensors it takes out."""
+    kept = {
+        key.removeprefix(_OBSERVER): tensors.pop(key)
+        for key in sorted(tensors)
+        if key.startswith(_OBSERVER)
+    }
+    values = {
+        **table,
+        "guards": Guards(**table["guards"]),
+        "observers": ObserverStates(plain=table["observers"], tensors=kept),
+    }
+    return Progress(best_prompt=tensors.pop(_BEST, None), **values)
+
+
+def save(folder: Path, progress: Progress, engine: EngineState, keep: int) -> Path:
     """Write ``folder/step-000010`` and drop all but the newest ``keep``."""
     path = folder / f"step-{progress.steps:06d}"
     (path / "state.json").unlink(missing_ok=True)  # while rewriting, it is not complete
-    tensors = dict(engine.tensors)
-    if progress.best_prompt is not None:
-        tensors["best_prompt"] = progress.best_prompt
-    tensors |= {_OBSERVER + key: tensor for key, tensor in progress.observers.tensors.items()}
+    tensors = {**engine.tensors, **tensors_of(progress)}
     digest = atomic.write_tensors(path / "state.safetensors", tensors)
     atomic.write_json(
         path / "state.json",
-        {
-            "steps": progress.steps,
-            "engine_steps": engine.steps,
-            "fte_by_phase": fte_by_phase,
-            "sha256": digest,
-            "observers": progress.observers.plain,
-            **{name: getattr(progress, name) for name in _PLAIN},
-        },
+        {"engine_steps": engine.steps, "sha256": digest, "progress": to_plain(progress)},
     )
     for old in sorted(folder.glob("step-*"))[:-keep]:
         (old / "state.json").unlink(missing_ok=True)
@@ -69,28 +102,23 @@ def save(
     return path
 
 
-def latest(folder: Path) -> tuple[Progress, EngineState, dict[str, int]] | None:
+def latest(folder: Path) -> tuple[Progress, EngineState] | None:
     """The newest complete checkpoint; incomplete and damaged ones are passed over."""
     for path in sorted(folder.glob("step-*"), reverse=True):
-        try:
-            state = atomic.read_json(path / "state.json")
-            intact = atomic.sha256_file(path / "state.safetensors") == state["sha256"]
-        except (RunError, FileNotFoundError):
-            continue
-        if not intact:
-            continue
-        tensors, _ = atomic.read_tensors(path / "state.safetensors")
-        best = tensors.pop("best_prompt", None)
-        kept = {
-            key.removeprefix(_OBSERVER): tensors.pop(key)
-            for key in sorted(tensors)
-            if key.startswith(_OBSERVER)
-        }
-        progress = Progress(
-            steps=state["steps"],
-            best_prompt=best,
-            observers=ObserverStates(plain=state.get("observers", {}), tensors=kept),
-            **{name: state[name] for name in _PLAIN},
-        )
-        return progress, EngineState(tensors, state["engine_steps"]), state["fte_by_phase"]
+        found = read(path)
+        if found is not None:
+            return found
     return None
+
+
+def read(path: Path) -> tuple[Progress, EngineState] | None:
+    """One checkpoint folder; None if it is incomplete or damaged."""
+    try:
+        state = atomic.read_json(path / "state.json")
+        if atomic.sha256_file(path / "state.safetensors") != state["sha256"]:
+            return None
+    except (RunError, FileNotFoundError):
+        return None
+    tensors, _ = atomic.read_tensors(path / "state.safetensors")
+    progress = from_plain(state["progress"], tensors)
+    return progress, EngineState(tensors, state["engine_steps"])

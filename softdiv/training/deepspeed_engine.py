@@ -1,35 +1,30 @@
-"""DeepSpeed around the soft prompt alone, in fp32; the frozen models stay outside in any dtype.
-
-One process, no launcher and no port: the process group meets through a file.
-"""
+"""DeepSpeed around the soft prompt alone, in fp32; the frozen models stay outside in any dtype."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import io
 import logging
 import os
-import shutil
-import tempfile
+import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.training.engine import (
-    EngineState,
-    adamw,
-    fill_optimizer_state,
-    optimizer_state,
+from softdiv.training.deepspeed_config import deepspeed_config
+from softdiv.training.engine import EngineState
+from softdiv.training.optimizer import (
+    MOMENTS,
+    build_optimizer,
+    read_moments,
     rewind,
+    write_moments,
 )
+from softdiv.training.ranks import join
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class DeepSpeedEngine:
@@ -37,85 +32,54 @@ class DeepSpeedEngine:
 
     name = "deepspeed"
 
-    def __init__(self, prompt: DivergenceSoftPrompt, config: TrainingConfig) -> None:
-        self._module, self._stage = prompt, config.engine.zero_stage
-        optimizer, self._scheduler = adamw(prompt, config)
+    def __init__(
+        self, prompt: DivergenceSoftPrompt, config: TrainingConfig, total_steps: int
+    ) -> None:
+        self._parameter, self._stage = prompt.embeddings, config.engine.zero_stage
+        self._moments, self._shape = MOMENTS[config.optimizer], prompt.embeddings.shape
+        table = deepspeed_config(config)
+        optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
+        device_type = prompt.embeddings.device.type
+        # ZeRO-3 reads LOCAL_RANK in every forward pass, so it stays set
+        os.environ.setdefault("LOCAL_RANK", "0")
+        os.environ.setdefault("DS_ACCELERATOR", device_type)
+        join(device_type, alone=True)
         with _quiet():
-            _join_process_group(prompt.embeddings.device.type)
-            deepspeed = _import(prompt.embeddings.device.type)
-            self._engine, *_ = deepspeed.initialize(
-                model=prompt,
-                optimizer=optimizer,
-                lr_scheduler=self._scheduler,
-                config=_ds_config(config),
+            self._engine, *_ = _import(device_type).initialize(
+                model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
             )
-        self._backward_pending = False
 
-    def prompt(self) -> Tensor:
-        """See :class:`Engine`; through the engine's hooks, which gather a sharded prompt."""
-        found: Tensor = self._engine()
-        return found
+        self._fresh = True  # until the optimizer has moments that can be read
 
     def values(self) -> Tensor:
         """See :class:`Engine`."""
         if self._stage == 0:
-            return self._module.embeddings.detach().clone()
+            return self._parameter.detach().clone()
         from deepspeed.utils import safe_get_full_fp32_param
 
-        found: Tensor = safe_get_full_fp32_param(self._module.embeddings)
-        return found.detach().clone()
+        found: Tensor = safe_get_full_fp32_param(self._parameter)
+        return found.detach().clone().view(self._shape)
 
     @torch.no_grad()
     def assign(self, values: Tensor) -> None:
         """See :class:`Engine`."""
         if self._stage == 0:
-            self._module.embeddings.copy_(values)
+            self._parameter.copy_(values)
             return
         import deepspeed
-        from deepspeed.utils import safe_set_full_fp32_param
 
         with deepspeed.zero.GatheredParameters(
-            [self._module.embeddings], modifier_rank=0, enabled=self._stage == 3
+            [self._parameter], modifier_rank=0, enabled=self._stage == 3
         ):
-            self._module.embeddings.copy_(values)
-        safe_set_full_fp32_param(self._module.embeddings, values)
+            self._parameter.copy_(values)
+        self._write_shard(values, None)
 
-    def backward(self, loss: Tensor) -> None:
-        """See :class:`Engine`; DeepSpeed divides by the accumulation itself."""
-        if self._backward_pending:
-            self._engine.step()  # counts a micro-batch; steps nothing before the last one
-        self._engine.backward(loss)
-        self._backward_pending = True
-
-    def gradient(self) -> Tensor:
-        """See :class:`Engine`; a sharded gradient is gathered."""
-        from deepspeed.utils import safe_get_full_grad
-
-        found: Tensor | None = safe_get_full_grad(self._module.embeddings)
-        if found is None:
-            return torch.zeros_like(self.values())
-        return found.detach().float().clone()
-
-    def scale_gradient(self, factor: float) -> None:
-        """See :class:`Engine`."""
-        from deepspeed.utils import safe_set_full_grad
-
-        safe_set_full_grad(self._module.embeddings, self.gradient() * factor)
-
-    def step(self) -> float:
-        """See :class:`Engine`."""
-        gradient = self._module.embeddings.grad
-        norm = float(gradient.norm()) if self._stage == 0 and gradient is not None else None
+    def step(self, gradient: Tensor) -> None:
+        """See :class:`Engine`; the product's derivative is exactly ``gradient``."""
+        self._engine.backward((self._engine() * gradient).sum())
         self._engine.step()
-        self._backward_pending = False
-        if norm is None:
-            norm = float(self._engine.get_global_grad_norm() or 0.0)
-        self.zero()
-        return norm
-
-    def zero(self) -> None:
-        """See :class:`Engine`."""
         self._engine.optimizer.zero_grad()
+        self._fresh = False
 
     def learning_rate(self) -> float:
         """See :class:`Engine`."""
@@ -123,21 +87,28 @@ class DeepSpeedEngine:
 
     def state(self) -> EngineState:
         """See :class:`Engine`."""
-        if self._stage == 0:
-            moments = optimizer_state(self._engine.optimizer, self._module.embeddings)
+        if self._fresh:
+            moments = {name: torch.zeros(self._shape) for name in self._moments}
+        elif self._stage == 0:
+            moments = read_moments(self._engine.optimizer, self._parameter, self._moments)
         else:
             from deepspeed.utils import safe_get_full_optimizer_state
 
             moments = {
-                name: safe_get_full_optimizer_state(self._module.embeddings, name).cpu().clone()
-                for name in _MOMENTS
+                name: safe_get_full_optimizer_state(self._parameter, name)
+                .cpu()
+                .clone()
+                .view(self._shape)
+                for name in self._moments
             }
         return EngineState({"prompt": self.values().cpu(), **moments}, self._scheduler.last_epoch)
 
     def load(self, state: EngineState) -> None:
         """See :class:`Engine`."""
         if self._stage == 0:
-            fill_optimizer_state(self._engine.optimizer, self._module.embeddings, state)
+            moments = {name: state.tensors[name] for name in self._moments}
+            write_moments(self._engine.optimizer, self._parameter, moments, state.steps)
+            self._fresh = False
         else:
             self._fill_sharded_state(state)
         self.assign(state.tensors["prompt"].to(self._engine.device))
@@ -147,31 +118,34 @@ class DeepSpeedEngine:
             group["lr"] = rate
 
     def _fill_sharded_state(self, state: EngineState) -> None:
-        """A step on a zero loss creates the sharded moments, which are then overwritten."""
-        from deepspeed.utils import safe_set_full_optimizer_state
-
-        for _ in range(self._engine.gradient_accumulation_steps()):
-            self.backward(self.prompt().sum() * 0.0)
-        self.step()
-        for name in _MOMENTS:
-            value = state.tensors[name].to(self._engine.device)
-            safe_set_full_optimizer_state(self._module.embeddings, value, name)
+        """A step on a zero gradient creates the sharded moments, which are then overwritten."""
+        self.step(torch.zeros(self._shape, device=self._engine.device))
+        for name in self._moments:
+            self._write_shard(state.tensors[name].to(self._engine.device), name)
         for flat in self._engine.optimizer.optimizer.state.values():
             flat["step"] = torch.tensor(float(state.steps))
 
+    def _write_shard(self, values: Tensor, moment: str | None) -> None:
+        """Overwrite the fp32 weights, or one moment, from full ``[k, H]`` values."""
+        if self._stage < 3:
+            from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
-def _ds_config(config: TrainingConfig) -> dict[str, Any]:
-    zero: dict[str, Any] = {"stage": config.engine.zero_stage}
-    if config.engine.zero_stage == 3:
-        zero["stage3_param_persistence_threshold"] = 0
-    return {
-        "train_micro_batch_size_per_gpu": config.batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "gradient_clipping": config.gradient_clip,
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "steps_per_print": 10**9,
-    }
+            if moment is None:
+                safe_set_full_fp32_param(self._parameter, values)
+            else:
+                safe_set_full_optimizer_state(self._parameter, values, moment)
+            return
+        from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
+
+        # the full setters fail at a size the ranks do not divide evenly: shards are zero-padded
+        world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+        size = -(-values.numel() // world)
+        padded = torch.nn.functional.pad(values.flatten(), (0, size * world - values.numel()))
+        shard = padded[rank * size : (rank + 1) * size].contiguous()
+        if moment is None:
+            safe_set_local_fp32_param(self._parameter, shard)
+        else:
+            safe_set_local_optimizer_state(self._parameter, shard, moment)
 
 
 def _import(device_type: str) -> Any:
@@ -179,8 +153,10 @@ def _import(device_type: str) -> Any:
     import deepspeed.ops
 
     deepspeed.utils.logger.setLevel(logging.ERROR)
+    # DeepSpeed's to mend; without this every rank tells the user
+    warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
     if device_type == "cpu":
-        # a single process needs no shared-memory collectives, and their build needs a compiler
+        # shared-memory collectives would be built with a compiler at start; gloo does without
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
 
@@ -190,23 +166,3 @@ def _quiet() -> Iterator[None]:
     """DeepSpeed writes to standard output, which belongs to the command line's results."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
-
-
-def _join_process_group(device_type: str) -> None:
-    """A group of one, unless a launcher made one, and the two variables DeepSpeed reads.
-
-    ``LOCAL_RANK`` stays set: ZeRO-3 reads it in every forward pass.
-    """
-    os.environ.setdefault("LOCAL_RANK", "0")
-    os.environ.setdefault("DS_ACCELERATOR", device_type)
-    if torch.distributed.is_initialized():
-        return
-    folder = tempfile.mkdtemp(prefix="softdiv-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    torch.distributed.init_process_group(
-        "nccl" if device_type == "cuda" else "gloo",
-        store=torch.distributed.FileStore(str(Path(folder) / "store"), 1),  # type: ignore[attr-defined]
-        rank=0,
-        world_size=1,
-    )
-    atexit.register(torch.distributed.destroy_process_group)

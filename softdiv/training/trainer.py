@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
-from softdiv.divergence.chunked import row_values
-from softdiv.divergence.kernels import jsd
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
-from softdiv.errors import TrainingError
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
-from softdiv.pair.teacher_forcing import response_states, targets_of
 from softdiv.plugin.events import (
     EvaluationEvent,
     TrainEvent,
@@ -30,23 +25,29 @@ from softdiv.plugin.events import (
     with_gradient,
 )
 from softdiv.plugin.observers import Observers
-from softdiv.plugin.records import Example, Rows
-from softdiv.storage import atomic
 from softdiv.storage.run import RunFolder
-from softdiv.training import checkpoint
+from softdiv.training.answers import Answers, nearest_token_distance
 from softdiv.training.checkpoint import Progress
+from softdiv.training.clock import Clock
+from softdiv.training.continuation import (
+    CHECKPOINTS,
+    METRICS,
+    TIMINGS,
+    Continuation,
+    pool_ledger,
+)
+from softdiv.training.custom_loop import CustomLoop, configured_loss, configured_metrics
 from softdiv.training.engine import Engine, make_engine
+from softdiv.training.interruption import Interruption
+from softdiv.training.loss_scale import LossScale
+from softdiv.training.memory import in_parts
+from softdiv.training.objective import Answered, Objective
+from softdiv.training.ranks import join
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
 
-METRICS = "metrics.jsonl"
-BEST = "soft_prompts/best.safetensors"
-CHECKPOINTS = "checkpoints"
-DEAD_STEPS = 10
-"""Steps in a row with a gradient of exactly zero before training gives up."""
-
-Answered = tuple[Example, Sequence[int]]
-"""A user text and the token ids of an answer to it."""
+BEST = f"{CHECKPOINTS}/best.safetensors"
+ENDLESS = 10**9
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -60,57 +61,102 @@ class TrainingResult:
     steps: int
     stop_reason: str
     engine: str
+    notes: Sequence[str] = ()
+    """What a reader should know, e.g. that the run ran out of memory or changed machines."""
 
 
-class DivergenceTrainer:
-    """Trains one soft prompt.
+class DivergenceTrainer(CustomLoop):
+    """Trains one soft prompt: by :meth:`train`, or step by step in a loop of one's own.
+
+    On one process or, under a launcher, on several alike.
 
     Args:
-        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised.
-        run: where metrics, checkpoints and the best prompt go; None keeps all in memory.
-            An unfinished training found there is continued.
+        pair: the two models; or give ``model_1`` and ``model_2``.
+        loss: a loss, :class:`Rows` of N rows to ``[N]``, maximised; the config's by default.
+        split: user texts; only :meth:`train` and :meth:`validate` need them.
+        run: where metrics, checkpoints and the best prompt go; None keeps all in memory, as on
+            every rank but 0. An unfinished training found there is continued.
+        model_1, model_2: :class:`softdiv.ModelWrapper`, or transformers models with ``tokenizer``.
+        metrics: what :meth:`compute_all_metrics` computes; one that brings only ``compute_*``
+            methods is put beside the config's metrics.
+
+    Raises:
+        PairError: the models cannot be compared, or are not given.
+        ConfigError, PluginError: the config's loss or a metric cannot be built.
     """
 
     def __init__(
         self,
-        pair: ModelPair,
-        config: ExperimentConfig,
-        loss: Any,
-        split: Split,
+        pair: ModelPair | None = None,
+        config: ExperimentConfig = ExperimentConfig(),
+        loss: Any = None,
+        split: Split | None = None,
         run: RunFolder | None = None,
         observers: Observers | None = None,
+        *,
+        model_1: Any = None,
+        model_2: Any = None,
+        tokenizer: Any = None,
+        metrics: DivergenceMetrics | None = None,
     ) -> None:
-        self.pair, self.config, self.loss, self.split, self.run = pair, config, loss, split, run
+        if pair is None:
+            pair = ModelPair.of(model_1, model_2, tokenizer)
+        training, device = config.training, pair.model_1.device
+        self.ranks = join(device.type)
+        self.pair, self.config, self.history = pair, config, []
+        self.split = split or Split(train=(), val=(), test=())
+        self.loss = configured_loss(config) if loss is None else loss
+        self.metrics = configured_metrics(config, metrics)
+        self.run = run if self.ranks.first else None
         self.observers = observers or Observers()
-        training = config.training
         self.layout = Layout(pair.tokenizer, training.placement)
         self.prompt = DivergenceSoftPrompt.create(pair.model_1, self.layout, training, config.seed)
-        self.engine: Engine = make_engine(training, self.prompt)
-        self.schedule = Schedule(split.train, training, config.seed)
-        self.progress = Progress()
-        self._sampling = Sampling(
-            temperature=config.generation.temperature, top_p=config.generation.top_p
-        )
+        self.schedule = Schedule(self.split.train, training, config.seed)
+        # a loop of one's own knows alone when it ends
+        total = self.schedule.total_steps or training.max_steps or ENDLESS
+        self.engine: Engine = make_engine(training, self.prompt, total)
+        self.clock = Clock(device)
+        self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
+        self.answers = Answers(pair, self.layout, config, self.ranks)
+        self.continuation = Continuation(pair, self.engine, self.ranks, self.run)
+        self.scale = LossScale.start(_computes_in_fp16(pair, config))
+        self.progress = Progress(micro_batch=training.batch_size)
+        self._notes: list[str] = []
+        self._shown = self.prompt.embeddings.detach().cpu().clone()
+        """What observers see: kept, because gathering a sharded prompt needs every rank."""
 
     def train(self) -> TrainingResult:
         """Run to the end, or to an early stop.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite.
+            TrainingError: ``max_skipped_steps`` steps in a row had no finite loss or gradient, or
+                one text alone does not fit into memory, or another rank is gone, or there are
+                no texts.
+            Interrupted: SIGINT or SIGTERM; a checkpoint was written after the current step.
         """
+        self._check_texts()
         self._resume()
+        self._shown = self.engine.values().cpu()
         event = TrainEvent(
             run_dir=self.run.path if self.run else None,
             step=self.progress.steps,
             total_steps=self.schedule.total_steps,
-            prompt=self.engine.values().cpu(),
+            prompt=self._shown,
+            rank=self.ranks.rank,
             stop_reason=self.progress.stop_reason,
+            notes=self._taken_notes(),
         )
         self.observers.tell("train_start", event)
-        while event.stop_reason is None and self.progress.steps < self.schedule.total_steps:
-            self._one_step(event)
-        if self.progress.validated_at != self.progress.steps:
-            self._validate_and_keep_best()
+        with self.ranks.together(), Interruption() as interruption:
+            while event.stop_reason is None and self.progress.steps < self.schedule.total_steps:
+                self._one_step(event)
+                self._stop_if_asked(interruption)
+            if self.progress.validated_at != self.progress.steps:
+                self._validate_and_keep_best()
+            if self.continuation.saved_at != self.progress.steps:
+                self._save()
+            self._stop_if_asked(interruption)
+        pool_ledger(self.pair.ledger, self.ranks)
         event.stop("all steps taken")
         self._tell("train_end", event)
         assert self.progress.best_prompt is not None and self.progress.best_bits is not None
@@ -120,67 +166,68 @@ class DivergenceTrainer:
             steps=self.progress.steps,
             stop_reason=event.stop_reason or "",
             engine=self.engine.name,
+            notes=tuple(self.progress.notes),
         )
 
-    def training_step(
+    def optimizer_step(
         self, batch: Sequence[Answered], event: TrainEvent | None = None
     ) -> dict[str, float]:
-        """One optimizer step on ``batch_size * gradient_accumulation_steps`` answered texts.
+        """One optimizer step on answered texts, every rank calling it with all of them.
+
+        A step whose loss or gradient is not finite leaves prompt and optimizer as they were.
 
         Args:
             event: what observers are told of the gradient by; None tells them nothing.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite.
+            TrainingError: it was the last of ``max_skipped_steps`` such steps in a row.
         """
-        training, losses, bits = self.config.training, [], []
-        rate = self.engine.learning_rate()
-        with self.pair.ledger.phase("training"):
-            for start in range(0, len(batch), training.batch_size):
-                loss, divergence = self._micro_batch(batch[start : start + training.batch_size])
-                losses.append(float(loss.detach()))
-                bits.append(divergence)
-                if not math.isfinite(losses[-1]):
-                    raise self._not_finite("loss")
-                self.engine.backward(loss)
+        training, guards = self.config.training, self.progress.guards
+        rate, before = self.engine.learning_rate(), self.engine.values()
+        loss, bits, gradient = self._gradient(before, batch)
         if event is not None:
-            self._offer_gradient(event)
-        norm = self.engine.step()
-        if not math.isfinite(norm):
-            raise self._not_finite("gradient")
-        if training.max_norm_ratio is not None:
-            limit = training.max_norm_ratio * self.prompt.mean_norm
-            self.engine.assign(clip_rows(self.engine.values(), limit))
+            gradient = gradient * self._wanted_scale(event, gradient)
+        norm = float(gradient.norm())
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        explained = self.scale.after(finite)
+        after = before
+        if finite:
+            self.engine.step(gradient)
+            after = self.engine.values()
+            if training.max_norm_ratio is not None:
+                after = clip_rows(after, training.max_norm_ratio * self.prompt.mean_norm)
+                self.engine.assign(after)
+            reason = guards.finite(norm, not torch.equal(before, after))
+            self.progress.stop_reason = self.progress.stop_reason or reason
+        else:
+            what = "gradient" if math.isfinite(loss) else "loss"
+            limit = training.max_skipped_steps
+            guards.not_finite(self.progress.steps, what, limit, explained)
+        self._shown = after.cpu()
+        table = self.pair.model_1.embedding_table
         return {
-            "loss": sum(losses) / len(losses),
-            "divergence": sum(bits) / len(bits),
+            "loss": loss,
+            "divergence": bits,
             "grad_norm": norm,
-            "norm_ratio": norm_ratio(self.engine.values(), self.prompt.mean_norm),
+            "norm_ratio": norm_ratio(after, self.prompt.mean_norm),
+            "nearest_token": nearest_token_distance(after, table, self.prompt.mean_norm),
             "learning_rate": rate,
-            "fte": float(self.pair.ledger.total),
+            "skipped_steps": float(guards.skipped),
+            "fte": float(sum(self.ranks.gather(self.pair.ledger.total))),
         }
 
     def validate(self) -> float:
         """Mean bits of fresh answers to validation texts, prompt in place.
 
         The same texts and random numbers every time; every second text is answered by model_2.
+
+        Raises:
+            TrainingError: there are no validation texts.
         """
+        self._check_texts()
         examples = self.split.val[: self.config.training.validation_texts]
-        turns = [FROM_MODEL_1 if i % 2 == 0 else FROM_MODEL_2 for i in range(len(examples))]
-        soft, rows, bits = self.engine.values(), self.config.generation.batch_rows, []
-        with self.pair.ledger.phase("validation"):
-            for start in range(0, len(examples), rows):
-                part = examples[start : start + rows]
-                result = rollout(
-                    self.pair,
-                    [self.layout.soft(e.text) for e in part],
-                    weights=turns[start : start + rows],
-                    uniforms=self._uniforms([f"val:{e.id}" for e in part]),
-                    sampling=self._sampling,
-                    soft=soft,
-                )
-                bits += result.mean_bits().tolist()
-        return float(sum(bits) / len(bits))
+        with self.pair.ledger.phase("validation"), self.clock.part("validation"):
+            return self.answers.mean_bits(examples, self.engine.values(), self._fewer_rows)
 
     def _one_step(self, event: TrainEvent) -> None:
         training, progress = self.config.training, self.progress
@@ -188,118 +235,95 @@ class DivergenceTrainer:
         set_metrics(event, {}, fresh=True)
         self._tell("before_step", event)
         if not progress.pending:
-            progress.pending = self._fresh_answers()
+            with self.pair.ledger.phase("training"), self.clock.part("rollouts"):
+                progress.pending = self.answers.for_steps(
+                    self.schedule, progress.steps, self.engine.values(), self._fewer_rows
+                )
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
-        answers = progress.pending.pop(0)
-        numbers = self.training_step(list(zip(examples, answers, strict=True)), event)
-        set_metrics(event, numbers)
+        batch = list(zip(examples, progress.pending.pop(0), strict=True))
+        set_metrics(event, self.optimizer_step(batch, event))
         progress.steps += 1
-        self._tell("step_end", event)
-        dead = numbers["grad_norm"] == 0.0
-        progress.zero_gradients = progress.zero_gradients + 1 if dead else 0
-        if progress.zero_gradients >= DEAD_STEPS:
-            event.stop(f"no gradient for {DEAD_STEPS} steps: the models do not differ here")
         if progress.steps % training.validate_every == 0:
             set_metrics(event, {"validation_bits": self._validate_and_keep_best()})
             if training.patience is not None and progress.without_gain >= training.patience:
-                event.stop(f"no better in {progress.without_gain} validations")
-        progress.stop_reason = event.stop_reason
+                reason = f"no better in {progress.without_gain} validations"
+                progress.stop_reason = progress.stop_reason or reason
+        timings = self.clock.lap(sum(len(answer) for _, answer in batch))
+        advance(event, timings=MappingProxyType(timings), notes=tuple(self._taken_notes()))
+        self._tell("step_end", event)
+        # any rank's observer may stop the training, and then all ranks stop
+        reasons = [progress.stop_reason, *self.ranks.gather(event.stop_reason)]
+        progress.stop_reason = next((reason for reason in reasons if reason is not None), None)
+        advance(event, stop_reason=progress.stop_reason)
         self._write(event)
+        if progress.steps % training.checkpoint_every == 0:
+            self._save()
+
+    def _gradient(self, soft: Tensor, batch: Sequence[Answered]) -> tuple[float, float, Tensor]:
+        """Loss, mean JSD in bits and gradient of a step, summed over micro-batches and ranks."""
+        tokens = sum(len(answer) for _, answer in batch)
+        gradient, loss, bits = torch.zeros_like(soft), 0.0, 0.0
+
+        def work(part: Sequence[Answered]) -> tuple[Tensor, float, float]:
+            found = self.objective.partial(soft, part, tokens, self.scale.value)
+            return found.gradient, found.loss, found.bits
+
+        with self.pair.ledger.phase("training"):
+            own, size = self.ranks.part(batch), self.progress.micro_batch
+            for part in in_parts(own, size, work, self._smaller_micro_batch):
+                gradient += part[0]
+                loss, bits = loss + part[1], bits + part[2]
+        self.ranks.total(gradient)
+        sums = [sum(column) for column in zip(*self.ranks.gather([loss, bits]), strict=True)]
+        return sums[0], sums[1], gradient / self.scale.value
 
     def _tell(self, hook: str, event: TrainEvent) -> None:
-        if self.observers.hears(hook):  # the copy is one transfer from the device
-            advance(event, prompt=self.engine.values().cpu())
+        if self.observers.hears(hook):
+            advance(event, prompt=self._shown.clone())
             self.observers.tell(hook, event)
 
-    def _offer_gradient(self, event: TrainEvent) -> None:
-        """Let observers see the accumulated gradient, and scale it."""
-        if not self.observers.hears("gradient_ready"):
-            return
-        gradient = self.engine.gradient()
-        seen = with_gradient(self.engine.values().cpu(), gradient.cpu())
-        advance(event, prompt=seen, gradient_scale=1.0)
-        self.observers.tell("gradient_ready", event)
-        advance(event, prompt=with_gradient(seen, None))
-        if event.gradient_scale != 1.0:
-            self.engine.scale_gradient(event.gradient_scale)
+    def _wanted_scale(self, event: TrainEvent, gradient: Tensor) -> float:
+        """Let observers see the accumulated gradient; rank 0's factor holds on every rank."""
+        if self.observers.hears("gradient_ready"):
+            seen = with_gradient(self._shown.clone(), gradient.detach().cpu().clone())
+            advance(event, prompt=seen, gradient_scale=1.0)
+            self.observers.tell("gradient_ready", event)
+            advance(event, prompt=with_gradient(seen, None))
+        factor: float = self.ranks.share(event.gradient_scale)
+        return factor
 
     def _write(self, event: TrainEvent) -> None:
         if self.run is None:
             return
         numbers = {k: v if math.isfinite(v) else None for k, v in event.metrics.items()}
         self.run.append(METRICS, {"step": event.step, **numbers})
-        if self.progress.steps % self.config.training.checkpoint_every == 0:
-            self.progress.observers = self.observers.states()
-            checkpoint.save(
-                self.run.path / CHECKPOINTS,
-                self.progress,
-                self.engine.state(),
-                self.pair.ledger.by_phase,
-                self.config.training.keep_checkpoints,
-            )
-            self.pair.forget_prefixes()
+        self.run.append(TIMINGS, {"step": event.step, **event.timings})
+
+    def _save(self) -> None:
+        progress = self.progress
+        progress.loss_scale, progress.finite_since_scaled = self.scale.value, self.scale.finite
+        progress.rollout_rows = self.answers.rows
+        progress.observers = self.observers.states()
+        self.continuation.save(progress, self.config.training.keep_checkpoints)
 
     def _resume(self) -> None:
-        if self.run is None:
+        found = self.continuation.restore()
+        if found is None:
             return
-        found = checkpoint.latest(self.run.path / CHECKPOINTS)
-        if found is not None:
-            self.progress, state, spent = found
-            self.engine.load(state)
-            self.observers.restore(self.progress.observers)
-            self.pair.ledger.by_phase.clear()
-            self.pair.ledger.by_phase.update(spent)
-        lines = atomic.read_json_lines(self.run.path / METRICS)
-        if lines:
-            self.run.write_json_lines(
-                METRICS, [line for line in lines if line["step"] < self.progress.steps]
-            )
+        self._notes += found.notes[len(self.progress.notes) :]
+        self.progress = found
+        self.scale.value, self.scale.finite = found.loss_scale, found.finite_since_scaled
+        self.answers.rows = found.rollout_rows
+        self.observers.restore(found.observers)
 
-    def _fresh_answers(self) -> list[list[list[int]]]:
-        """Answers under the current prompt for the coming ``refresh_every`` steps, by step."""
-        first = self.progress.steps
-        last = min(first + self.config.training.refresh_every, self.schedule.total_steps)
-        steps = [self.schedule.step(step) for step in range(first, last)]
-        draws = [draw for step in steps for draw in step]
-        with self.pair.ledger.phase("training"):
-            result = rollout(
-                self.pair,
-                [self.layout.soft(draw.example.text) for draw in draws],
-                weights=[draw.weights for draw in draws],
-                uniforms=self._uniforms([draw.key for draw in draws]),
-                sampling=self._sampling,
-                soft=self.engine.values(),
-            )
-        answers = [result.answer(row) for row in range(len(draws))]
-        size = self.schedule.texts_per_step
-        return [answers[start : start + size] for start in range(0, len(answers), size)]
-
-    def _micro_batch(self, batch: Sequence[Answered]) -> tuple[Tensor, float]:
-        """Loss (differentiable) and mean JSD in bits of one micro-batch."""
-        contexts = [self.layout.soft(example.text) for example, _ in batch]
-        responses = [answer for _, answer in batch]
-        soft, one, two = self.engine.prompt(), self.pair.model_1, self.pair.model_2
-        with self._precision():
-            states_1, states_2 = (
-                # checkpointing: one model's activations at a time, rebuilt in the backward pass
-                recompute(response_states, w, contexts, responses, soft, use_reentrant=False)
-                if self.config.training.gradient_checkpointing
-                else response_states(w, contexts, responses, soft)
-                for w in (one, two)
-            )
-        targets, owners = targets_of(responses, one.device)
-        values = row_values(self._loss_and_bits, one, two, states_1, states_2, targets, owners)
-        return -values[:, 0].mean(), float(values[:, 1].detach().mean())
-
-    def _loss_and_bits(self, rows: Rows) -> Tensor:
-        with torch.no_grad():
-            bits = jsd(rows.log_probs_1, rows.log_probs_2)
-        return torch.stack([self.loss(rows), bits], dim=1)
-
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.training.mixed_precision and self.pair.model_1.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return contextlib.nullcontext()
+    def _stop_if_asked(self, interruption: Interruption) -> None:
+        """A signal reaches the ranks at different moments; all stop after the same step."""
+        asked = [name for name in self.ranks.gather(interruption.asked) if name]
+        if not asked:
+            return
+        if self.continuation.saved_at != self.progress.steps:
+            self._save()
+        raise Interrupted(f"{asked[0]}: stopped after step {self.progress.steps}, all is saved")
 
     def _validate_and_keep_best(self) -> float:
         bits, progress = self.validate(), self.progress
@@ -322,11 +346,38 @@ class DivergenceTrainer:
         )
         return bits
 
-    def _uniforms(self, keys: list[str]) -> Tensor:
-        return uniform_rows(keys, self.config.seed, self.config.training.response_tokens)
+    def _check_texts(self) -> None:
+        if not self.split.train or not self.split.val:
+            raise TrainingError(
+                "there are no texts to train on",
+                fix="give split=..., or call training_step(batch) in a loop of your own",
+            )
 
-    def _not_finite(self, what: str) -> TrainingError:
-        return TrainingError(
-            f"the {what} is not finite at step {self.progress.steps}",
-            fix="lower training.learning_rate, or load the models in float32",
+    def _smaller_micro_batch(self, size: int) -> None:
+        self.progress.micro_batch = size
+        self._note(
+            f"out of memory at step {self.progress.steps}: {size} text(s) per forward pass from "
+            "here on; the batch of a step and its gradient stay the same"
         )
+
+    def _fewer_rows(self, rows: int) -> None:
+        self._note(
+            f"out of memory at step {self.progress.steps}: {rows} answer(s) at a time from here on"
+        )
+
+    def _note(self, line: str) -> None:
+        self.progress.notes.append(line)
+        self._notes.append(line)
+        if self.run is not None:
+            self.run.event("note", line=line)
+
+    def _taken_notes(self) -> list[str]:
+        taken, self._notes = self._notes, []
+        return taken
+
+
+def _computes_in_fp16(pair: ModelPair, config: ExperimentConfig) -> bool:
+    if config.training.mixed_precision and config.training.autocast == "fp16":
+        return True
+    wrappers = (pair.model_1, pair.model_2)
+    return any(wrapper.embedding_table.dtype == torch.float16 for wrapper in wrappers)

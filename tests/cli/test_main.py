@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from softdiv import __version__
 from softdiv.cli import main as cli
-from softdiv.errors import ConfigError, PairError
+from softdiv.config.shipped import config_path
+from softdiv.errors import ConfigError, Interrupted, PairError
 
 
 def call(*arguments: str) -> int:
@@ -134,3 +137,41 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_command_loads(name: str) -> None:
     command = cli.softdiv.get_command(click.Context(cli.softdiv), name)
     assert isinstance(command, click.Command)
+
+
+def _stopped(*args: Any, **kwargs: Any) -> None:
+    raise Interrupted("SIGTERM: stopped after step 4; to continue: softdiv run x")
+
+
+@pytest.mark.parametrize(
+    ("rank", "said"),
+    [("0", "error: SIGTERM: stopped after step 4; to continue: softdiv run x"), ("1", "")],
+)
+def test_an_interrupted_run_exits_75_and_rank_0_says_how_to_continue(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, said: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("softdiv.pipeline.DivergencePipeline.run", _stopped)
+    assert call("run", str(config_path("smoke"))) == 75
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_sigterm_is_like_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "softdiv.pipeline.DivergencePipeline.run", lambda self: signal.raise_signal(signal.SIGTERM)
+    )
+    assert call("run", str(config_path("smoke"))) == 75
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_deepspeed_launchers_argument_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--local_rank=1", "plugins", "--help") == 0
+
+
+def test_other_ranks_leave_config_errors_to_rank_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert call("run", "no-such.toml") == 2
+    assert capsys.readouterr().err == ""

@@ -30,8 +30,14 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
     hub.tell("run_start", run)
     hub.tell("train_start", train)
     for step in range(20):
-        advance(train, step=step)
-        set_metrics(train, {"loss": 0.5, "divergence": 0.1}, fresh=True)
+        numbers = {"loss": 0.5, "divergence": 0.1, "grad_norm": 0.25, "learning_rate": 0.01}
+        advance(
+            train,
+            step=step,
+            timings={"tokens_per_s": 99.6, "share_model_1": 0.4, "peak_memory_gib": 1.25},
+            notes=("out of memory at step 3: 2 text(s) per forward pass",) if step == 3 else (),
+        )
+        set_metrics(train, numbers, fresh=True)
         hub.tell("step_end", train)
     hub.tell(
         "evaluation_end", EvaluationEvent(split="val", step=9, divergence_bits=0.1, best_bits=0.2)
@@ -48,8 +54,9 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
 
 def test_plain_lines() -> None:
     text = tell_everything()
-    assert text.count("step ") == 11  # ten of training, one names the validation's step
-    assert "step 20/20, D 0.1000 bits" in text
+    assert text.count("\nstep ") == 10
+    assert "step 20/20, D 0.1000 bits, gradient 0.25, rate 0.01, 100 tokens/s (model_1 40%)" in text
+    assert "peak 1.2 GiB" in text and text.count("out of memory at step 3") == 1
     assert "training stopped: no improvement" in text
     assert "amplified: [red] sea" in text
     assert "\x1b" not in text

@@ -60,6 +60,38 @@ def test_models_of_the_config_win_over_the_catalogue() -> None:
     assert pair.model_1 is not None
 
 
+def test_a_models_name_is_its_path_where_none_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "model_registry.yaml"
+    path.write_text(
+        'models:\n  - name: "me/tuned"\n    original: "org/base"\n    description: "Mine"\n'
+        "  - {name: rounded, original: org/base, quantize: int4}\n"
+    )
+    registry = ModelRegistry.load(path)
+    assert registry.pairs[0].description == "Mine"
+    assert registry.pair("me/tuned").model_2 == LoaderConfig("hf", {"path": "me/tuned"})
+    rounded = registry.pair("rounded").model_2
+    assert rounded == LoaderConfig("hf", {"path": "org/base", "quantize": "int4"})
+
+
+def test_the_users_own_catalogue_is_read_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model_registry.yaml").write_text("models: [{name: tiny, original: org/base}]\n")
+    registry = ModelRegistry.load()
+    assert registry.pair("tiny").model_1 == LoaderConfig("hf", {"path": "org/base"})
+    assert registry.pair("smollm2-vs-seafarer").organism
+
+
+def test_a_broken_own_catalogue_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model_registry.yaml").write_text("models: [new-model]\n")
+    with pytest.raises(ConfigError, match="model_registry.yaml: a model is a table"):
+        ModelRegistry.load()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
@@ -13,15 +14,18 @@ from softdiv.builtin.baselines import Empty, NaturalPool, RandomTokens
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.searchers import Amplified, SoftAnswers
+from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import GenerationConfig
 from softdiv.data.shipped_texts import user_texts
 from softdiv.data.split import Split, split_examples
+from softdiv.errors import DataError, PairError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
 from softdiv.search.task import SearchTask
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 CONFIG = GenerationConfig(num_generations_per_prompt=3, num_prompts=2, budget_fte=30_000)
 
@@ -53,7 +57,7 @@ def make_task() -> tuple[SearchTask, Split]:
 
 def run_search(*searchers: NamedSearcher) -> tuple[SearchTask, Split, SearchResult, list[str]]:
     task, split = make_task()
-    generator = HardPromptGenerator(task=task, val=split.val)
+    generator = HardPromptGenerator(model_1=task.pair.model_1, model_2=task.pair.model_2)
     baselines = [
         NamedSearcher("empty", Empty()),
         NamedSearcher("natural_pool", NaturalPool()),
@@ -62,7 +66,7 @@ def run_search(*searchers: NamedSearcher) -> tuple[SearchTask, Split, SearchResu
     return (
         task,
         split,
-        generator.search(searchers, baselines, spent_before=500),
+        generator.search(task, split.val, searchers, baselines, spent_before=500),
         generator.unavailable,
     )
 
@@ -139,3 +143,56 @@ def test_special_tokens_and_long_texts_are_no_prompts() -> None:
     assert not task.usable(" padded ")
     assert not task.usable("word " * 200)
     assert task.usable("Tell me about boats.")
+
+
+def test_batch_generate_searches_from_every_checkpoint(tmp_path: Path) -> None:
+    model_1, tokenizer = TinyLoader(seed=0).load("cpu")
+    model_2, _ = TinyLoader(seed=0, noise=0.05).load("cpu")
+    config = ExperimentConfig.from_dict(
+        {
+            "generation": {
+                "num_generations_per_prompt": 2,
+                "num_prompts": 2,
+                "budget_fte": 2000,
+                "searchers": [{"name": "soft_answers", "words": 3, "answer_tokens": 4}],
+            }
+        }
+    )
+    for seed in (0, 1):
+        values = torch.randn(3, 32, generator=torch.Generator().manual_seed(seed))
+        DivergenceSoftPrompt(values, mean_norm=1.0).save(tmp_path / f"{seed}.safetensors")
+    generator = HardPromptGenerator(
+        model_1=model_1, model_2=model_2, tokenizer=tokenizer, config=config
+    )
+    texts = [text for _, text, _ in user_texts()[:6]]
+    checkpoints = [tmp_path / "0.pt", tmp_path / "1.safetensors"]
+
+    def found(min_divergence: float) -> list[HardPrompt]:
+        return generator.batch_generate(
+            checkpoint_paths=checkpoints, input_texts=texts, min_divergence=min_divergence
+        )
+
+    prompts = found(0.0)
+    assert generator.notes[0].startswith("softdiv writes .safetensors files")
+    bits = [prompt.validation_bits or 0.0 for prompt in prompts]
+    assert bits == sorted(bits, reverse=True)
+    assert all(prompt.note.endswith(".safetensors") for prompt in prompts)
+    alone = [
+        generator.batch_generate(checkpoint_paths=path, input_texts=texts) for path in checkpoints
+    ]
+    assert {p.text for p in prompts} == {p.text for one in alone for p in one}
+    assert len(prompts) > 1
+    kept = found(bits[0])
+    assert [p.text for p in kept] == [p.text for p in prompts if p.validation_bits == bits[0]]
+    with pytest.raises(DataError, match="1 input texts"):
+        generator.batch_generate(checkpoint_paths=checkpoints, input_texts=texts[:1])
+
+
+def test_a_soft_prompt_of_another_size_is_refused(tmp_path: Path) -> None:
+    model_1, tokenizer = TinyLoader(seed=0).load("cpu")
+    DivergenceSoftPrompt(torch.ones(2, 8), mean_norm=1.0).save(tmp_path / "a.safetensors")
+    generator = HardPromptGenerator(model_1=model_1, model_2=model_1, tokenizer=tokenizer)
+    with pytest.raises(PairError, match="hidden size 8"):
+        generator.batch_generate(
+            checkpoint_paths=tmp_path / "a.safetensors", input_texts=["One.", "Two."]
+        )

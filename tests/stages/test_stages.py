@@ -162,7 +162,7 @@ def test_a_run_killed_in_training_spends_what_an_uninterrupted_one_does(
 ) -> None:
     from softdiv.training.trainer import DivergenceTrainer
 
-    step, calls = DivergenceTrainer.training_step, []
+    step, calls = DivergenceTrainer.optimizer_step, []
 
     def dies(self: DivergenceTrainer, batch: Any, *more: Any) -> dict[str, float]:
         calls.append(batch)
@@ -171,7 +171,7 @@ def test_a_run_killed_in_training_spends_what_an_uninterrupted_one_does(
         return step(self, batch, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DivergenceTrainer, "training_step", dies)
+        patch.setattr(DivergenceTrainer, "optimizer_step", dies)
         with pytest.raises(KeyboardInterrupt):
             DivergencePipeline(config=config(), run_dir=tmp_path / "run").run()
     DivergencePipeline(config=config(), run_dir=tmp_path / "run").run()

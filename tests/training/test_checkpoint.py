@@ -12,14 +12,15 @@ def save(folder, steps, keep=9):
     progress = Progress(
         steps=steps, best_bits=0.5, best_prompt=torch.ones(2, 3), pending=[[[1, 2]]]
     )
-    return checkpoint.save(folder, progress, EngineState(tensors, steps), {"training": 7}, keep)
+    progress.guards.skipped = 2
+    return checkpoint.save(folder, progress, EngineState(tensors, steps), keep)
 
 
 def test_round_trip(tmp_path):
     save(tmp_path, 10)
-    progress, engine, spent = checkpoint.latest(tmp_path)
+    progress, engine = checkpoint.latest(tmp_path)
     assert (progress.steps, progress.best_bits, progress.pending) == (10, 0.5, [[[1, 2]]])
-    assert torch.equal(progress.best_prompt, torch.ones(2, 3)) and spent == {"training": 7}
+    assert torch.equal(progress.best_prompt, torch.ones(2, 3)) and progress.guards.skipped == 2
     assert set(engine.tensors) == {"prompt", "exp_avg", "exp_avg_sq"} and engine.steps == 10
 
 

@@ -2,59 +2,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_training import DEEPSPEED_WARNS, config, tiny_pair
+from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
 
 from softdiv import hookimpl
 from softdiv.builtin.losses import JsdLoss
-from softdiv.errors import TrainingError
 from softdiv.plugin.observers import Observers
 from softdiv.storage.atomic import read_json_lines
-from softdiv.storage.run import open_run
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.trainer import DivergenceTrainer
-
-COMPARED = ("loss", "divergence", "grad_norm", "norm_ratio", "learning_rate", "validation_bits")
-
-
-def batch_of(trainer):
-    draws = trainer.schedule.step(0)
-    answers = trainer._fresh_answers()[0]
-    return [(draw.example, answer) for draw, answer in zip(draws, answers, strict=True)]
-
-
-def test_gradient_reaches_the_prompt_and_no_model(pair, split):
-    trainer = DivergenceTrainer(pair, config(), JsdLoss(), split)
-    loss, bits = trainer._micro_batch(batch_of(trainer))
-    loss.backward()
-    assert float(trainer.prompt.embeddings.grad.norm()) > 0
-    assert bits == pytest.approx(-float(loss.detach()))
-    for wrapper in (pair.model_1, pair.model_2):
-        assert all(p.grad is None and not p.requires_grad for p in wrapper.model.parameters())
-
-
-def test_gradient_is_that_of_finite_differences(pair, split):
-    trainer = DivergenceTrainer(pair, config(), JsdLoss(), split)
-    batch, embeddings = batch_of(trainer), trainer.prompt.embeddings
-    trainer._micro_batch(batch)[0].backward()
-    direction = embeddings.grad / embeddings.grad.norm()
-    start, size = embeddings.detach().clone(), 1e-2
-    values = []
-    for sign in (1, -1):
-        trainer.engine.assign(start + sign * size * direction)
-        values.append(float(trainer._micro_batch(batch)[0].detach()))
-    slope = (values[0] - values[1]) / (2 * size)
-    assert slope == pytest.approx(float(embeddings.grad.norm()), rel=2e-2)
-
-
-def test_recomputing_activations_changes_nothing(split):
-    gradients = []
-    for recompute in (False, True):
-        trainer = DivergenceTrainer(
-            tiny_pair(), config(gradient_checkpointing=recompute), JsdLoss(), split
-        )
-        trainer._micro_batch(batch_of(trainer))[0].backward()
-        gradients.append(trainer.prompt.embeddings.grad)
-    assert torch.allclose(gradients[0], gradients[1], atol=1e-7)
 
 
 def test_fifty_steps_raise_divergence(pair, split):
@@ -107,10 +62,6 @@ class Killer:
             raise Killed
 
 
-def open_for(cfg, folder):
-    return open_run(cfg.to_dict(), cfg.to_toml(), name="tiny", parent=folder.parent, folder=folder)
-
-
 @pytest.mark.parametrize("engine", ["torch", "deepspeed"])
 @DEEPSPEED_WARNS
 def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
@@ -131,32 +82,18 @@ def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
         found = again.train()
     assert torch.equal(found.prompt, expected.prompt) and found.best_bits == expected.best_bits
     assert torch.equal(again.engine.values(), whole.engine.values())
-    lines = [read_json_lines(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
-    assert [line["step"] for line in lines[1]] == list(range(16))
-    for one, two in zip(*lines, strict=True):
-        assert {k: one.get(k) for k in COMPARED} == {k: two.get(k) for k in COMPARED}
-    best = DivergenceSoftPrompt.load(tmp_path / "cut" / "soft_prompts" / "best.safetensors")
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
+    assert lines[0] == lines[1] and lines[0].count("\n") == 16
+    best = DivergenceSoftPrompt.load(tmp_path / "cut" / "checkpoints" / "best.safetensors")
     assert torch.equal(best.embeddings, expected.prompt)
     names = sorted(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
     assert names == ["step-000012", "step-000016"]
-
-
-def test_identical_models_stop_for_lack_of_gradient(split):
-    result = DivergenceTrainer(tiny_pair(noise=0.0), config(), JsdLoss(), split).train()
-    assert result.steps == 10 and "no gradient" in result.stop_reason
-    assert result.best_bits == 0.0
 
 
 def test_patience_stops(pair, split):
     cfg = config(learning_rate=1e-12, validate_every=1, patience=2)
     result = DivergenceTrainer(pair, cfg, JsdLoss(), split).train()
     assert "no better" in result.stop_reason and result.steps < 20
-
-
-def test_non_finite_loss_is_an_error(pair, split):
-    trainer = DivergenceTrainer(pair, config(), lambda rows: rows.log_probs_1[:, 0] / 0, split)
-    with pytest.raises(TrainingError, match="not finite"):
-        trainer.train()
 
 
 def test_an_observer_sees_the_run_and_may_stop_it(pair, split):

@@ -1,9 +1,10 @@
-"""DivergenceMetrics: the configured metrics, applied to rows and to answers, failures named."""
+"""DivergenceMetrics: every metric of a run, applied to rows and to answers, failures named."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import torch
@@ -12,26 +13,43 @@ from torch import Tensor
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import ResponsePair, Rows
 
+PREFIX = "compute_"
+M = TypeVar("M", bound="DivergenceMetrics")
+
 
 @attrs.define(eq=False)
 class DivergenceMetrics:
     """Token metrics become ``[N]`` columns of a rollout; response metrics see answer pairs.
 
+    Subclass it to add a metric without a plugin package: every method
+    ``compute_NAME(self, outputs_1, outputs_2)`` of the subclass is the token metric ``NAME``.
+    ``outputs_1`` and ``outputs_2`` are the two models' next-token log-probabilities at the same N
+    response tokens, ``[N, V]`` fp32, nats; it returns one value per token, ``[N]``. A method that
+    returns a single number is called token by token with ``[1, V]`` instead (slower), so that no
+    token's value depends on its neighbours.
+
     A metric that raises, or returns the wrong shape, is set aside and reported as
     ``not available: reason``; the others go on.
     """
 
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Any] = attrs.field(factory=dict)
     """name in the report -> metric"""
     failures: Failures = attrs.field(factory=Failures)
     """Names the plugin behind a failure."""
     unavailable: dict[str, str] = attrs.field(init=False, factory=dict)
 
+    def beside(self: M, metrics: Mapping[str, Any], failures: Failures | None = None) -> M:
+        """A copy with ``metrics`` first, for a new run: nothing is set aside yet."""
+        made = copy.copy(self)
+        made.metrics, made.unavailable = {**metrics, **self.metrics}, {}
+        made.failures = failures or self.failures
+        return made
+
     def of_rows(self, rows: Rows) -> dict[str, Tensor]:
         """Every token metric's ``[N]`` values."""
         values = {}
         shown = _copied(rows)
-        for name, metric in self._of_level("token"):
+        for name, metric in (*self._of_level("token"), *self._methods()):
             try:
                 found = metric(shown)
                 if _written(shown):
@@ -71,9 +89,31 @@ class DivergenceMetrics:
             if getattr(metric, "level", None) == level and name not in self.unavailable
         ]
 
+    def _methods(self) -> list[tuple[str, Callable[[Rows], Tensor]]]:
+        names = [name for name in dir(type(self)) if name.startswith(PREFIX)]
+        return [
+            (name.removeprefix(PREFIX), _of_method(getattr(self, name)))
+            for name in names
+            if name.removeprefix(PREFIX) not in self.unavailable
+        ]
+
     def _set_aside(self, name: str, metric: Any, error: BaseException) -> None:
         line = self.failures.add(metric, f"metric '{name}'", error)
         self.unavailable[name] = f"not available: {line}"
+
+
+def _of_method(method: Callable[[Tensor, Tensor], Any]) -> Callable[[Rows], Tensor]:
+    """A ``compute_*`` method as a token metric."""
+
+    def metric(rows: Rows) -> Tensor:
+        one, two = rows.log_probs_1, rows.log_probs_2
+        found = method(one, two)
+        if isinstance(found, Tensor) and found.dim() > 0:
+            return found
+        each = [float(method(one[n : n + 1], two[n : n + 1])) for n in range(len(one))]
+        return torch.tensor(each, device=one.device)
+
+    return metric
 
 
 def _copied(rows: Rows) -> Rows:

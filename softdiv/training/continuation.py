@@ -1,0 +1,114 @@
+"""Saving a training so that it goes on bit for bit, and finding what was saved."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+import torch
+
+from softdiv.pair.ledger import Ledger
+from softdiv.pair.manager import ModelPair
+from softdiv.storage import atomic
+from softdiv.storage.run import RunFolder
+from softdiv.training import checkpoint
+from softdiv.training.checkpoint import Progress
+from softdiv.training.engine import Engine, EngineState
+from softdiv.training.ranks import Ranks
+
+METRICS = "metrics.jsonl"
+"""One line per step, the same in every run of a configuration on one machine."""
+TIMINGS = "timings.jsonl"
+"""Seconds, shares and memory per step: never the same twice, so kept apart."""
+CHECKPOINTS = "checkpoints"
+
+
+@attrs.define(eq=False)
+class Continuation:
+    """Rank 0 writes and reads; the others give their part and get rank 0's answer."""
+
+    pair: ModelPair
+    engine: Engine
+    ranks: Ranks
+    run: RunFolder | None
+    """None keeps nothing, as on every rank but 0."""
+    saved_at: int | None = attrs.field(init=False, default=None)
+    """Steps finished at the newest checkpoint."""
+
+    def save(self, progress: Progress, keep: int) -> None:
+        """Write a checkpoint of all ranks."""
+        pool_ledger(self.pair.ledger, self.ranks)
+        progress.fte_by_phase = dict(self.pair.ledger.by_phase)
+        progress.prefixes = [list(w.cached_prefix) for w in (self.pair.model_1, self.pair.model_2)]
+        progress.world, progress.threads = self.ranks.world, torch.get_num_threads()
+        state = self.engine.state()
+        if self.run is not None:
+            checkpoint.save(self.run.path / CHECKPOINTS, progress, state, keep)
+        self.saved_at = progress.steps
+
+    def restore(self) -> Progress | None:
+        """Load the newest checkpoint into engine, ledger and caches; None without one.
+
+        Lines of ``metrics.jsonl`` and ``timings.jsonl`` after it are dropped: those steps are
+        taken again.
+        """
+        found = checkpoint.latest(self.run.path / CHECKPOINTS) if self.run is not None else None
+        table = self.ranks.share(_plain(found))
+        self._cut_lines(table["progress"]["steps"] if table else 0)
+        if table is None:
+            return None
+        tensors = {**found[1].tensors, **checkpoint.tensors_of(found[0])} if found else {}
+        tensors = self.ranks.share_tensors(tensors)
+        progress = checkpoint.from_plain(table["progress"], tensors)
+        self.engine.load(EngineState(tensors, table["engine_steps"]))
+        for wrapper, prefix in zip(
+            (self.pair.model_1, self.pair.model_2), progress.prefixes, strict=True
+        ):
+            if prefix:
+                wrapper.prefix_cache(prefix, 1)
+        self.pair.ledger.by_phase.clear()
+        if self.ranks.first:
+            self.pair.ledger.by_phase.update(progress.fte_by_phase)
+        progress.notes += self._changes(progress)
+        self.saved_at = progress.steps
+        return progress
+
+    def _changes(self, progress: Progress) -> list[str]:
+        """What makes the continued run differ from an uninterrupted one in rounding."""
+        pairs = (
+            ("rank(s)", progress.world, self.ranks.world),
+            ("thread(s)", progress.threads, torch.get_num_threads()),
+        )
+        return [
+            f"training continued at step {progress.steps} on {now} {what} instead of {before}: "
+            "results agree to rounding, not bit for bit"
+            for what, before, now in pairs
+            if before != now
+        ]
+
+    def _cut_lines(self, steps: int) -> None:
+        if self.run is None:
+            return
+        for name in (METRICS, TIMINGS):
+            lines = atomic.read_json_lines(self.run.path / name)
+            kept = [line for line in lines if line["step"] < steps]
+            if len(kept) < len(lines):
+                self.run.write_json_lines(name, kept)
+
+
+def pool_ledger(ledger: Ledger, ranks: Ranks) -> None:
+    """Move what all ranks have spent to rank 0's ledger."""
+    if ranks.world == 1:
+        return
+    spent: Counter[str] = Counter()
+    for part in ranks.gather(ledger.by_phase):
+        spent.update(part)
+    ledger.by_phase.clear()
+    if ranks.first:
+        ledger.by_phase.update(spent)
+
+
+def _plain(found: tuple[Progress, EngineState] | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {"progress": checkpoint.to_plain(found[0]), "engine_steps": found[1].steps}

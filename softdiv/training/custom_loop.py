@@ -1,0 +1,186 @@
+"""What a loop of one's own calls: step on a batch of texts, look at it, log it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softdiv.config.component import unique_names
+from softdiv.config.load import ExperimentConfig
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
+from softdiv.errors import DataError
+from softdiv.pair.layout import Layout
+from softdiv.pair.manager import ModelPair
+from softdiv.pair.sampling import Sampling, uniform_rows
+from softdiv.plugin.events import TrainEvent
+from softdiv.plugin.manager import PluginManager
+from softdiv.plugin.observers import Observers
+from softdiv.plugin.records import Example
+from softdiv.storage.run import RunFolder
+from softdiv.training.checkpoint import Progress
+from softdiv.training.continuation import METRICS
+from softdiv.training.engine import Engine
+from softdiv.training.inspection import Batch, GeneratedExample, Inspector, as_examples
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
+
+
+class CustomLoop:
+    """The part of :class:`DivergenceTrainer` that needs no split and no run folder.
+
+    ::
+
+        for epoch in range(config.num_epochs):
+            for batch in dataloader:
+                loss = trainer.training_step(batch)
+                trainer.log_metrics(trainer.compute_all_metrics(batch))
+    """
+
+    pair: ModelPair
+    config: ExperimentConfig
+    layout: Layout
+    metrics: DivergenceMetrics
+    engine: Engine
+    prompt: DivergenceSoftPrompt
+    progress: Progress
+    observers: Observers
+    run: RunFolder | None
+    history: list[dict[str, float]]
+    """what :meth:`log_metrics` was given, with its ``step``"""
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """One optimizer step on a batch of user texts.
+
+        The models take turns answering under the current prompt, then the prompt is moved so that
+        their distributions on those answers part further.
+
+        Args:
+            batch: texts, :class:`softdiv.Example` objects, or ``{"text": texts}``; processed in
+                ``gradient_accumulation_steps`` parts.
+
+        Returns:
+            The loss before the step (minus the mean divergence), a scalar without gradient.
+
+        Raises:
+            DataError: the batch holds no texts.
+            TrainingError: the loss or the gradient is not finite.
+        """
+        examples = as_examples(batch)
+        answers = self._answers(examples)
+        numbers = self.optimizer_step(list(zip(examples, answers, strict=True)))
+        self.progress.steps += 1
+        return torch.tensor(numbers["loss"])
+
+    def optimizer_step(
+        self, batch: Sequence[tuple[Example, Sequence[int]]], event: TrainEvent | None = None
+    ) -> dict[str, float]:
+        """One step on texts that are answered already; see :class:`DivergenceTrainer`."""
+        raise NotImplementedError
+
+    def compute_all_metrics(self, batch: Batch) -> dict[str, float]:
+        """Every metric of :attr:`metrics`, on fresh answers of both models under the prompt.
+
+        The first ``training.response_tokens`` tokens of each answer count; the same texts meet
+        the same random numbers every time. A metric that failed is left out, and
+        ``metrics.unavailable`` says why.
+
+        Returns:
+            Means over the texts, with ``divergence`` (JSD, bits) first.
+        """
+        return self._inspector().measure(as_examples(batch), self.engine.values())
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keep numbers: in :attr:`history`, in the run's ``metrics.jsonl``, and for trackers.
+
+        Args:
+            step: index of the step they belong to; by default the last one taken.
+        """
+        number = max(self.progress.steps - 1, 0) if step is None else step
+        numbers = {name: float(value) for name, value in metrics.items()}
+        self.history.append({"step": number, **numbers})
+        if self.run is not None:
+            self.run.append(METRICS, {"step": number, **numbers})
+        event = TrainEvent(
+            run_dir=self.run.path if self.run else None,
+            step=number,
+            total_steps=max(self.progress.steps, number + 1),
+            prompt=self.engine.values().cpu(),
+            metrics=numbers,
+        )
+        self.observers.tell("step_end", event)
+
+    def generate_examples(
+        self, prompts: str | Sequence[str], num_examples: int = 5
+    ) -> list[GeneratedExample]:
+        """Both models' answers with the soft prompt in place, to look at.
+
+        Args:
+            prompts: user texts, taken in turn; one text gives ``num_examples`` different answers.
+            num_examples: how many, over all texts.
+
+        Raises:
+            DataError: there is no text, or ``num_examples`` is below 1.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not texts or num_examples < 1:
+            raise DataError("nothing to generate", fix="give at least one text and num_examples=1")
+        chosen = [texts[n % len(texts)] for n in range(num_examples)]
+        return self._inspector().generate(as_examples(chosen), self.engine.values())
+
+    def save_prompt(self, path: str | Path) -> str:
+        """The current soft prompt as a safetensors file; returns its sha256."""
+        current = self.prompt.copy_of(self.engine.values().cpu())
+        return current.save(Path(path))
+
+    def _inspector(self) -> Inspector:
+        return Inspector(
+            pair=self.pair, layout=self.layout, config=self.config, metrics=self.metrics
+        )
+
+    def _answers(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Fresh answers under the current prompt, model_1 and model_2 in turn."""
+        step, generation = self.progress.steps, self.config.generation
+        keys = [f"train:{example.id}:{step}:{n}" for n, example in enumerate(examples)]
+        with self.pair.ledger.phase("training"):
+            result = rollout(
+                self.pair,
+                [self.layout.soft(example.text) for example in examples],
+                weights=[FROM_MODEL_2 if n % 2 else FROM_MODEL_1 for n in range(len(examples))],
+                uniforms=uniform_rows(keys, self.config.seed, self.config.training.response_tokens),
+                sampling=Sampling(temperature=generation.temperature, top_p=generation.top_p),
+                soft=self.engine.values(),
+            )
+        return [result.answer(row) for row in range(len(examples))]
+
+
+def configured_loss(config: ExperimentConfig) -> Any:
+    """The config's loss, built from its plugins. Raises ConfigError or PluginError."""
+    loss = config.training.loss
+    return PluginManager.load(config.plugins).registry.build_guarded(
+        "losses", loss.name, loss.options
+    )
+
+
+def configured_metrics(
+    config: ExperimentConfig, metrics: DivergenceMetrics | None
+) -> DivergenceMetrics:
+    """``metrics``, with the config's beside it unless it brings metrics of its own.
+
+    Raises:
+        ConfigError: a metric's options are wrong.
+        PluginError: a metric or plugin is missing.
+    """
+    if metrics is not None and metrics.metrics:
+        return metrics
+    registry = PluginManager.load(config.plugins).registry
+    built = {
+        name: registry.build_guarded("metrics", component.name, component.options)
+        for name, component in zip(
+            unique_names(config.evaluation.metrics), config.evaluation.metrics, strict=True
+        )
+    }
+    return (metrics or DivergenceMetrics()).beside(built)

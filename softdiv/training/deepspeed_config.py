@@ -1,0 +1,122 @@
+"""DeepSpeed's configuration: ours, and a user's file where it does not contradict the TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from softdiv.config.schema import TrainingConfig
+from softdiv.errors import ConfigError, RunError
+from softdiv.storage.atomic import read_json
+
+REFUSED: Mapping[str, str] = {
+    "scheduler": "softdiv builds the schedule; set training.schedule and training.warmup_steps",
+    "fp16": "the prompt is trained in fp32; set training.mixed_precision and training.autocast",
+    "bf16": "the prompt is trained in fp32; set training.mixed_precision and training.autocast",
+    "amp": "the prompt is trained in fp32; set training.mixed_precision and training.autocast",
+}
+"""Sections with no meaning here, unless they are switched off by ``"enabled": false``."""
+
+AUTO = "auto"
+"""Hugging Face's word for "as the trainer says"."""
+
+
+def deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
+    """What ``deepspeed.initialize`` receives.
+
+    Micro-batches are accumulated before DeepSpeed sees a gradient, so its own accumulation is 1.
+
+    Raises:
+        ConfigError: the user's file is missing, is not JSON, or contradicts the TOML; every
+            contradiction is named with both values.
+    """
+    zero: dict[str, Any] = {"stage": config.engine.zero_stage}
+    if config.engine.zero_stage == 3:
+        zero["stage3_param_persistence_threshold"] = 0
+    ours: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": config.batch_size,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": config.gradient_clip,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**9,
+    }
+    if config.engine.deepspeed_config is None:
+        return ours
+    theirs = _read(Path(config.engine.deepspeed_config))
+    _check(theirs, config)
+    merged = {k: v for k, v in theirs.items() if k not in {*_OWNED, *REFUSED}}
+    merged |= {k: v for k, v in ours.items() if k not in merged or k in _FIXED}
+    theirs_zero = theirs.get("zero_optimization", {})
+    merged["zero_optimization"] = {**zero, **theirs_zero, "stage": config.engine.zero_stage}
+    return _without_auto(merged)
+
+
+_OWNED = {"train_batch_size", "optimizer"}
+_FIXED = {"train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = read_json(path)
+    except (RunError, OSError) as error:
+        raise ConfigError(f"training.engine.deepspeed_config: {error}") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"training.engine.deepspeed_config: {path} is not a JSON object")
+    return table
+
+
+def _check(theirs: Mapping[str, Any], config: TrainingConfig) -> None:
+    file = config.engine.deepspeed_config
+    accumulation = config.gradient_accumulation_steps
+    same: dict[str, tuple[str, Any]] = {
+        "train_micro_batch_size_per_gpu": ("training.batch_size", config.batch_size),
+        "gradient_accumulation_steps": ("training.gradient_accumulation_steps", accumulation),
+        "train_batch_size": (
+            "training.batch_size * training.gradient_accumulation_steps",
+            config.batch_size * accumulation,
+        ),
+        "gradient_clipping": ("training.gradient_clip", config.gradient_clip),
+        "zero_optimization.stage": ("training.engine.zero_stage", config.engine.zero_stage),
+        "optimizer.type": ("training.optimizer", config.optimizer),
+        "optimizer.params.lr": ("training.learning_rate", config.learning_rate),
+        "optimizer.params.weight_decay": ("training.weight_decay", config.weight_decay),
+    }
+    problems = []
+    for key, value in _leaves({k: v for k, v in theirs.items() if k not in REFUSED}):
+        if value == AUTO:
+            continue
+        if key in same:
+            name, ours = same[key]
+            if (value.lower() if isinstance(value, str) else value) != ours:
+                problems.append(f"{file}: {key} = {value}, but {name} = {ours}")
+        elif key.startswith("optimizer."):
+            problems.append(f"{file}: {key} = {value}: softdiv builds the optimizer without it")
+    for section, reason in REFUSED.items():
+        given = theirs.get(section, {"enabled": False})
+        if not isinstance(given, dict) or given.get("enabled", True) not in (
+            False,
+            AUTO,
+        ):
+            problems.append(f"{file}: {section}: {reason}")
+    if problems:
+        raise ConfigError(problems, fix="make both say the same, or remove it from the JSON file")
+
+
+def _without_auto(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_auto(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value != AUTO
+    }
+
+
+def _leaves(table: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found += _leaves(value, f"{before}{key}.")
+        else:
+            found.append((f"{before}{key}", value))
+    return found

@@ -1,0 +1,63 @@
+"""Out of memory is answered by smaller parts of the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+from softdiv.errors import TrainingError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_CPU_MESSAGES = ("not enough memory", "DefaultCPUAllocator")
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class of its own; on a CPU only the message tells."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(message in str(error) for message in _CPU_MESSAGES)
+
+
+def in_parts(
+    items: Sequence[T],
+    size: int,
+    work: Callable[[Sequence[T]], R],
+    shrunk: Callable[[int], None],
+) -> Iterator[R]:
+    """``work`` of at most ``size`` items at a time; a part that does not fit is halved.
+
+    Args:
+        shrunk: told the new size, which holds for the rest of the items.
+
+    Raises:
+        TrainingError: a single item does not fit.
+    """
+    done = 0
+    while done < len(items):
+        part = items[done : done + size]
+        failed = False
+        try:
+            result = work(part)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if len(part) == 1:
+                raise TrainingError(
+                    "one text at a time does not fit into memory",
+                    why=str(error).splitlines()[0],
+                    fix="set training.gradient_checkpointing, lower training.response_tokens, or "
+                    "load the models in fewer bits",
+                ) from error
+            failed = True
+        if failed:  # outside the handler, whose traceback keeps the failed pass's tensors alive
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            size = (len(part) + 1) // 2
+            shrunk(size)
+            continue
+        done += len(part)
+        yield result

@@ -1,0 +1,121 @@
+"""The gradient of the loss with respect to the soft prompt, one micro-batch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute
+
+from softdiv.config.schema import TrainingConfig
+from softdiv.divergence.chunked import row_values
+from softdiv.divergence.kernels import jsd
+from softdiv.errors import TrainingError
+from softdiv.pair.layout import Context, Layout
+from softdiv.pair.manager import ModelPair
+from softdiv.pair.teacher_forcing import response_states, targets_of
+from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.records import Example, Rows
+from softdiv.training.clock import Clock
+
+Answered = tuple[Example, Sequence[int]]
+"""A user text and the token ids of an answer to it."""
+
+
+@attrs.frozen(eq=False)
+class Partial:
+    """One micro-batch's share of a step."""
+
+    gradient: Tensor
+    """``[k, H]``, of the loss times its scale."""
+    loss: float
+    bits: float
+    """JSD. Both are sums over the micro-batch's tokens, divided by the step's tokens."""
+
+
+@attrs.define(eq=False)
+class Objective:
+    """The loss of a step: minus the mean of ``loss`` over all its response tokens.
+
+    Over all tokens of the step, so that neither accumulation, nor ranks, nor smaller
+    micro-batches change it.
+    """
+
+    pair: ModelPair
+    layout: Layout
+    loss: Any
+    config: TrainingConfig
+    clock: Clock
+
+    def partial(
+        self, soft: Tensor, batch: Sequence[Answered], tokens: int, scale: float = 1.0
+    ) -> Partial:
+        """Forward and backward of one micro-batch.
+
+        The backward pass stops at the two models' hidden states and goes on through each model
+        separately: each part can be timed, and a pair that shares weights can switch between.
+
+        Args:
+            soft: ``[k, H]``.
+            tokens: response tokens of the whole step.
+            scale: factor on the loss before the backward pass.
+
+        Raises:
+            TrainingError: the loss does not depend on the models.
+        """
+        contexts = [self.layout.soft(example.text) for example, _ in batch]
+        responses = [answer for _, answer in batch]
+        one, two = self.pair.model_1, self.pair.model_2
+        leaf = soft.detach().clone().requires_grad_()
+        with self.clock.part("model_1"):
+            states_1 = self._states(one, contexts, responses, leaf)
+        with self.clock.part("model_2"):
+            states_2 = self._states(two, contexts, responses, leaf)
+        with self.clock.part("divergence"):
+            end_1, end_2 = (s.detach().requires_grad_() for s in (states_1, states_2))
+            targets, owners = targets_of(responses, one.device)
+            values = row_values(self._loss_and_bits, one, two, end_1, end_2, targets, owners)
+            loss, bits = -values[:, 0].sum() / tokens, values[:, 1].detach().sum() / tokens
+            if not loss.requires_grad:
+                raise TrainingError(
+                    "the loss has no gradient", why="it does not depend on the log-probabilities"
+                )
+            slope_1, slope_2 = torch.autograd.grad(
+                loss * scale, (end_1, end_2), allow_unused=True, materialize_grads=True
+            )
+        with self.clock.part("model_1"):
+            (gradient_1,) = torch.autograd.grad(states_1, leaf, slope_1)
+        with self.clock.part("model_2"):
+            (gradient_2,) = torch.autograd.grad(states_2, leaf, slope_2)
+        return Partial(gradient_1 + gradient_2, float(loss.detach()), float(bits))
+
+    def _states(
+        self,
+        wrapper: ModelWrapper,
+        contexts: Sequence[Context],
+        responses: Sequence[Sequence[int]],
+        soft: Tensor,
+    ) -> Tensor:
+        with self._precision():
+            if self.config.gradient_checkpointing:
+                # one model's activations at a time, rebuilt in its backward pass
+                found: Tensor = recompute(
+                    response_states, wrapper, contexts, responses, soft, use_reentrant=False
+                )
+                return found
+            return response_states(wrapper, contexts, responses, soft)
+
+    def _loss_and_bits(self, rows: Rows) -> Tensor:
+        with torch.no_grad():
+            bits = jsd(rows.log_probs_1, rows.log_probs_2)
+        return torch.stack([self.loss(rows), bits], dim=1)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        if not self.config.mixed_precision:
+            return contextlib.nullcontext()
+        dtype = torch.float16 if self.config.autocast == "fp16" else torch.bfloat16
+        return torch.autocast(self.pair.model_1.device.type, dtype=dtype)

@@ -1,0 +1,138 @@
+"""The processes of one training: who am I, what do the others say.
+
+Values travel as JSON in byte tensors, never as pickles.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from softdiv.errors import TrainingError
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Ranks:
+    """This process among ``world`` equal ones. Every method with an answer is a collective call."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes and prints."""
+        return self.rank == 0
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """This rank's contiguous share; shares differ by one item at most."""
+        start, stop = (len(items) * n // self.world for n in (self.rank, self.rank + 1))
+        return items[start:stop]
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's JSON value, by rank."""
+        if self.world == 1:
+            return [value]
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        sizes = [torch.zeros(1, dtype=torch.long) for _ in range(self.world)]
+        dist.all_gather(sizes, torch.tensor([len(data)]))
+        longest = int(torch.cat(sizes).max())
+        padded = torch.nn.functional.pad(data, (0, longest - len(data)))
+        found = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.world)]
+        dist.all_gather(found, padded)
+        return [
+            json.loads(bytes(part[: int(size)].tolist()))
+            for part, size in zip(found, sizes, strict=True)
+        ]
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's JSON value."""
+        return self.gather(value if self.first else None)[0]
+
+    def share_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rank 0's fp32 CPU tensors; the other ranks' argument is ignored."""
+        if self.world == 1:
+            return dict(tensors)
+        shapes = self.share({name: list(tensor.shape) for name, tensor in tensors.items()})
+        found = {}
+        for name, shape in shapes.items():
+            value = tensors[name].float().contiguous() if self.first else torch.empty(shape)
+            dist.broadcast(value, 0)
+            found[name] = value
+        return found
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Name the cause when a collective call inside fails because another rank is gone.
+
+        Raises:
+            TrainingError: the connection to another rank was lost.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            lost = isinstance(error, dist.DistBackendError) or any(
+                word in str(error) for word in ("gloo", "Connection closed", "Connection reset")
+            )
+            if self.world == 1 or not lost:
+                raise
+            raise TrainingError(
+                f"rank {self.rank} lost the connection to another rank",
+                why=str(error).strip().splitlines()[0],
+                fix="the same command continues the run, on any number of ranks",
+            ) from error
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum over ranks, in place."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+
+def join(device_type: str, *, alone: bool = False) -> Ranks:
+    """Join the process group a launcher describes; without one, a training of one process.
+
+    Args:
+        device_type: ``"cpu"`` or ``"cuda"``; there a launched process takes the GPU of its local
+            rank.
+        alone: make a group even for one process, as DeepSpeed needs one. It meets through a file:
+            no port is opened and no variable has to be set.
+    """
+    if not dist.is_initialized():
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if device_type == "cuda":
+                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            dist.init_process_group(_backend(device_type))
+            atexit.register(leave)
+        elif alone:
+            folder = tempfile.mkdtemp(prefix="softdiv-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            store = dist.FileStore(str(Path(folder) / "store"), 1)  # type: ignore[attr-defined]
+            dist.init_process_group(_backend(device_type), store=store, rank=0, world_size=1)
+            atexit.register(leave)
+        else:
+            return Ranks()
+    return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def leave() -> None:
+    """Close the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _backend(device_type: str) -> str:
+    return "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo"
