@@ -392,7 +392,7 @@ class Crooked(Counts):
 
 class NaNInside(Counts):
     def __call__(self, findings: Sequence[Finding]) -> Section:
-        curve = Curve(title="c", x_label="x", y_label="y", x=[1.0], series={"s": [float("nan")]})
+        curve = Curve(title="c", x_label="x", y_label="y", x=[float("nan")], series={"s": [1.0]})
         return Section(title="Curve", summary="One.", curves=(curve,))
 
 
