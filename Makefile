@@ -6,9 +6,13 @@ STAMP := .venv/.installed
 PLUGINS := plugins/softdiv-rank-overlap plugins/softdiv-refusal
 
 # Two threads that sleep instead of spinning: the same speed alone, and far faster on a shared machine.
-RUN := env OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 HF_HUB_OFFLINE=1
+QUIET := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 HF_HUB_OFFLINE=1
+RUN := env OMP_NUM_THREADS=2 $(QUIET)
+# Tests in two processes of one thread each, a file in one process: half the time of one with two.
+TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+TESTS := tests $(PLUGINS:%=%/tests) --cov --cov-report=term
 
-.PHONY: help venv demo test test-all test-plugins lint clean
+.PHONY: help venv demo test test-all test-plugins gpu lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +20,7 @@ help:
 	@echo "make test      lint, types, fast tests with coverage"
 	@echo "make test-all  the same with the slow tests (real models)"
 	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
+	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
 	@echo "make clean     remove the environment, caches and the demo's run"
@@ -40,13 +45,16 @@ lint: venv
 	$(BIN)/mypy
 
 test: lint
-	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGINS:%=%/tests) --cov --cov-report=term
+	$(TEST) $(TESTS)
 
 test-all: lint
-	$(RUN) $(BIN)/python -m pytest -q tests $(PLUGINS:%=%/tests) --cov --cov-report=term -m "slow or not slow"
+	$(TEST) $(TESTS) -m "slow or not slow"
 
 test-plugins:
 	PYTHON=$(PYTHON) scripts/test_plugins.sh
+
+gpu: venv
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage demo

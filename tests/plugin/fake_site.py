@@ -19,6 +19,22 @@ def install(
     return module
 
 
+METRIC = """
+import attrs
+from softdiv import hookimpl
+
+@attrs.frozen(kw_only=True)
+class Zero:
+    level = "token"
+    def __call__(self, rows):
+        return rows.log_probs_1[:, 0] * 0
+
+@hookimpl
+def softdiv_register_metrics(register):
+    register("zero", Zero)
+"""
+"""Source of a plugin whose one metric ``zero`` is always 0."""
+
 OBSERVER = """
 import attrs
 from softdiv import hookimpl

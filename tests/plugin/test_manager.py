@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from fake_site import METRIC
 
 from softdiv import hookimpl
 from softdiv.errors import PluginError
@@ -17,20 +18,6 @@ from softdiv.plugin.discovery import find, installed
 from softdiv.plugin.manager import PluginManager
 
 MODULE = "softdiv_test_only_plugin"
-SOURCE = """
-import attrs
-from softdiv import hookimpl
-
-@attrs.frozen(kw_only=True)
-class Zero:
-    level = "token"
-    def __call__(self, rows):
-        return rows.log_probs_1[:, 0] * 0
-
-@hookimpl
-def softdiv_register_metrics(register):
-    register("zero", Zero)
-"""
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +63,7 @@ class Metrics:
 
 
 def test_a_declared_plugin_is_imported_and_its_component_named_after_it(site: Path) -> None:
-    distribution(site, SOURCE)
+    distribution(site, METRIC)
     manager = PluginManager.load(["test-only"])
     assert MODULE in sys.modules
     assert manager.loaded == ["'test-only' (dist_a 1.2)"]
@@ -84,7 +71,7 @@ def test_a_declared_plugin_is_imported_and_its_component_named_after_it(site: Pa
 
 
 def test_a_plugin_declared_twice_is_loaded_once(site: Path) -> None:
-    distribution(site, SOURCE)
+    distribution(site, METRIC)
     assert len(PluginManager.load(["test-only", "test-only"]).loaded) == 1
 
 
@@ -97,7 +84,7 @@ def test_an_undeclared_plugin_is_seen_but_not_imported(site: Path) -> None:
 
 
 def test_a_plugin_that_is_not_installed_is_named_with_a_hint(site: Path) -> None:
-    distribution(site, SOURCE)
+    distribution(site, METRIC)
     with pytest.raises(PluginError, match="'test-onyl' is not installed.*did you mean 'test-only'"):
         PluginManager.load(["test-onyl"])
     with pytest.raises(PluginError, match="pip install softdiv-other"):
@@ -105,8 +92,8 @@ def test_a_plugin_that_is_not_installed_is_named_with_a_hint(site: Path) -> None
 
 
 def test_a_name_claimed_by_two_packages_is_refused(site: Path) -> None:
-    distribution(site, SOURCE)
-    distribution(site, SOURCE, dist="dist_b")
+    distribution(site, METRIC)
+    distribution(site, METRIC, dist="dist_b")
     with pytest.raises(PluginError, match=r"two packages: dist_a 1\.2 and dist_b 1\.2"):
         find("test-only")
 

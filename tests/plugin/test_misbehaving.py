@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_site import install, observer
+from fake_site import METRIC, install, observer
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.losses import JsdLoss
@@ -30,21 +30,6 @@ from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
 from softdiv.storage.run import open_run
 from softdiv.training.trainer import DivergenceTrainer, TrainingResult
-
-METRIC = """
-import attrs
-from softdiv import hookimpl
-
-@attrs.frozen(kw_only=True)
-class Zero:
-    level = "token"
-    def __call__(self, rows):
-        return rows.log_probs_1[:, 0] * 0
-
-@hookimpl
-def softdiv_register_metrics(register):
-    register("zero", Zero)
-"""
 
 UNLOADABLE = {
     "import-error": ("import nowhere_to_be_found", "failed to import: ModuleNotFoundError: "),
