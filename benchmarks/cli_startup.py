@@ -1,6 +1,6 @@
 """How long ``--help`` takes, for softdiv and every command and subcommand: wall clock of a process.
 
-    python benchmarks/cli_startup.py [--repeats 5] [--output benchmarks/results/cli_startup.json]
+    python benchmarks/cli_startup.py [--repeats 5]
 
 Wall clock: the fastest of the repeats and the median. On a machine that does other work at the same
 time these are waiting times too, so the processor time of the fastest is given beside them.
@@ -15,13 +15,11 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import click
+from result_file import write_result
 
 from softdiv.cli.main import softdiv
-from softdiv.storage.atomic import write_json
-from softdiv.storage.run import machine_facts
 
 CODE = "import sys; from softdiv.cli.main import main; main(sys.argv[1:])"
 
@@ -62,9 +60,6 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parent / "results" / "cli_startup.json"
-    )
     options = parser.parse_args()
     found = {"python -c pass": seconds([sys.executable, "-c", "pass"], options.repeats)}
     for path in command_paths(softdiv):
@@ -72,10 +67,14 @@ def main() -> None:
         found[" ".join(("softdiv", *path, "--help"))] = seconds(command, options.repeats)
     for name, times in found.items():
         print(f"{name:<36}", *(f"{what} {value:.3f} s " for what, value in times.items()))
-    write_json(
-        options.output,
-        {"unit": "s", "repeats": options.repeats, "seconds": found, "machine": machine_facts()},
-    )
+    rows = [{"command": name, **times} for name, times in found.items()]
+    helps = [times for name, times in found.items() if name.startswith("softdiv")]
+    summary = {
+        "slowest_help_seconds": max(times["median"] for times in helps),
+        "bare_python_seconds": found["python -c pass"]["median"],
+    }
+    settings = {"unit": "s", "repeats": options.repeats}
+    print(write_result("cli_startup", settings=settings, summary=summary, rows=rows))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import get_args
 
+from result_file import write_result
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
 from softdiv.analysis.clusters import Method, cluster_findings
@@ -27,10 +28,8 @@ from softdiv.config.shipped import config_path
 from softdiv.organism.recipe import load_detector
 from softdiv.pipeline import DivergencePipeline
 from softdiv.plugin.records import Example, Finding
-from softdiv.storage.atomic import read_json_lines, write_json
-from softdiv.storage.run import machine_facts
+from softdiv.storage.atomic import read_json_lines
 
-RESULTS = Path(__file__).parent / "results" / "clusters.json"
 EMBEDDINGS: dict[str, Embed] = {"tfidf": tfidf, "sentence-transformers": each_alone(embed)}
 
 
@@ -125,11 +124,8 @@ def main() -> None:
         "pairs": [config.pair.name for config, _ in runs],
         "seeds": [c.seed for c, _ in runs],
     }
-    write_json(
-        RESULTS,
-        {"machine": machine_facts(), "settings": settings, "summary": summary, "rows": rows},
-    )
-    print(f"\ndefault analyzer: {summary}\n{RESULTS}")
+    written = write_result("clusters", settings=settings, summary=summary, rows=rows)
+    print(f"\ndefault analyzer: {summary}\n{written}")
 
 
 if __name__ == "__main__":

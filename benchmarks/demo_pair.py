@@ -12,14 +12,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from result_file import write_result
+
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
 from softdiv.evaluation.results import PromptResult
 from softdiv.pipeline import DivergencePipeline
-from softdiv.storage.atomic import write_json
-from softdiv.storage.run import machine_facts
 
-RESULTS = Path(__file__).parent / "results" / "demo_pair.json"
 RUNS = (
     "smollm2-vs-seafarer:0,smollm2-vs-seafarer:1,smollm2-vs-seafarer:2,smollm2-vs-juniper:0,"
     "smollm2-vs-selfsame:0,smollm2-vs-int4:0,smollm2-vs-int8:0,smollm2-vs-itself:0"
@@ -95,9 +94,8 @@ def main() -> None:
         config = ExperimentConfig.from_file(config_path("quickstart")).to_dict()
         settings = {"runs": done, "config": config}
         # after every run, so that an interrupted benchmark keeps what it has measured
-        facts_too = {"machine": machine_facts(), "settings": settings, "summary": summary}
-        write_json(RESULTS, {**facts_too, "rows": rows})
-    print(f"\n{RESULTS}")
+        written = write_result("demo_pair", settings=settings, summary=summary, rows=rows)
+    print(f"\n{written}")
 
 
 if __name__ == "__main__":

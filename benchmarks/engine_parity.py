@@ -1,6 +1,6 @@
 """Loss trajectories of torch and DeepSpeed ZeRO 0-3 on one and two CPU ranks, the same batches.
 
-    python benchmarks/engine_parity.py [--out benchmarks/results/engine_parity.json]
+    python benchmarks/engine_parity.py
 
 Every training takes 20 AdamW steps in fp32 on a pair of tiny random models, three micro-batches
 of two texts a step, which two ranks cut as 2 + 1 and 2 + 1. The
@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from result_file import write_result
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.losses import JsdLoss
@@ -27,7 +28,6 @@ from softdiv.pair.manager import ModelPair
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
-from softdiv.storage.run import machine_facts
 from softdiv.training.trainer import DivergenceTrainer
 
 STEPS, LIMIT = 20, 1e-6
@@ -90,7 +90,6 @@ def measure(ranks: int, folder: Path) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -106,20 +105,13 @@ def main() -> None:
     for ranks, losses in found.items():
         for engine in ENGINES:
             far = max(abs(a - b) for a, b in zip(losses[engine], reference, strict=True))
-            table.append({"ranks": ranks, "engine": engine, "max_loss_difference": far})
+            row = {"ranks": ranks, "engine": engine, "max_loss_difference": far}
+            table.append({**row, "losses": losses[engine]})
             print(f"{ranks} rank(s)  {engine:<18} max |loss - reference| = {far:.2e}")
     worst = max(row["max_loss_difference"] for row in table)
     print(f"largest: {worst:.2e} (limit {LIMIT:.0e})")
-    if arguments.out is not None:
-        result = {
-            "steps": STEPS,
-            "limit": LIMIT,
-            "largest": worst,
-            "table": table,
-            "losses": {str(ranks): losses for ranks, losses in found.items()},
-            "machine": machine_facts(),
-        }
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    settings, summary = {"steps": STEPS, "limit": LIMIT}, {"max_loss_difference": worst}
+    print(write_result("engine_parity", settings=settings, summary=summary, rows=table))
     sys.exit(worst > LIMIT)
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from result_file import write_result
 
 from softdiv import hookimpl
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
@@ -27,11 +27,8 @@ from softdiv.data.split import split_examples
 from softdiv.pair.manager import ModelPairManager
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
-from softdiv.storage.atomic import write_json
-from softdiv.storage.run import machine_facts
 from softdiv.training.trainer import DivergenceTrainer
 
-RESULTS = Path(__file__).parent / "results" / "hooks.json"
 COUNT = 10
 LIMIT = 0.01
 """of a step"""
@@ -137,11 +134,8 @@ def main() -> None:
         f" without observers a step takes {summary['step_ms_without']:.0f} ms"
     )
     settings = {"pair": options.pair, "steps": options.steps, "config": config.to_dict()}
-    facts = {**machine_facts(), "threads": torch.get_num_threads()}
-    facts["device"] = str(pair.model_1.device)
-    result = {"machine": facts, "settings": settings, "summary": summary, "rows": rows}
-    write_json(RESULTS, result)
-    print(RESULTS)
+    machine = {"threads": torch.get_num_threads(), "device": str(pair.model_1.device)}
+    print(write_result("hooks", settings=settings, summary=summary, rows=rows, machine=machine))
 
 
 if __name__ == "__main__":

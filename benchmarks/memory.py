@@ -22,7 +22,6 @@ CASES = {
     "two copies, checkpointing": (False, True),
 }
 TEXTS, ANSWER_TOKENS = 16, 64
-RESULT = Path(__file__).parent / "results" / "memory.json"
 
 
 def measure(shared: bool, recompute: bool) -> dict[str, float]:
@@ -74,7 +73,7 @@ def _resident() -> float:
 
 def main() -> None:
     """Run every case in its own process, print the table, write the JSON."""
-    from softdiv.storage.run import machine_facts
+    from result_file import write_result
 
     rows: list[dict[str, Any]] = []
     for name, (shared, recompute) in CASES.items():
@@ -96,13 +95,8 @@ def main() -> None:
     ratio = steps[0] / steps[1]
     print(f"sharing the base saves {saved:.0f} MiB; checkpointing divides the step by {ratio:.1f}")
     summary = {"saved_by_sharing_mib": saved, "step_ratio_of_checkpointing": ratio}
-    content = {
-        "machine": machine_facts(),
-        "settings": {"texts": TEXTS, "answer_tokens": ANSWER_TOKENS, "pair": "smollm2-vs-seafarer"},
-        "summary": summary,
-        "rows": rows,
-    }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    settings = {"texts": TEXTS, "answer_tokens": ANSWER_TOKENS, "pair": "smollm2-vs-seafarer"}
+    print(write_result("memory", settings=settings, summary=summary, rows=rows))
 
 
 if __name__ == "__main__":
