@@ -15,7 +15,7 @@ from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, RunError, did_you_mean
-from softdiv.pair.manager import ModelPairManager, pick_device
+from softdiv.pair.manager import pick_device
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -26,9 +26,9 @@ from softdiv.report.model import Report
 from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
-from softdiv.stages.follow import follow, lead
+from softdiv.stages.follow import dismiss, follow, lead
 from softdiv.stages.generate import generate, give_prompts
-from softdiv.stages.load import load_texts
+from softdiv.stages.load import load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
@@ -161,7 +161,7 @@ class DivergencePipeline:
         if work.trainer is None:
             trained = read_training(work)
             split = load_texts(work.parts, work.config.data, lambda note: None)
-            pair = ModelPairManager(work.config.pair, work.registry, work.config.device).load()
+            pair = load_pair(work.config, work.registry)
             work.trainer = DivergenceTrainer(
                 pair, work.config, work.parts.loss, split, metrics=work.parts.metrics.beside({})
             )
@@ -202,7 +202,12 @@ class DivergencePipeline:
             if self.force:
                 work.forget(first)
             self.nothing_to_do = run.done(until)
-            lead(ranks, work, trains=first == "train" and not run.done("train"))
+            lead(
+                ranks,
+                work,
+                trains=first == "train" and not run.done("train"),
+                serves=self.config.training.engine.shard_models and not self.nothing_to_do,
+            )
             if self.nothing_to_do:
                 yield work
                 return
@@ -222,6 +227,7 @@ class DivergencePipeline:
                 event.error = error
                 raise
             finally:
+                dismiss(work)
                 observers.tell("run_end", event)
 
     def _with_own(self, parts: Components) -> Components:

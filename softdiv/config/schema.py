@@ -53,6 +53,11 @@ class EngineConfig:
         "auto", "auto = deepspeed where it is installed, else torch"
     )
     zero_stage: Literal[0, 1, 2, 3] = option(0, "DeepSpeed ZeRO stage")
+    shard_models: bool = option(
+        False,
+        "spread both models' layers over the ranks of a launcher (ZeRO-3), for pairs too large for "
+        "one device",
+    )
     deepspeed_config: str | None = option(
         None, "a DeepSpeed JSON file to add; it may not contradict this config"
     )

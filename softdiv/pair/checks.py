@@ -10,6 +10,7 @@ import torch
 
 from softdiv.errors import PairError
 from softdiv.pair.layout import Layout
+from softdiv.pair.sharding import shard_of
 
 
 @attrs.frozen
@@ -129,7 +130,11 @@ def heads_are_tied(model: Any) -> bool:
 
 
 def _identical(model_1: Any, model_2: Any) -> bool:
-    state_1, state_2 = model_1.state_dict(), model_2.state_dict()
+    """Of sharded models, as far as this rank sees."""
+    state_1, state_2 = (
+        {name: shard_of(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
+        for model in (model_1, model_2)
+    )
     return state_1.keys() == state_2.keys() and all(
         state_2[name] is tensor
         or (state_2[name].shape == tensor.shape and bool(torch.equal(state_2[name], tensor)))

@@ -15,6 +15,8 @@ from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
 from softdiv.pair.checks import PairReport, check_pair
 from softdiv.pair.layout import stop_ids
 from softdiv.pair.ledger import Ledger
+from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.interfaces import ModelLoader, SharingLoader
@@ -32,6 +34,8 @@ class ModelPair:
     ledger: Ledger
     report: PairReport
     stop_ids: frozenset[int]
+    lockstep: Lockstep | None = None
+    """Where the weights are sharded over ranks: how these take every pass together."""
 
     @property
     def tokenizer(self) -> Any:
@@ -51,6 +55,7 @@ class ModelPair:
         tokenizer: Any = None,
         tokenizer_2: Any = None,
         name: str = "pair",
+        lockstep: Lockstep | None = None,
     ) -> ModelPair:
         """A pair of loaded models: transformers models, or :class:`ModelWrapper` of them.
 
@@ -65,13 +70,16 @@ class ModelPair:
         model_1, tokenizer = _with_tokenizer("model_1", model_1, tokenizer)
         model_2, tokenizer_2 = _with_tokenizer("model_2", model_2, tokenizer_2 or tokenizer)
         report = check_pair(model_1, tokenizer, model_2, tokenizer_2)
+        turns = [lockstep.turn(model) if lockstep else None for model in (0, 1)]
+        rows = report.vocab_size
         return cls(
             name=name,
-            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, report.vocab_size),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, report.vocab_size),
+            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0]),
+            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1]),
             ledger=ledger,
             report=report,
             stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2),
+            lockstep=lockstep,
         )
 
 
@@ -96,6 +104,8 @@ class ModelPairManager:
     registry: Registry = attrs.field(factory=lambda: PluginManager.load().registry)
     """Where loaders come from; the built-in ones by default."""
     device: str = "auto"
+    shard: bool = False
+    """Spread the weights over the ranks of the process group; each of them calls :meth:`load`."""
 
     def load(self) -> ModelPair:
         """Load both models.
@@ -104,8 +114,18 @@ class ModelPairManager:
             ConfigError: a model is not given, or a loader's options are wrong.
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
-        loader_1, loader_2 = self.loaders()
-        device = pick_device(self.device)
+        loaders, device = self.loaders(), pick_device(self.device)
+        if not self.shard:
+            return self._pair(*self._both(loaders, device))
+        with sharded_loading(torch.device(device).type):
+            model_1, tokenizer_1, model_2, tokenizer_2 = self._both(loaders, device)
+            lockstep = shard_pair(model_1, model_2, torch.device(device))
+        pair = self._pair(model_1, tokenizer_1, model_2, tokenizer_2, lockstep)
+        same = everywhere(pair.report.identical)
+        return attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
+
+    def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
+        loader_1, loader_2 = loaders
         model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
         beside = (
             self._load(
@@ -117,9 +137,18 @@ class ModelPairManager:
         model_2, tokenizer_2 = beside or self._load(
             "model_2", loader_2, lambda: loader_2.load(device)
         )
-        return ModelPair.of(
-            model_1, model_2, tokenizer_1, tokenizer_2, name=self.config.name or self._name()
-        )
+        return model_1, tokenizer_1, model_2, tokenizer_2
+
+    def _pair(
+        self,
+        model_1: Any,
+        tokenizer_1: Any,
+        model_2: Any,
+        tokenizer_2: Any,
+        lockstep: Lockstep | None = None,
+    ) -> ModelPair:
+        name = self.config.name or self._name()
+        return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep)
 
     def loaders(self) -> tuple[ModelLoader, ModelLoader]:
         """Both loaders, options checked. Raises ConfigError or PluginError."""

@@ -33,6 +33,8 @@ def response_states(
     Returns:
         ``[N, H]``.
     """
+    # a sharded layer must be gathered again for its backward pass, and recomputing does that
+    recompute = recompute or (wrapper.turn is not None and soft is not None and soft.requires_grad)
     batch = assemble(
         wrapper,
         contexts,

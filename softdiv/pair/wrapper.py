@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 from transformers import DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from softdiv.errors import PairError
 from softdiv.pair.ledger import Ledger
+from softdiv.pair.lockstep import ShardTurn
 
 HEAD_TOLERANCE = 2e-2
 """Largest |logit| difference, relative to the logits' scale, between our head and the model's own
@@ -32,6 +33,7 @@ class ModelWrapper:
         tokenizer: its tokenizer.
         ledger: who pays; shared by the pair.
         vocab_size: V, the logits kept; padding rows of the head beyond it are dropped.
+        turn: what to do before every pass, where the weights are sharded over ranks.
 
     Raises:
         PairError: the model has no separate decoder body and head, or its logits are not
@@ -43,6 +45,7 @@ class ModelWrapper:
     tokenizer: Any
     ledger: Ledger = attrs.field(factory=Ledger)
     vocab_size: int | None = None
+    turn: ShardTurn | None = None
     _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
         init=False, factory=dict
     )
@@ -94,6 +97,8 @@ class ModelWrapper:
             with_backward=torch.is_grad_enabled() and embeds.requires_grad,
             recomputed=self._recomputing,
         )
+        if self.turn is not None:
+            self.turn.before_forward()
         out = self.model.base_model(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
             attention_mask=mask,
@@ -102,7 +107,7 @@ class ModelWrapper:
             use_cache=cache is not None,
         )
         states: Tensor = out.last_hidden_state
-        return states
+        return states if self.turn is None else self.turn.before_backward(states)
 
     @contextmanager
     def recomputing(self) -> Iterator[None]:
@@ -122,7 +127,13 @@ class ModelWrapper:
         for layer in layers:
             # set here: transformers renamed the method that does it, and its default is reentrant
             layer.gradient_checkpointing = True
-            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            layer._gradient_checkpointing_func = partial(
+                checkpoint,
+                use_reentrant=False,
+                context_fn=partial(self.turn.while_recomputing, layer)
+                if self.turn
+                else noop_context_fn,
+            )
             layer.training = True  # of this module alone: dropout inside it stays off
         try:
             yield
@@ -187,6 +198,8 @@ class ModelWrapper:
         row = torch.tensor([list(ids)], device=self.device)
         self.ledger.charge(row.shape[1], with_backward=False)
         before = self.model.config._attn_implementation
+        if self.turn is not None:
+            self.turn.before_forward()
         try:
             self.model.set_attn_implementation("eager")
             out = self.model.base_model(input_ids=row, output_attentions=True, use_cache=False)

@@ -1,4 +1,5 @@
-"""What the other processes of a launcher do: their part of the training, and nothing else."""
+"""What the other processes of a launcher do: their part of the training, and where the models are
+sharded they lend their shards to whatever rank 0 does afterwards."""
 
 from __future__ import annotations
 
@@ -7,18 +8,32 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from softdiv.components import Prepared
-from softdiv.pair.manager import ModelPairManager
+from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.observers import Observers
-from softdiv.stages.load import load_texts
+from softdiv.stages.load import load, load_pair, load_texts
 from softdiv.stages.work import Work
 from softdiv.training.ranks import Ranks, leave
 from softdiv.training.trainer import DivergenceTrainer
 
 
-def lead(ranks: Ranks, work: Work, *, trains: bool) -> None:
-    """Rank 0 tells the others what there is to do."""
-    ranks.share({"run_dir": str(work.run.path), "train": trains})
+def lead(ranks: Ranks, work: Work, *, trains: bool, serves: bool) -> None:
+    """Rank 0 tells the others what there is to do.
+
+    Args:
+        trains: this run has a training left to do.
+        serves: the models are sharded, and rank 0 will run them after the training too.
+    """
+    ranks.share({"run_dir": str(work.run.path), "train": trains, "serve": serves})
+    if serves:
+        load(work)  # now, because the others do
+
+
+def dismiss(work: Work) -> None:
+    """Rank 0 lets the others go, if they are waiting with their shards."""
+    lockstep = work.loaded.pair.lockstep if work.loaded else None
+    if lockstep is not None and work.run.done("train"):
+        lockstep.dismiss()
 
 
 def follow(ranks: Ranks, prepared: Prepared, observers: Sequence[tuple[object, str]]) -> NoReturn:
@@ -30,27 +45,36 @@ def follow(ranks: Ranks, prepared: Prepared, observers: Sequence[tuple[object, s
         SystemExit: 0, when this rank's part is done.
     """
     told: dict[str, Any] = ranks.share(None)
-    if told["train"]:
-        hub = Observers.of([*prepared.parts.observers, *observers])
-        event = RunEvent(run_dir=Path(told["run_dir"]), config=prepared.config, rank=ranks.rank)
-        hub.tell("run_start", event)
-        try:
-            _train(prepared, hub)
-        except BaseException as error:
-            event.error = error
-            raise
-        finally:
-            hub.tell("run_end", event)
+    if told["train"] or told["serve"]:
+        pair = load_pair(prepared.config, prepared.registry)
+        if told["train"]:
+            _train(ranks, prepared, pair, observers, Path(told["run_dir"]))
+        if told["serve"] and pair.lockstep is not None:
+            with ranks.together():
+                pair.lockstep.serve()
     leave()
     raise SystemExit(0)
 
 
-def _train(prepared: Prepared, observers: Observers) -> None:
-    config = prepared.config
-    split = load_texts(prepared.parts, config.data, lambda note: None)  # rank 0 keeps the notes
-    pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
-    parts = prepared.parts
-    trainer = DivergenceTrainer(
-        pair, config, parts.loss, split, observers=observers, metrics=parts.metrics
-    )
-    trainer.train()
+def _train(
+    ranks: Ranks,
+    prepared: Prepared,
+    pair: ModelPair,
+    observers: Sequence[tuple[object, str]],
+    run_dir: Path,
+) -> None:
+    config, parts = prepared.config, prepared.parts
+    hub = Observers.of([*parts.observers, *observers])
+    event = RunEvent(run_dir=run_dir, config=config, rank=ranks.rank)
+    hub.tell("run_start", event)
+    try:
+        split = load_texts(parts, config.data, lambda note: None)  # rank 0 keeps the notes
+        trainer = DivergenceTrainer(
+            pair, config, parts.loss, split, observers=hub, metrics=parts.metrics
+        )
+        trainer.train()
+    except BaseException as error:
+        event.error = error
+        raise
+    finally:
+        hub.tell("run_end", event)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 
 from softdiv.components import Components
+from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
 from softdiv.pair.layout import Layout
-from softdiv.pair.manager import ModelPairManager
+from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
+from softdiv.plugin.registry import Registry
 from softdiv.stages.work import Loaded, Work
+from softdiv.training.ranks import join
 
 
 def load(work: Work) -> Loaded:
@@ -25,7 +28,7 @@ def load(work: Work) -> Loaded:
     config = work.config
     with work.stage("load") as stage:
         split = load_texts(work.parts, config.data, stage.notes.append)
-        pair = ModelPairManager(config.pair, work.registry, config.device).load()
+        pair = load_pair(config, work.registry)
         pair.ledger.by_phase.update(work.ledger())
         facts = {
             "name": pair.name,
@@ -36,6 +39,17 @@ def load(work: Work) -> Loaded:
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
     work.loaded = Loaded(split, pair, Layout(pair.tokenizer, config.training.placement))
     return work.loaded
+
+
+def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
+    """Both models; under a launcher with ``training.engine.shard_models`` every rank calls this.
+
+    Raises:
+        ConfigError, PairError: as :meth:`ModelPairManager.load`.
+    """
+    device = pick_device(config.device)
+    shard = config.training.engine.shard_models and join(torch.device(device).type).world > 1
+    return ModelPairManager(config.pair, registry, device, shard).load()
 
 
 def load_texts(parts: Components, config: DataConfig, note: Note) -> Split:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import PairError
+from softdiv.pair.layers import decoder_layers
 from softdiv.plugin.interfaces import ModelLoader, PlannableLoader
 from softdiv.plugin.records import Example
 from softdiv.training.schedule import Schedule
@@ -33,7 +34,7 @@ class Plan:
     ranks: int
     parameters: tuple[int, int]
     weights: tuple[int, int]
-    """model_2's beside model_1: tensors they share count once"""
+    """model_2's beside model_1: tensors they share count once; this rank's, where sharded"""
     kept: int
     """for the backward pass of a micro-batch, both models"""
     logits: int
@@ -84,10 +85,11 @@ def plan(
     first, second = loaders
     assert isinstance(first, PlannableLoader) and isinstance(second, PlannableLoader)
     training, generation = config.training, config.generation
+    sharded = ranks if training.engine.shard_models else 1
+    recompute = training.gradient_checkpointing or sharded > 1
     length = CONTEXT_TOKENS + training.num_soft_prompt_tokens + training.response_tokens
     kept = [
-        kept_for_backward(model, training.batch_size, length, training.gradient_checkpointing)
-        for model in (one, two)
+        kept_for_backward(model, training.batch_size, length, recompute) for model in (one, two)
     ]
     vocab = int(one.get_output_embeddings().weight.shape[0])
     parameters = tuple(sum(p.numel() for p in m.parameters()) for m in (one, two))
@@ -95,7 +97,10 @@ def plan(
         device=device,
         ranks=ranks,
         parameters=(parameters[0], parameters[1]),
-        weights=(first.weight_bytes(one), second.weight_bytes(two, first)),
+        weights=(
+            int(first.weight_bytes(one) * _held(one, sharded)),
+            int(second.weight_bytes(two, first) * _held(two, sharded)),
+        ),
         kept=sum(kept),
         logits=2 * 2 * CHUNK_ROWS * vocab * 4,
         cache=sum(
@@ -136,6 +141,16 @@ def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -
     layers = int(model.config.get_text_config().num_hidden_layers)
     inputs: int = layers * embeds.untyped_storage().nbytes()
     return inputs + total // layers
+
+
+def _held(model: Any, ranks: int) -> float:
+    """Share of the weights that one of ``ranks`` holds: its part of the layers, one whole layer
+    while it runs, and the rest."""
+    total: int = sum(parameter.numel() for parameter in model.parameters())
+    layers = decoder_layers(model)
+    inside = sum(p.numel() for layer in layers for p in layer.parameters())
+    held = total - inside + inside / ranks + (inside / len(layers) if ranks > 1 else 0)
+    return min(1.0, held / total)
 
 
 def _cache_bytes(model: Any, rows: int, length: int) -> int:

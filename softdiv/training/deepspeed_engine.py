@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import os
-import warnings
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
+from softdiv.pair.load_deepspeed import load_deepspeed, quiet
 from softdiv.training.deepspeed_config import deepspeed_config
 from softdiv.training.engine import EngineState
 from softdiv.training.optimizer import (
@@ -40,12 +33,9 @@ class DeepSpeedEngine:
         table = deepspeed_config(config)
         optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
         device_type = prompt.embeddings.device.type
-        # ZeRO-3 reads LOCAL_RANK in every forward pass, so it stays set
-        os.environ.setdefault("LOCAL_RANK", "0")
-        os.environ.setdefault("DS_ACCELERATOR", device_type)
         join(device_type, alone=True)
-        with _quiet():
-            self._engine, *_ = _import(device_type).initialize(
+        with quiet():
+            self._engine, *_ = load_deepspeed(device_type).initialize(
                 model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
             )
 
@@ -146,23 +136,3 @@ class DeepSpeedEngine:
             safe_set_local_fp32_param(self._parameter, shard)
         else:
             safe_set_local_optimizer_state(self._parameter, shard, moment)
-
-
-def _import(device_type: str) -> Any:
-    import deepspeed
-    import deepspeed.ops
-
-    deepspeed.utils.logger.setLevel(logging.ERROR)
-    # DeepSpeed's to mend; without this every rank tells the user
-    warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
-    if device_type == "cpu":
-        # shared-memory collectives would be built with a compiler at start; gloo does without
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    return deepspeed
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """DeepSpeed writes to standard output, which belongs to the command line's results."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

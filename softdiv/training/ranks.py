@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,8 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    settle: Callable[[], None] | None = None
+    """Called before every collective act, see :meth:`softdiv.pair.lockstep.Lockstep.settle`."""
 
     @property
     def first(self) -> bool:
@@ -46,6 +48,7 @@ class Ranks:
         """Every rank's JSON value, by rank."""
         if self.world == 1:
             return [value]
+        self._settled()
         data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         sizes = [torch.zeros(1, dtype=torch.long) for _ in range(self.world)]
         dist.all_gather(sizes, torch.tensor([len(data)]))
@@ -98,8 +101,13 @@ class Ranks:
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over ranks, in place."""
         if self.world > 1:
+            self._settled()
             dist.all_reduce(tensor)
         return tensor
+
+    def _settled(self) -> None:
+        if self.settle is not None:
+            self.settle()
 
 
 def join(device_type: str, *, alone: bool = False) -> Ranks:

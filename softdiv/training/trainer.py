@@ -102,7 +102,8 @@ class DivergenceTrainer(CustomLoop):
         if pair is None:
             pair = ModelPair.of(model_1, model_2, tokenizer)
         training, device = config.training, pair.model_1.device
-        self.ranks = join(device.type)
+        settle = pair.lockstep.settle if pair.lockstep else None
+        self.ranks = attrs.evolve(join(device.type), settle=settle)
         self.pair, self.config, self.history = pair, config, []
         self.split = split or Split(train=(), val=(), test=())
         self.loss = configured_loss(config) if loss is None else loss

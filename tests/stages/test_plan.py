@@ -55,6 +55,20 @@ def test_compute_follows_the_settings() -> None:
     assert found.seconds > 0
 
 
+def test_ranks_share_the_layers_of_sharded_models() -> None:
+    loaders = (TinyLoader(layers=12), TinyLoader(layers=12, noise=0.1))
+    config = ExperimentConfig.from_file(config_path("smoke"))
+    engine = attrs.evolve(config.training.engine, shard_models=True)
+    shards = attrs.evolve(config, training=attrs.evolve(config.training, engine=engine))
+    whole = plan(config, loaders, TEXTS, "cpu", ranks=4)
+    parts = plan(shards, loaders, TEXTS, "cpu", ranks=4)
+    model, _ = loaders[0].load("cpu")
+    layers = sum(p.nbytes for p in model.base_model.layers.parameters())
+    assert parts.weights[0] == pytest.approx(whole.weights[0] - layers * (3 / 4 - 1 / 12), rel=1e-3)
+    assert parts.kept < whole.kept
+    assert plan(shards, loaders, TEXTS, "cpu").weights == whole.weights  # one rank has it all
+
+
 def test_a_loader_that_cannot_say_is_named() -> None:
     class Mute:
         def load(self, device: str) -> tuple[torch.nn.Module, object]:

@@ -61,10 +61,11 @@ def test_a_lost_rank_is_named_and_other_errors_pass():
         raise RuntimeError("shapes do not match")
 
 
-def run(folder: Path, ranks: int) -> subprocess.Popen[str]:
+def run(folder: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
     config = folder.with_suffix(".toml")
     config.write_text(CONFIG)
-    command = [sys.executable, "-m", "softdiv", "run", str(config), "--output-dir", str(folder)]
+    softdiv = [sys.executable, "-m", "softdiv", "run", str(config), *options]
+    command = [*softdiv, "--output-dir", str(folder)]
     if ranks > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)]
         command = [sys.executable, *launcher, *command[1:]]
@@ -148,3 +149,21 @@ def test_one_of_two_ranks_is_killed_and_the_run_goes_on(ranks, seed, tmp_path):
     report = read_json(folder / "report.json")
     changed = [w for w in report["warnings"] if "instead of 2" in w]
     assert len(changed) == (ranks == 1)
+
+
+@pytest.mark.slow
+def test_a_run_with_sharded_models_finds_what_one_with_whole_models_finds(tmp_path: Path) -> None:
+    few = ("--set", "training.max_steps=7", "--set", "training.num_soft_prompt_tokens=3")
+    reports = []
+    for name in ("whole", "shards"):
+        shard = f"training.engine.shard_models={str(name == 'shards').lower()}"
+        launched = run(tmp_path / name, 2, *few, "--set", shard)
+        _, err = launched.communicate(timeout=240)
+        assert launched.returncode == 0, err
+        assert "Traceback" not in err
+        reports.append(read_json(tmp_path / name / "report.json"))
+    whole, shards = reports
+    for kind in ("prompts", "baselines"):
+        assert [p["text"] for p in shards[kind]] == [p["text"] for p in whole[kind]]
+    bits = [r["soft_prompt"]["divergence_bits"]["value"] for r in reports]
+    assert bits[1] == pytest.approx(bits[0], abs=1e-5)

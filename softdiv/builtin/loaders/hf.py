@@ -15,6 +15,7 @@ from torch import nn
 
 from softdiv.errors import PairError, did_you_mean
 from softdiv.pair.lora import attach_adapter
+from softdiv.pair.sharding import in_shards, is_sharded
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.cache import cached_folder
 
@@ -70,8 +71,8 @@ class HfLoader:
 
     def load_beside(self, other: Any, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
         """The same base again with this adapter or rounding, sharing every unchanged tensor."""
-        if not self.shares_with(other):
-            return None
+        if not self.shares_with(other) or (self.quantize and is_sharded(model)):
+            return None  # rounding needs whole layers
         if other == self:
             return _sharing_copy(model), tokenizer
         return self._modify(_sharing_copy(model), str(model.device)), tokenizer
@@ -87,7 +88,7 @@ class HfLoader:
         try:
             config = AutoConfig.from_pretrained(source, **where)
         except OSError as error:
-            raise PairError(f"no model at '{self.path}'", why=str(error).splitlines()[0]) from error
+            raise _no_model(self.path, error) from error
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(
                 config, dtype=DTYPES.get(self.dtype), attn_implementation=self.attn_implementation
@@ -144,20 +145,17 @@ class HfLoader:
                 source, where = str(_converted(source, self.gguf_file, self.revision)), {}
             words = {} if self.tokenizer else where
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer or source, **words)
-            model = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=DTYPES.get(self.dtype, "auto"),
-                attn_implementation=self.attn_implementation,
-                use_safetensors=True,
-                **loading_options(self.quantize, DTYPES.get(self.dtype), device),
-                **where,
-            )
+            with in_shards(DTYPES.get(self.dtype) if self.quantize is None else None):
+                model = AutoModelForCausalLM.from_pretrained(
+                    source,
+                    dtype=DTYPES.get(self.dtype, "auto"),
+                    attn_implementation=self.attn_implementation,
+                    use_safetensors=True,
+                    **loading_options(self.quantize, DTYPES.get(self.dtype), device),
+                    **where,
+                )
         except OSError as error:
-            raise PairError(
-                f"no model at '{self.path}'",
-                why=str(error).strip().splitlines()[0],
-                fix=_nearby(self.path),
-            ) from error
+            raise _no_model(self.path, error) from error
         if self.quantize in BNB_KINDS:
             return after_loading(model), tokenizer  # never .to(): the layers are where they belong
         return (model if self.offload else model.to(device)), tokenizer
@@ -215,8 +213,16 @@ def _sharing_copy(model: Any) -> Any:
     return copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
 
 
-def _nearby(path: str) -> str:
-    folder = Path(path).parent
-    if folder.is_dir() and str(folder) != ".":
-        return did_you_mean(Path(path).name, [p.name for p in folder.iterdir() if p.is_dir()])
-    return "give an existing folder with config.json, or a hub id that can be reached"
+def _no_model(path: str, error: OSError) -> PairError:
+    """A path that is no folder is mistaken for a hub id, and the hub's message then misleads."""
+    folder = Path(path)
+    beside = [p.name for p in folder.parent.glob("*/")] if "/" in path else []
+    if not folder.exists() and (beside or folder.is_absolute() or path.count("/") > 1):
+        return PairError(
+            f"model folder {path} does not exist", fix=did_you_mean(folder.name, beside)
+        )
+    return PairError(
+        f"no model at '{path}'",
+        why=str(error).strip().splitlines()[0],
+        fix="give an existing folder with config.json, or a hub id that can be reached",
+    )
