@@ -32,6 +32,7 @@ from softdiv.stages.load import load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
+from softdiv.storage.atomic import sha256_file
 from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
 from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
@@ -251,6 +252,7 @@ class DivergencePipeline:
         given: dict[str, Any] = {
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
+            "deepspeed_config": _content(self.config.training.engine.deepspeed_config),
         }
         return open_run(
             {
@@ -264,3 +266,8 @@ class DivergencePipeline:
             folder=self.run_dir,
             fresh=self.force,
         )
+
+
+def _content(path: str | None) -> str | None:
+    """A file's content is part of what a run is, not its name alone."""
+    return sha256_file(Path(path)) if path is not None else None

@@ -288,3 +288,13 @@ def test_every_shipped_analyzer_has_a_section_and_its_numbers_beside_it(tmp_path
     # clusters see ordinary answers too, not only the best prompt's
     prompts = result.report.evaluation.prompts + result.report.evaluation.baselines
     assert len(sections[3].tables[2].rows) == len({prompt.text for prompt in prompts})
+
+
+def test_another_deepspeed_file_under_the_same_name_is_another_run(tmp_path: Path) -> None:
+    file = tmp_path / "ds.json"
+    file.write_text('{"wall_clock_breakdown": false}')
+    engine = f'training.engine={{ name="deepspeed", deepspeed_config="{file}" }}'
+    run(tmp_path / "run", engine)
+    file.write_text('{"wall_clock_breakdown": false, "memory_breakdown": false}')
+    with pytest.raises(RunError, match="another configuration"):
+        run(tmp_path / "run", engine)

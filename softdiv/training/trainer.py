@@ -137,6 +137,8 @@ class DivergenceTrainer(CustomLoop):
         """
         self._check_texts()
         self._resume()
+        if self.progress.steps == 0 and self._autocasts_on_a_cpu():
+            self._note("mixed_precision: most CPUs train far more slowly with it than in fp32")
         self._shown = self.engine.values().cpu()
         event = TrainEvent(
             run_dir=self.run.path if self.run else None,
@@ -353,6 +355,9 @@ class DivergenceTrainer(CustomLoop):
                 "there are no texts to train on",
                 fix="give split=..., or call training_step(batch) in a loop of your own",
             )
+
+    def _autocasts_on_a_cpu(self) -> bool:
+        return self.config.training.mixed_precision and self.pair.model_1.device.type == "cpu"
 
     def _smaller_micro_batch(self, size: int) -> None:
         self.progress.micro_batch = size
