@@ -2,8 +2,9 @@
 
     python benchmarks/demo_pair.py [--runs smollm2-vs-seafarer:0,smollm2-vs-int4:0]
 
-Runs the quickstart config on every pair and seed given, prints one row per prompt, and writes
-``benchmarks/results/demo_pair.json``. A baseline never spends more than the searchers did.
+Runs a wider search than the demo's (WIDER, below) on every pair and seed given, prints one row per
+prompt, and writes ``benchmarks/results/demo_pair.json``. A baseline never spends more than the
+searchers did.
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ RUNS = (
     "smollm2-vs-seafarer:0,smollm2-vs-seafarer:1,smollm2-vs-seafarer:2,smollm2-vs-juniper:0,"
     "smollm2-vs-selfsame:0,smollm2-vs-int4:0,smollm2-vs-int8:0,smollm2-vs-itself:0"
 )
+
+
+WIDER = (
+    "training.max_steps=15",
+    "training.validate_every=8",
+    'generation.searchers=[{ name = "amplified", words = 10, user_turns = 8 }, '
+    '{ name = "soft_answers", words = 10 }, '
+    '{ name = "gradient_swaps", steps = 2, candidates = 8 }]',
+    'generation.baselines=["empty", "natural_pool", "random_tokens"]',
+    "evaluation.test_texts=12",
+)
+"""The demo has five minutes; this has not."""
 
 
 def row(pair: str, seed: int, prompt: PromptResult) -> dict[str, object]:
@@ -51,7 +64,7 @@ def exposes(prompt: PromptResult) -> bool:
 
 def one(pair: str, seed: int) -> tuple[list[dict[str, object]], dict[str, float]]:
     config = ExperimentConfig.from_file(
-        config_path("quickstart"), [f'pair={{ name = "{pair}" }}', f"seed={seed}"]
+        config_path("quickstart"), [f'pair={{ name = "{pair}" }}', f"seed={seed}", *WIDER]
     )
     with tempfile.TemporaryDirectory() as folder:
         report = DivergencePipeline(config=config, run_dir=Path(folder) / "run").run().report
@@ -91,7 +104,7 @@ def main() -> None:
         rows += new
         summary |= facts
         done.append(run)
-        config = ExperimentConfig.from_file(config_path("quickstart")).to_dict()
+        config = ExperimentConfig.from_file(config_path("quickstart"), WIDER).to_dict()
         settings = {"runs": done, "config": config}
         # after every run, so that an interrupted benchmark keeps what it has measured
         written = write_result("demo_pair", settings=settings, summary=summary, rows=rows)

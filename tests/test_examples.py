@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -25,17 +24,17 @@ PRINTED = {
 }
 
 
+@pytest.mark.filterwarnings("default")  # an example is a user's program, not our test
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
-def test_example(path: Path, tmp_path: Path) -> None:
+def test_example(
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     places = {"configs": str(EXAMPLES.parent / "configs"), "tmp": str(tmp_path)}
     arguments = [argument.format(**places) for argument in ARGUMENTS.get(path.name, [])]
-    done = subprocess.run(
-        [sys.executable, str(path), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert PRINTED[path.name] in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+    runpy.run_path(str(path), run_name="__main__")
+    assert PRINTED[path.name] in capsys.readouterr().out
