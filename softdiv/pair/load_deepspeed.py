@@ -10,6 +10,20 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
+
+def name_accelerator(device_type: str | None = None) -> None:
+    """Tell DeepSpeed which devices to use, or it announces on standard output that it found no GPU.
+
+    peft and transformers import it by themselves, where it is installed: call this before them.
+
+    Args:
+        device_type: ``"cpu"`` or ``"cuda"``; by default what torch finds.
+    """
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    os.environ.setdefault("DS_ACCELERATOR", device_type or found)
+
 
 def load_deepspeed(device_type: str) -> Any:
     """The module ``deepspeed``, ready for CPUs or GPUs.
@@ -19,7 +33,7 @@ def load_deepspeed(device_type: str) -> Any:
     """
     # ZeRO-3 reads LOCAL_RANK in every forward pass, so it stays set
     os.environ.setdefault("LOCAL_RANK", "0")
-    os.environ.setdefault("DS_ACCELERATOR", device_type)
+    name_accelerator(device_type)
     import deepspeed
     import deepspeed.ops
 

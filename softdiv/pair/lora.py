@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from softdiv.errors import PairError, did_you_mean
+from softdiv.pair.load_deepspeed import name_accelerator
 from softdiv.storage.atomic import write_json, write_tensors
 
 
@@ -86,9 +86,7 @@ def save_adapter(
 
 
 def _peft() -> Any:
-    if not torch.cuda.is_available():
-        # peft imports DeepSpeed where it is installed, which then announces that it found no GPU
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    name_accelerator()
     try:
         import peft
     except ImportError as error:

@@ -14,6 +14,7 @@ from attrs.validators import ge, optional
 from torch import nn
 
 from softdiv.errors import PairError, did_you_mean
+from softdiv.pair.load_deepspeed import name_accelerator
 from softdiv.pair.lora import attach_adapter
 from softdiv.pair.sharding import in_shards, is_sharded
 from softdiv.storage.atomic import sha256_file
@@ -201,6 +202,7 @@ def _converted(source: str, name: str, revision: str | None) -> Path:
         model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(read.state_dict())
         model.generation_config = read.generation_config
+        name_accelerator()  # saving imports DeepSpeed
         model.save_pretrained(target)
         AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
