@@ -89,7 +89,7 @@ def test_a_run_is_logged_and_nothing_leaves_the_machine(
     curve = result.report.training_curve
     assert curve is not None
     assert list(steps) == [0, 1, 2]
-    assert list(steps.values()) == pytest.approx(list(curve.series["divergence"]))
+    assert list(steps.values()) == pytest.approx(list(curve.series["training texts"]))
     assert any("val/divergence_bits" in line for line in lines)
     (verdict,) = [line for line in lines if "verdict" in line]
     assert verdict["verdict"] == result.report.evaluation.verdict.outcome
