@@ -217,14 +217,10 @@ def _sharing_copy(model: Any) -> Any:
 
 def _no_model(path: str, error: OSError) -> PairError:
     """A path that is no folder is mistaken for a hub id, and the hub's message then misleads."""
-    folder = Path(path)
+    folder, wanted = Path(path), "give an existing folder with config.json, or a hub id"
     beside = [p.name for p in folder.parent.glob("*/")] if "/" in path else []
     if not folder.exists() and (beside or folder.is_absolute() or path.count("/") > 1):
-        return PairError(
-            f"model folder {path} does not exist", fix=did_you_mean(folder.name, beside)
-        )
-    return PairError(
-        f"no model at '{path}'",
-        why=str(error).strip().splitlines()[0],
-        fix="give an existing folder with config.json, or a hub id that can be reached",
-    )
+        nearest = did_you_mean(folder.name, beside) if beside else wanted
+        return PairError(f"model folder {path} does not exist", fix=nearest)
+    why = str(error).strip().splitlines()[0]
+    return PairError(f"no model at '{path}'", why=why, fix=f"{wanted} that can be reached")
