@@ -16,6 +16,7 @@ from transformers import DynamicCache
 
 from softdiv.errors import PairError
 from softdiv.pair.inputs import assemble, common_prefix
+from softdiv.pair.kv_cache import Part, joined
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 
@@ -39,31 +40,19 @@ class Decoder:
         self._wrapper = wrapper
         prefix = common_prefix(contexts)
         unique = sorted(dict.fromkeys(contexts), key=len)
-        groups = [
-            self._prefill(unique[start : start + GROUP], soft, prefix)
-            for start in range(0, len(unique), GROUP)
-        ]
-        width = max(group.mask.shape[1] for group in groups)
         slot = {context: place for place, context in enumerate(unique)}
         index = torch.tensor([slot[context] for context in contexts], device=wrapper.device)
+        groups, parts = [], []
+        for start in range(0, len(unique), GROUP):
+            group = self._prefill(unique[start : start + GROUP], soft, prefix)
+            rows = ((index >= start) & (index < start + GROUP)).nonzero()[:, 0]
+            parts.append(Part(group.layers, rows, index[rows] - start))
+            groups.append(group)
+        width = max(group.mask.shape[1] for group in groups)
         self._states = torch.cat([group.states for group in groups])[index]
         self._next = torch.cat([group.next for group in groups])[index]
         self._mask = torch.cat([_left(group.mask, width) for group in groups])[index]
-        joined: Layers = []
-        for number in range(len(groups[0].layers)):
-            keys, values = (
-                torch.cat(
-                    [
-                        pad(g.layers[number][kind], (0, 0, width - g.mask.shape[1], 0))
-                        for g in groups
-                    ]
-                )[index]
-                for kind in (0, 1)
-            )
-            joined.append((keys, values))
-            for group in groups:
-                group.layers[number] = (keys[:0], values[:0])  # freed as soon as they are joined
-        self._cache = DynamicCache(joined, config=wrapper.model.config)
+        self._cache = joined(parts, wrapper.model.config)
 
     @property
     def device(self) -> torch.device:
