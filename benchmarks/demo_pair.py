@@ -32,6 +32,7 @@ WIDER = (
     'generation.searchers=[{ name = "amplified", words = 10, user_turns = 8 }, '
     '{ name = "soft_answers", words = 10 }, '
     '{ name = "gradient_swaps", steps = 2, candidates = 8 }]',
+    "generation.num_prompts=3",
     'generation.baselines=["empty", "natural_pool", "random_tokens"]',
     "evaluation.test_texts=12",
 )
