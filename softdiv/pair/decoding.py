@@ -7,6 +7,7 @@ are then joined into one batch for decoding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -53,6 +54,10 @@ class Decoder:
         self._next = torch.cat([group.next for group in groups])[index]
         self._mask = torch.cat([_left(group.mask, width) for group in groups])[index]
         self._cache = joined(parts, wrapper.model.config)
+        self._window = min(
+            (layer.sliding_window for layer in self._cache.layers if layer.is_sliding),
+            default=math.inf,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +69,14 @@ class Decoder:
         return self._wrapper.log_probs(self._states)
 
     def advance(self, tokens: Tensor) -> None:
-        """Append one token ``[B]`` to every row."""
+        """Append one token ``[B]`` to every row.
+
+        Raises:
+            PairError: rows become longer than the model's attention window. The padding between
+                a shared prefix and the rest of a row would push the prefix out of it too early.
+        """
+        if self._mask.shape[1] >= self._window:
+            raise _too_long(self._wrapper, self._mask.shape[1] + 1)
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
         embeds = self._wrapper.embed(tokens[:, None])
         states = self._wrapper.hidden(embeds, self._mask, self._next, self._cache)
@@ -85,11 +97,7 @@ class Decoder:
         states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, cache)[:, -1]
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         if any(keys.shape[2] != batch.mask.shape[1] for keys, _ in layers):
-            raise PairError(
-                f"{wrapper.name}: a context of {batch.mask.shape[1]} tokens exceeds the model's "
-                "attention window",
-                fix="use shorter texts (the processor 'length')",
-            )
+            raise _too_long(wrapper, batch.mask.shape[1])
         return _Group(states, batch.positions[:, -1:] + 1, batch.mask, layers)
 
 
@@ -103,3 +111,10 @@ class _Group:
 def _left(mask: Tensor, width: int) -> Tensor:
     """``[B, L]`` padded on the left to ``[B, width]``."""
     return pad(mask, (width - mask.shape[1], 0))
+
+
+def _too_long(wrapper: ModelWrapper, length: int) -> PairError:
+    return PairError(
+        f"{wrapper.name}: {length} tokens of context and answer exceed the attention window",
+        fix="use shorter texts (the processor 'length') or answers",
+    )
