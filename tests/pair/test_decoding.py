@@ -32,6 +32,7 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
     if architecture == "gemma2":  # every other layer slides
         model = random_model(Gemma2Config, 1, sliding_window=WIDEST + STEPS, pad_token_id=1)
     elif architecture != "llama":
+        # ignored: a test's parameter is a str, the option one of three literals
         model, _ = TinyLoader(architecture=architecture).load("cpu")  # type: ignore[arg-type]
     wrapper = ModelWrapper("model_1", model, tokenizer)
     decoder = Decoder(wrapper, CONTEXTS)
