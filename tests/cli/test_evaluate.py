@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,25 @@ def test_json_has_the_prompts_as_report_json_has_them(
     # same texts, same random numbers: a replay measures what the run measured
     keys = ("text", "divergence_bits", "llr_lift", "metrics", "answers")
     for ours, theirs in zip(shown["prompts"], report["prompts"], strict=True):
-        assert {key: ours[key] for key in keys} == {key: theirs[key] for key in keys}
+        for key in keys:
+            words, numbers = leaves(ours[key])
+            expected_words, expected_numbers = leaves(theirs[key])
+            assert words == expected_words
+            # The run decodes baselines in the same batch, the replay does not: on AMD's CPUs a
+            # matrix product of fewer rows differs in the last bit (seen: 1e-8 in D, 1e-6 in lift).
+            assert numbers == pytest.approx(expected_numbers, rel=1e-4, abs=1e-5)
     assert shown["gates"][0]["passed"] is True and shown["gates"][0]["metric"] == "llr_lift"
+
+
+def leaves(value: Any) -> tuple[list[str | None], list[float]]:
+    """The words (and missing values) and the numbers of a JSON value, in order, with its keys."""
+    if isinstance(value, dict):
+        value = [part for item in value.items() for part in item]
+    if not isinstance(value, list):
+        is_number = isinstance(value, (int, float))
+        return ([], [value]) if is_number else ([value], [])
+    parts = [leaves(part) for part in value]
+    return [w for words, _ in parts for w in words], [n for _, numbers in parts for n in numbers]
 
 
 def test_gates_on_a_finished_run_need_no_model(
