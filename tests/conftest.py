@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,6 +10,14 @@ from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.pair.manager import ModelPair
 
 MakePair = Callable[..., ModelPair]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_are_not_measured() -> Iterator[None]:
+    """A pytest started by a test would write its coverage over its parent's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SLIPCOVER_ENABLED", raising=False)
+        yield
 
 
 @pytest.fixture

@@ -85,6 +85,11 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> FakeWandb:
     return fake
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> PipelineResult:
+    return run(tmp_path_factory.mktemp("plain") / "run")
+
+
 def test_everything_is_logged(wandb: FakeWandb, tmp_path: Path) -> None:
     result = run(tmp_path / "run", WATCHED)
     assert wandb.options["mode"] == "offline"
@@ -103,7 +108,11 @@ def test_everything_is_logged(wandb: FakeWandb, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["missing", "init", "log", "finish"])
 def test_a_wandb_that_fails_changes_nothing(
-    fault: str, wandb: FakeWandb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str,
+    plain: PipelineResult,
+    wandb: FakeWandb,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("wandb is down")
@@ -114,7 +123,6 @@ def test_a_wandb_that_fails_changes_nothing(
         monkeypatch.setattr(FakeWandb, "init", broken)
     else:
         monkeypatch.setattr(FakeRun, fault, broken)
-    plain = run(tmp_path / "plain")
     watched = run(tmp_path / "watched", WATCHED)
     assert _numbers(watched) == _numbers(plain)
     if fault != "finish":  # after the report is written there is no place left to say it
