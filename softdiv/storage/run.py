@@ -7,6 +7,7 @@ import hashlib
 import platform
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -35,8 +36,8 @@ class RunFolder:
     path: Path
     manifest: dict[str, Any]
     _lock: filelock.BaseFileLock
-    _made: bool = False
-    """Whether this process made the folder."""
+    _made: tuple[Path, ...] = ()
+    """Folders this process made for it: the run's own, and those above it, nearest first."""
 
     def __enter__(self) -> RunFolder:
         return self
@@ -50,6 +51,9 @@ class RunFolder:
         self._lock.release()
         if error is not None and self._made and self._is_empty():
             shutil.rmtree(self.path)
+            for folder in self._made[1:]:
+                with suppress(OSError):  # another run has moved in
+                    folder.rmdir()
 
     def done(self, stage: str) -> bool:
         """Whether a stage finished in this run or in the one it continues."""
@@ -140,7 +144,7 @@ def open_run(
     key = config_key(resolved)
     known = None if fresh else _newest(parent, key)
     path = folder or known or parent / _new_name(name, key)
-    made = not path.exists()
+    made = tuple(p for p in (path, *path.parents) if not p.exists())
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

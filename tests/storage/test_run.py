@@ -122,3 +122,15 @@ def test_other_schema_versions_and_other_folders_are_refused(tmp_path: Path) -> 
     (tmp_path / "manifest.json").write_text('{"schema_version": 99}')
     with pytest.raises(RunError, match="has schema version 99"):
         read_manifest(tmp_path)
+
+
+def test_a_run_that_failed_with_nothing_to_keep_leaves_no_folder(tmp_path: Path) -> None:
+    parent = tmp_path / "project" / "runs"
+    with pytest.raises(RunError, match="no model"), start(parent):
+        raise RunError("no model")
+    assert not (tmp_path / "project").exists()
+
+    kept = start(parent).path
+    with pytest.raises(RunError, match="no model"), start(parent, {**CONFIG, "seed": 1}) as run:
+        raise RunError("no model")
+    assert list(parent.iterdir()) == [kept] and not run.path.exists()
