@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,8 @@ def save_adapter(
 
 def _peft() -> Any:
     name_accelerator()
+    # peft imports bitsandbytes, which misses a package of kernels on some CPUs and says so
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         import peft
     except ImportError as error:

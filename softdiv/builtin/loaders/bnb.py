@@ -24,6 +24,8 @@ def loading_options(kind: str | None, dtype: torch.dtype | None, device: str) ->
     """
     if kind not in BNB_KINDS:
         return {}
+    # a line when imported on some CPUs, and one per forward pass about casting inputs
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         import bitsandbytes  # noqa: F401  # transformers' own message is a page long
     except ImportError as error:
@@ -32,8 +34,6 @@ def loading_options(kind: str | None, dtype: torch.dtype | None, device: str) ->
         ) from error
     from transformers import BitsAndBytesConfig
 
-    # a line per forward pass about casting inputs
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if kind == "bnb-int8":
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
