@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from softdiv.cli.finite import Finite
 from softdiv.cli.main import main
 
 PATH = click.Path(path_type=Path)
@@ -16,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--checkpoints", required=True, type=PATH, help="Soft prompts, or run folders.")
 @click.argument("more", nargs=-1, type=PATH)
 @click.option("--output-dir", required=True, type=PATH, help="Where prompts.jsonl goes.")
-@click.option("--min-divergence", default=0.0, show_default=True, help="Bits.")
+@click.option("--min-divergence", default=0.0, type=Finite(0, 1), show_default=True, help="Bits.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="generation.top_p=0.9")
 def generate(
     config_path: Path,
@@ -33,6 +34,7 @@ def generate(
     """
     from softdiv import ExperimentConfig, HardPromptGenerator
     from softdiv.components import Prepared
+    from softdiv.errors import RunError
     from softdiv.pair.manager import ModelPairManager
     from softdiv.search.generator import SearchResult
     from softdiv.stages.generate import to_records
@@ -58,6 +60,8 @@ def generate(
     for line in generator.notes:
         note(line)
     path = output_dir / "prompts.jsonl"
+    if not prompts:
+        raise RunError(f"no prompt reaches {min_divergence} bits", why=f"{path} was not written")
     write_json_lines(path, to_records(SearchResult(tuple(prompts), ())))
     click.echo(f"{len(prompts)} prompts: {path}")
 

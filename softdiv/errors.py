@@ -77,10 +77,15 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run after its state was saved; the message says how to go on."""
 
 
+KNOWN_SHOWN = 12
+"""Known words listed in an error; the rest are counted."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for the closest known word, or the known words when none is close."""
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(words)}" if words else "none is known"
+    more = f", and {len(words) - KNOWN_SHOWN} more" if len(words) > KNOWN_SHOWN else ""
+    return f"known: {', '.join(words[:KNOWN_SHOWN])}{more}" if words else "none is known"

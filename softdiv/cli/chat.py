@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from softdiv.cli.finite import Finite
 from softdiv.cli.options import config_options, configured, refuse_options
 from softdiv.errors import DataError
 from softdiv.report.plain_text import one_line, strip_hidden
@@ -27,7 +28,7 @@ HELP = "/prompt lists the prompts, /prompt N takes one (0: none), /reset forgets
 @click.option("--prompt", metavar="TEXT", help="Instead of the run's best prompt.")
 @click.option("--message", metavar="TEXT", help="One message, its answers, and the end.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Per answer [from the config].")
-@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy [from the config].")
+@click.option("--temperature", type=Finite(min=0), help="0 is greedy [from the config].")
 def chat(
     run: Path | None,
     prompt: str | None,
@@ -60,6 +61,9 @@ def chat(
         except (EOFError, KeyboardInterrupt):
             click.echo()
             return
+        except UnicodeDecodeError:
+            click.echo("error: that was not UTF-8 text", err=True)
+            continue
         if text == "/quit":
             return
         try:
@@ -79,8 +83,8 @@ def _config(run: Path | None, options: dict[str, Any]) -> ExperimentConfig:
     from softdiv.config.load import ExperimentConfig
     from softdiv.storage.run import CONFIG, read_manifest
 
-    refuse_options(options, run)
     read_manifest(run)
+    refuse_options(options, run)
     return ExperimentConfig.from_file(run / CONFIG)
 
 

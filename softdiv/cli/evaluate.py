@@ -102,8 +102,8 @@ def _config(
     from softdiv.config.load import ExperimentConfig
     from softdiv.storage.run import CONFIG, read_manifest
 
-    refuse_options({**options, "config": config_path}, source)
     read_manifest(source)
+    refuse_options({**options, "config": config_path}, source)
     return ExperimentConfig.from_file(source / CONFIG)
 
 

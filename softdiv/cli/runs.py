@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.finite import Finite
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> N
         try:
             problems = verify_run(run)
         except RunError as error:
-            problems = (str(error),)
+            sound = False
+            click.echo(f"error: {one_line(str(error))}", err=True)
+            continue
         sound = sound and not problems
         click.echo(f"{run}: {'intact' if not problems else 'DAMAGED'}")
         for problem in problems:
@@ -84,9 +87,7 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> N
 @runs.command("prune")
 @parent_option
 @click.option("--unfinished", is_flag=True, help="Runs without a report.")
-@click.option(
-    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Runs created before that."
-)
+@click.option("--older-than", type=Finite(min=0), metavar="DAYS", help="Runs created before that.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(

@@ -118,17 +118,23 @@ def report(run: Path, plugin_files: tuple[Path, ...], force: bool, quiet: bool) 
 
 
 def say_finished(run: Path, stage: str) -> None:
-    """On standard error: nothing was done, and how to do it again."""
+    """On standard error: nothing was done, how to do it again, and what is no longer as it was."""
+    from softdiv.storage.listing import verify_run
     from softdiv.storage.run import read_manifest
 
     when = read_manifest(run)["stages"][stage]["finished"]
     what = "this run" if stage == "report" else stage
     click.echo(f"{run}: {what} had finished on {when}; --force repeats it", err=True)
+    for problem in verify_run(run):
+        click.echo(f"warning: {one_line(problem)}", err=True)
 
 
 def say_next(run: Path, stage: str) -> None:
-    """The command that goes on from here."""
-    click.echo(f"next: softdiv {NEXT[stage]} {shlex.quote(str(run))}", err=True)
+    """The command that goes on from here, unless it was given before."""
+    from softdiv.storage.run import read_manifest
+
+    if NEXT[stage] not in read_manifest(run)["stages"]:
+        click.echo(f"next: softdiv {NEXT[stage]} {shlex.quote(str(run))}", err=True)
 
 
 def progress(quiet: bool) -> Sequence[tuple[object, str]]:

@@ -49,3 +49,13 @@ def at_most(maximum: float) -> Validator:
             raise ValueError(f"must be at most {maximum}, got {value}")
 
     return check
+
+
+def only_with(other: str, wanted: str) -> Validator:
+    """The value may be given only where ``other``, a field declared before, is ``wanted``."""
+
+    def check(made: Any, field: Any, _: Any) -> None:
+        if getattr(made, other) != wanted:
+            raise ValueError(f'{field.name} has no effect without {other} = "{wanted}"')
+
+    return check

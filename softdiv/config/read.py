@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def _parse_toml(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
 
 
 def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
@@ -54,8 +57,17 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
 
     try:
         table = yaml.load(text, _safe_loader())  # noqa: S506 (a SafeLoader with 1e-4 as a number)
+        json.dumps(table, default=str, skipkeys=True)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    except ValueError as error:  # json's, or a date that does not exist
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected a table at the top level")
     return table

@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 from softdiv.config.component import ComponentConfig, LoaderConfig
-from softdiv.config.option import above, at_least, at_most, option
+from softdiv.config.option import above, at_least, at_most, only_with, option
 
 Placement = Literal["prefix", "system", "user_start", "user_end"]
 Components = tuple[ComponentConfig, ...]
@@ -74,8 +74,12 @@ class TrainingConfig:
     init: Literal["vocabulary", "text", "prompt"] = option(
         "vocabulary", "start from random vocabulary rows, from init_text, or from init_prompt"
     )
-    init_text: str | None = option(None, 'text whose embeddings start the prompt (init = "text")')
-    init_prompt: str | None = option(None, 'a soft prompt file to continue (init = "prompt")')
+    init_text: str | None = option(
+        None, 'text whose embeddings start the prompt (init = "text")', only_with("init", "text")
+    )
+    init_prompt: str | None = option(
+        None, 'a soft prompt file to continue (init = "prompt")', only_with("init", "prompt")
+    )
     max_norm_ratio: float | None = option(
         2.0, "largest token norm, relative to the embedding table's mean norm", above(0)
     )

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from softdiv.data.base import text_id
-from softdiv.data.lines import BadLines
+from softdiv.data.lines import BadLines, is_unicode
 from softdiv.plugin.records import Example
 
 
@@ -31,11 +31,14 @@ class Columns:
         text = record.get(self.text)
         if not isinstance(text, str):
             bad.add(where, f"no text under '{self.text}'")
-        elif not text.strip():
+            return
+        identifier, category = record.get(self.id), record.get(self.category)
+        if not text.strip():
             bad.add(where, f"the text under '{self.text}' is blank")
+        elif not is_unicode(f"{text}{identifier}{category}"):
+            bad.add(where, "it holds a lone surrogate, half of a character")
         else:
             bad.good += 1
-            identifier, category = record.get(self.id), record.get(self.category)
             yield Example(
                 id=text_id(text) if identifier in (None, "") else str(identifier),
                 text=text,

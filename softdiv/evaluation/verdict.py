@@ -82,8 +82,9 @@ def _headline(
     if outcome == "difference found":
         best = max(passing, key=lambda p: p.llr_lift.value)
         return (
-            f"The prompt {best.text!r} makes model_2 answer in a way model_1 would not: its own "
-            f"answers are {best.llr_lift.value:.1f} nats more telling than without a prompt."
+            f"The prompt {best.text!r} makes model_2 answer in a way model_1 would not: the "
+            "log-likelihood ratio of its answers, model_2 over model_1, rises by "
+            f"{best.llr_lift.value:.1f} nats."
         )
     if outcome == "inconclusive":
         best = max(near, key=lambda p: p.llr_lift.value)

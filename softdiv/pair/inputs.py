@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from softdiv.errors import DataError
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 
@@ -65,7 +66,22 @@ def assemble(
 
     Position ids skip the padding, so a row's values do not depend on its neighbours'
     lengths: ``[prefix][pad][before][soft][after][response]``.
+
+    Raises:
+        DataError: a row is longer than the model's positions.
     """
+    longest = max(
+        len(context)
+        + (len(soft) if context.has_slot and soft is not None else 0)
+        + (len(responses[row]) if responses else 0)
+        for row, context in enumerate(contexts)
+    )
+    if wrapper.max_positions is not None and longest > wrapper.max_positions:
+        raise DataError(
+            f"{longest:,} tokens do not fit into the {wrapper.max_positions:,} positions of "
+            f"{wrapper.name}",
+            fix="shorten the prompt or the user text",
+        )
     prefix = common_prefix(contexts) if prefix is None else prefix
     rows = []
     for row, context in enumerate(contexts):

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from softdiv.config.schema import Placement
+from softdiv.data.lines import is_unicode
 from softdiv.errors import DataError, PairError
 
 _SLOT = "\u241e\u241f\u241e"  # control pictures: in no template, in no user text we accept
@@ -102,7 +103,10 @@ class Layout:
         )
 
     def check_plain(self, text: str) -> None:
-        """Raises DataError if ``text`` holds a special token (it could end the user's turn)."""
+        """Raises DataError if ``text`` holds a special token (it could end the user's turn), or
+        is not Unicode."""
+        if not is_unicode(text):
+            raise DataError(f"text {text[:60]!r} holds a lone surrogate, half of a character")
         for token in (*self.tokenizer.all_special_tokens, _SLOT):
             if token in text:
                 raise DataError(f"text {text[:60]!r} contains the special token {token!r}")

@@ -73,6 +73,14 @@ class ModelWrapper:
         """H."""
         return int(self.embedding_table.shape[1])
 
+    @property
+    def max_positions(self) -> int | None:
+        """Positions the model was made for; None where its configuration does not say."""
+        limit: int | None = getattr(
+            self.model.config.get_text_config(), "max_position_embeddings", None
+        )
+        return limit
+
     def embed(self, ids: Tensor) -> Tensor:
         """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
         embedded: Tensor = self.model.get_input_embeddings()(ids)

@@ -47,6 +47,11 @@ def prompt_name(result: PromptResult) -> str:
     return result.text or "(empty prompt)"
 
 
+def metric_names(results: Sequence[PromptResult]) -> tuple[str, ...]:
+    """Every metric that was measured, in the config's order."""
+    return tuple(dict.fromkeys(name for result in results for name in result.metrics))
+
+
 def has_detector(results: Sequence[PromptResult]) -> bool:
     """Whether a planted organism's detector was run."""
     return any(rate is not None for r in results for rate in (r.detector_rate_1, r.detector_rate_2))

@@ -13,6 +13,7 @@ from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.formatting import (
     columns,
     interval,
+    metric_names,
     number,
     percent,
     prompt_name,
@@ -46,7 +47,7 @@ def to_html(report: Report) -> str:
     )
     evaluation = report.evaluation
     everything = (*evaluation.prompts, *evaluation.baselines)
-    metrics = list(dict.fromkeys(name for r in everything for name in r.metrics))
+    metrics = metric_names(everything)
     best = evaluation.prompts[0] if evaluation.prompts else None
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -57,7 +58,7 @@ def to_html(report: Report) -> str:
         prompt_rows=[row(result, everything) for result in evaluation.prompts],
         baseline_rows=[row(result, everything) for result in evaluation.baselines],
         mood=MOODS.get(evaluation.verdict.outcome, ""),
-        metric_names=metrics,
+        metric_names=list(metrics),
         metric_rows=[(prompt_name(r), *(r.metrics.get(m) for m in metrics)) for r in everything],
         best=best,
         answers=[_sides(finding) for finding in best.findings[:ANSWERS_SHOWN]] if best else [],
@@ -101,9 +102,9 @@ def _glance(report: Report) -> list[tuple[str, str]]:
     best = evaluation.prompts[0]
     empty = next((b for b in evaluation.baselines if not b.text), None)
     shown = [
-        ("D under the best prompt, bits", number(best.divergence_bits.value)),
+        ("D under the best prompt found, bits", number(best.divergence_bits.value)),
         ("D without a prompt, bits", number(empty.divergence_bits.value if empty else None)),
-        ("lift of the likelihood ratio, nats", number(best.llr_lift.value)),
+        ("its lift of the likelihood ratio, nats", number(best.llr_lift.value)),
         *shown,
     ]
     if best.detector_rate_2 is not None:

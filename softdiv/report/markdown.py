@@ -10,6 +10,7 @@ from softdiv.plugin.records import Section, Table
 from softdiv.report.formatting import (
     columns,
     interval,
+    metric_names,
     number,
     prompt_name,
     row,
@@ -38,6 +39,7 @@ def to_markdown(report: Report) -> str:
         _prompts(evaluation.prompts, everything) or "No text prompt was found.",
         "## Baselines",
         _prompts(evaluation.baselines, everything) or "No baseline was run.",
+        *_metrics(everything),
         "Trained soft prompt (an upper bound, not evidence): "
         f"D {interval(evaluation.soft_bits)} bits.",
         *_answers(evaluation.prompts),
@@ -63,6 +65,14 @@ def _prompts(results: Sequence[PromptResult], everything: Sequence[PromptResult]
     return _table(columns(everything), [row(result, everything) for result in results])
 
 
+def _metrics(results: Sequence[PromptResult]) -> list[str]:
+    names = metric_names(results)
+    if not names:
+        return []
+    rows = [(prompt_name(r), *(number(r.metrics.get(name)) for name in names)) for r in results]
+    return ["## All metrics", _table(("prompt", *names), rows)]
+
+
 def _answers(prompts: Sequence[PromptResult]) -> list[str]:
     if not prompts:
         return []
@@ -86,7 +96,7 @@ def _section(section: Section) -> list[str]:
     lines += [_data_table(table) for table in section.tables]
     for curve in section.curves:
         rows = [
-            (number(x), *(number(values[i]) for values in curve.series.values()))
+            (f"{x:g}", *(number(values[i]) for values in curve.series.values()))
             for i, x in enumerate(curve.x)
         ]
         lines += [

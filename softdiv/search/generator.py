@@ -11,7 +11,7 @@ import attrs
 from softdiv.config.component import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
-from softdiv.errors import DataError, PairError
+from softdiv.errors import ConfigError, DataError, PairError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import SearchEvent
@@ -92,10 +92,13 @@ class HardPromptGenerator:
             Prompts best first, each once; ``note`` ends in the soft prompt's file.
 
         Raises:
+            ConfigError: ``min_divergence`` is no number of bits, 0 to 1.
             DataError: fewer than two texts.
             RunError: a file is missing, a pickle, or damaged.
             PairError: the models cannot be compared, or a soft prompt is of another size.
         """
+        if not 0 <= min_divergence <= 1:
+            raise ConfigError(f"min_divergence is {min_divergence}", fix="give bits, 0 to 1")
         texts = [Example(id=text_id(t), text=t) if isinstance(t, str) else t for t in input_texts]
         if len(texts) < 2:
             raise DataError(

@@ -9,6 +9,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
+from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
@@ -20,7 +21,7 @@ def load(work: Work) -> Loaded:
     """Texts and models, the first time a stage needs them; nothing is loaded for finished stages.
 
     Raises:
-        DataError: a source is unreadable or there are too few texts.
+        DataError: a source is unreadable, there are too few texts, or one that does not fit.
         PairError: a model cannot be loaded, or the two cannot be compared.
     """
     if work.loaded is not None:
@@ -37,8 +38,35 @@ def load(work: Work) -> Loaded:
         }
         stage.files |= work.run.write_json("pair.json", facts)
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
-    work.loaded = Loaded(split, pair, Layout(pair.tokenizer, config.training.placement))
-    return work.loaded
+    loaded = Loaded(split, pair, Layout(pair.tokenizer, config.training.placement))
+    check_texts(loaded, config)
+    work.loaded = loaded
+    return loaded
+
+
+def check_texts(loaded: Loaded, config: ExperimentConfig) -> None:
+    """Before anything is computed: a text that neither model can take must not end a run halfway.
+
+    Raises:
+        DataError: a text holds a special token, or leaves no room for an answer; with its place.
+    """
+    room = max(config.training.response_tokens, config.evaluation.response_tokens)
+    room += config.training.num_soft_prompt_tokens
+    pair, split = loaded.pair, loaded.split
+    limits = (pair.model_1.max_positions, pair.model_2.max_positions)
+    limit = min((size for size in limits if size is not None), default=None)
+    for example in (*split.train, *split.val, *split.test):
+        where = example.metadata.get("source", f"text '{example.id}'")
+        try:
+            size = len(loaded.layout.soft(example.text))
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+        if limit is not None and size + room > limit:
+            raise DataError(
+                f"{where}: {size:,} tokens and {room} for prompt and answer do not fit into the "
+                f"models' {limit:,} positions",
+                fix='shorten it, or leave long texts out: processors = [..., { name = "length" }]',
+            )
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import attrs
 import torch
 
 from softdiv.components import Prepared
+from softdiv.data.lines import BadLines, is_unicode, json_objects
 from softdiv.errors import DataError
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.results import Evaluation
@@ -19,11 +20,17 @@ from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
 from softdiv.stages.evaluate import detector, scorer
-from softdiv.stages.load import load_texts
+from softdiv.stages.load import check_texts, load_texts
 from softdiv.stages.work import Loaded
 
-SHOWN = 5
-"""Bad lines named in an error; the rest are counted."""
+ADVICE = 'a line is {"text": "..."}'
+EXPECTED: dict[str, Any] = {
+    "baseline": bool,
+    "searcher": str,
+    "cost_fte": int,
+    "score_bits": (int, float),
+}
+"""Types of the keys that softdiv writes beside ``text``."""
 
 
 def read_suite(path: Path) -> SearchResult:
@@ -35,31 +42,23 @@ def read_suite(path: Path) -> SearchResult:
     Raises:
         DataError: the file is unreadable, has no prompt, or has bad lines, each named.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"prompts {path} cannot be read", why=str(error)) from error
+    bad = BadLines("error", [], fix=ADVICE)
     groups: dict[bool, dict[str, HardPrompt]] = {False: {}, True: {}}
-    problems = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        found = _record(line)
-        if isinstance(found, str):
-            problems.append(f"{path}:{number}: {found}")
+    for where, found in json_objects(str(path), bad):
+        record = {key: value for key, value in found.items() if value is not None}
+        if problem := _problem(record):
+            bad.add(where, problem)
             continue
         prompt = HardPrompt(
-            text=found["text"],
-            searcher=found.get("searcher") or path.name,
-            cost_fte=found.get("cost_fte", 0),
-            score_bits=found.get("score_bits"),
+            text=record["text"],
+            searcher=record.get("searcher") or path.name,
+            cost_fte=record.get("cost_fte", 0),
+            score_bits=record.get("score_bits"),
         )
-        groups[found.get("baseline", False)].setdefault(prompt.text, prompt)
-    if problems:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise DataError("; ".join(problems[:SHOWN]) + more, fix='a line is {"text": "..."}')
+        groups[record.get("baseline", False)].setdefault(prompt.text, prompt)
+    bad.settle()
     if not groups[False]:
-        raise DataError(f"{path} holds no prompt", fix='a line is {"text": "..."}')
+        raise DataError(f"{path} holds no prompt", fix=ADVICE)
     return SearchResult(tuple(groups[False].values()), tuple(groups[True].values()))
 
 
@@ -76,6 +75,7 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
     split = load_texts(prepared.parts, config.data, notes.append)
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
     layout = Layout(pair.tokenizer, config.training.placement)
+    check_texts(Loaded(split, pair, layout), config)
     evaluation = score(
         scorer(
             config,
@@ -91,21 +91,17 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
     return attrs.evolve(evaluation, failures=(*evaluation.failures, *notes))
 
 
-def _record(line: str) -> dict[str, Any] | str:
-    """The line's object, or what is wrong with it."""
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
-        return f"not JSON: {error}"
-    if not isinstance(found, dict) or not isinstance(found.get("text"), str):
-        return "no object with a 'text'"
-    expected: dict[str, Any] = {
-        "baseline": bool,
-        "searcher": str,
-        "cost_fte": int,
-        "score_bits": (int, float),
-    }
-    for key, kind in expected.items():
-        if found.get(key) is not None and not isinstance(found[key], kind):
-            return f"'{key}' is {found[key]!r}"
-    return {key: value for key, value in found.items() if value is not None}
+def _problem(record: Mapping[str, Any]) -> str:
+    """What is wrong with a line's object; empty if nothing is."""
+    text = record.get("text")
+    if not isinstance(text, str):
+        return "no 'text'"
+    for key, kind in EXPECTED.items():
+        value = record.get(key)
+        if value is not None and not isinstance(value, kind):
+            return f"'{key}' is {value!r}"
+    if not is_unicode(text + record.get("searcher", "")):
+        return "it holds a lone surrogate, half of a character"
+    if not text.strip() and not record.get("baseline"):
+        return "the prompt is blank"
+    return ""

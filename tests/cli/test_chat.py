@@ -60,6 +60,13 @@ def test_quit_a_special_token_and_an_interrupt(
     assert "contains the special token" in captured.err
     assert "model_1" not in captured.out
 
+    # a stray byte of a terminal that is not in UTF-8, as Python's two ways of reading give it
+    assert chat(call, monkeypatch, run, "caf\udce9", "/quit") == 0
+    assert "surrogate" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8"))
+    assert call("chat", run) == 0
+    assert "not UTF-8" in capsys.readouterr().err
+
     def interrupted(prompt: str) -> str:
         raise KeyboardInterrupt
 

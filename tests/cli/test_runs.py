@@ -58,6 +58,9 @@ def test_verify_finds_a_changed_and_a_missing_file(
     assert "evaluation.json has changed since evaluate wrote it" in shown
     assert "report.md is missing (written by report)" in shown
     assert "report.html" not in shown
+    assert call("runs", "verify", run.parent) == 5
+    captured = capsys.readouterr()
+    assert captured.out == "" and "is not a softdiv run" in captured.err
 
 
 def test_prune_removes_what_was_asked_for_and_only_that(

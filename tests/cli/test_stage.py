@@ -35,6 +35,11 @@ def test_a_finished_stage_is_said_to_be_so_and_force_repeats_it(
     assert call("analyze", run) == 0
     assert "had finished on" in capsys.readouterr().err
     assert read_json(run / "manifest.json") == before
+    assert call("evaluate", run) == 0
+    assert "next:" not in capsys.readouterr().err  # it was done too
+    (run / "report.json").write_text("{")
+    assert call("report", run) == 0
+    assert "report.json has changed since report wrote it" in capsys.readouterr().err
     assert call("analyze", run, "--force") == 0
     assert "had finished on" not in capsys.readouterr().err
     assert "report" not in read_json(run / "manifest.json")["stages"]

@@ -169,10 +169,38 @@ def test_problems_in_lists_name_the_item(tmp_path: Path) -> None:
     ],
 )
 def test_overrides_use_toml_values(tmp_path: Path, override: str, value: Any) -> None:
-    config = ExperimentConfig.from_file(write(tmp_path, TOML), [override])
+    config = ExperimentConfig.from_file(write(tmp_path, TOML), [override, "training.init=text"])
     made = getattr(config.training, override.partition("=")[0].partition(".")[2])
     assert made == value
     assert type(made) is type(value)
+
+
+@pytest.mark.parametrize("name", ["init_text", "init_prompt"])
+def test_a_key_that_another_key_makes_useless_is_refused(tmp_path: Path, name: str) -> None:
+    (problem,) = problems(write(tmp_path, f'[training]\n{name} = "a"\n'))
+    wanted = name.removeprefix("init_")
+    assert f'training: {name} has no effect without init = "{wanted}"' in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a [*a]\n", "not valid YAML: Circular reference"),
+        ("a: " + "[" * 5000 + "\n", "nested too deeply"),
+        ("seed: 1\npair: [1\n", "c.yaml:3: not valid YAML: expected ',' or ']'"),
+        ("when: 2026-99-01\n", "not valid YAML: "),
+    ],
+)
+def test_hostile_yaml_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        ExperimentConfig.from_file(tmp_path / "c.yaml")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_deeply_nested_toml_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        ExperimentConfig.from_file(write(tmp_path, "a = " + "[" * 5000))
 
 
 def test_overrides_reach_component_options(tmp_path: Path) -> None:
@@ -220,7 +248,8 @@ def test_malformed_overrides(tmp_path: Path, override: str, message: str) -> Non
 def test_unreadable_files(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = write(tmp_path, text, name)
     (problem,) = problems(path)
-    assert problem.startswith(f"{path}: {message}")
+    assert problem.startswith(f"{path}:")
+    assert message in problem
 
 
 def test_a_missing_file_gets_its_neighbour(tmp_path: Path) -> None:

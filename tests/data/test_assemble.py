@@ -128,8 +128,10 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="does not exist.*did you mean 'texts.jsonl'"):
         run(JsonlTexts(data_path=str(tmp_path / "text.jsonl")))
-    with pytest.raises(DataError, match="is not UTF-8 text"):
+    with pytest.raises(DataError, match="texts.jsonl:1: not UTF-8 text"):
         run(JsonlTexts(data_path=str(tmp_path / "texts.jsonl")))
+    with pytest.raises(DataError, match="is a folder"):
+        run(JsonlTexts(data_path=str(tmp_path)))
 
 
 def test_a_source_must_say_where_its_texts_come_from() -> None:

@@ -13,7 +13,7 @@ import pytest
 from softdiv.builtin.sources.chat import ChatTexts
 from softdiv.builtin.sources.columns import CsvTexts, HubTexts, ParquetTexts
 from softdiv.builtin.sources.filters import Dedupe, Template
-from softdiv.builtin.sources.lines import JsonlTexts
+from softdiv.builtin.sources.lines import JsonlTexts, TextLines
 from softdiv.builtin.sources.model_written_evals import ModelWrittenEvals
 from softdiv.config.schema import DataConfig
 from softdiv.errors import ConfigError, DataError
@@ -48,11 +48,34 @@ def test_skipped_lines_are_counted_and_located(tmp_path: Path) -> None:
     assert note.endswith("; and 2 more")
 
 
-def test_a_byte_that_is_not_utf8_is_located(tmp_path: Path) -> None:
-    path = tmp_path / "t.jsonl"
-    path.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
-    with pytest.raises(DataError, match=r"t\.jsonl:2 is not UTF-8"):
-        run(JsonlTexts(data_path=str(path)))
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("kind", ["jsonl", "text"])
+def test_bytes_that_are_not_utf8_are_located_or_skipped(
+    tmp_path: Path, mark: bytes, kind: str
+) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(mark + b'{"text": "a"}\n{"text": "\xff"}\r\n\n{"text": "b"}\n\xff\n')
+    source = {"jsonl": JsonlTexts, "text": TextLines}[kind]
+    with pytest.raises(DataError, match=r"t:2: not UTF-8.*t:5: not UTF-8"):
+        run(source(data_path=str(path)))
+    found, notes = run(source(data_path=str(path), on_bad_lines="skip"))
+    assert len(found) == 2
+    assert "2 lines were skipped (2 used)" in notes[0] and f"{path}:2" in notes[0]
+
+
+def test_half_a_character_is_a_bad_line(tmp_path: Path) -> None:
+    half = "\ud800"  # json.dumps writes it as an escape, and UTF-8 has no bytes for it
+    records = ({"text": half}, {"text": "a", "id": half}, {"text": "b", "category": half})
+    path = write_lines(tmp_path / "t.jsonl", *records)
+    with pytest.raises(DataError, match=r"t\.jsonl:1: .*surrogate.*jsonl:2: .*jsonl:3: "):
+        run(JsonlTexts(data_path=path))
+
+
+def test_an_unclosed_quote_does_not_swallow_the_next_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('text,category\n"open,a\n"what?",b\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"t\.csv:2: not CSV"):
+        run(CsvTexts(data_path=str(path)))
 
 
 def test_csv_with_quotes_newlines_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -68,6 +91,9 @@ def test_csv_faults(tmp_path: Path) -> None:
     path.write_text("txt;id\na;1\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"has no column 'text' \(did you mean 'txt'"):
         run(CsvTexts(data_path=str(path), delimiter=";"))
+    path.write_text("text,category\na,b\nonly one\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"t\.csv:3: fewer fields than the header's 2"):
+        run(CsvTexts(data_path=str(path)))
     path.write_text("text\na\nb,c\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"t\.csv:3: more fields than the header's 1"):
         run(CsvTexts(data_path=str(path)))

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from softdiv.components import Prepared
+from softdiv.config.load import ExperimentConfig
+from softdiv.config.shipped import config_path
 from softdiv.errors import DataError
-from softdiv.stages.replay import read_suite
+from softdiv.plugin.records import HardPrompt
+from softdiv.search.generator import SearchResult
+from softdiv.stages.replay import read_suite, replay
 
 
 def suite(tmp_path: Path, *lines: str) -> Path:
@@ -55,8 +60,43 @@ def test_a_file_without_prompts_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="does not exist"):
         read_suite(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="is a folder"):
+        read_suite(tmp_path)
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"b\.jsonl:1: not UTF-8"):
         read_suite(tmp_path / "b.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"text": " "}', "the prompt is blank"),
+        ('{"text": "\\ud800 lone"}', "surrogate"),
+        ('{"text": ' + "[" * 100_000, "not JSON"),
+    ],
+)
+def test_texts_no_model_can_take_are_named(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(DataError, match=rf"p\.jsonl:2: .*{said}"):
+        read_suite(suite(tmp_path, '{"text": "a"}', line))
+
+
+def test_a_prompt_longer_than_the_models_positions_is_refused() -> None:
+    prompts = SearchResult((HardPrompt(text="sea " * 600, searcher="s"),), ())
+    with pytest.raises(DataError, match="do not fit into the 512 positions of model_1"):
+        replay(Prepared.of(ExperimentConfig.from_file(config_path("smoke"))), prompts)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("sea " * 600, "positions"), ("<|im_end|>", "special token")]
+)
+def test_a_user_text_no_model_can_take_is_refused_with_its_place(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("".join(f"text {n}\n" for n in range(40)) + text, encoding="utf-8")
+    source = f'data.processors=[{{ name = "text", data_path = "{path}" }}]'
+    config = ExperimentConfig.from_file(config_path("smoke"), [source])
+    with pytest.raises(DataError, match=rf"t\.txt:41: .*{said}"):
+        replay(Prepared.of(config), SearchResult((HardPrompt(text="a", searcher="s"),), ()))

@@ -68,7 +68,8 @@ class CsvTexts(TableTexts):
         if len(self.delimiter) != 1:
             raise DataError(f"csv delimiter {self.delimiter!r} is not one character")
         content = io.StringIO(read_text(data_path), newline="")
-        reader = csv.DictReader(content, delimiter=self.delimiter)
+        # strict: a quote that is never closed would silently swallow the rows after it
+        reader = csv.DictReader(content, delimiter=self.delimiter, strict=True)
         names = list(reader.fieldnames or ())
         bad = BadLines(self.on_bad_lines, self.notes)
 
@@ -79,6 +80,8 @@ class CsvTexts(TableTexts):
                     where, line = f"{data_path}:{line}", reader.line_num + 1
                     if None in record:
                         bad.add(where, f"more fields than the header's {len(names)}")
+                    elif None in record.values():
+                        bad.add(where, f"fewer fields than the header's {len(names)}")
                     else:
                         yield where, record
             except csv.Error as error:

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from softdiv import BaseDataProcessor, Example
-from softdiv.data.base import text_id
 from softdiv.data.lines import BadLines, OnBadLines, json_objects, read_lines
 from softdiv.data.records import Columns
 from softdiv.data.shipped_texts import user_texts
@@ -51,11 +50,13 @@ class TextLines(BaseDataProcessor):
 
     category: str = ""
     """Category of all of them."""
+    on_bad_lines: OnBadLines = "error"
+    """error refuses the file and lists them; skip leaves them out and notes how many and where."""
 
     def load_texts(self, data_path: str, **kwargs: Any) -> Iterator[Example]:
-        """Every line that is not blank."""
-        for where, line in read_lines(data_path):
-            text = line.strip()
-            yield Example(
-                id=text_id(text), text=text, category=self.category, metadata={"source": where}
-            )
+        """Every line that is not blank. Raises DataError with ``file:line`` of bad ones."""
+        bad = BadLines(self.on_bad_lines, self.notes)
+        for where, line in read_lines(data_path, bad):
+            record = {"text": line.strip(), "category": self.category}
+            yield from Columns("text").examples(record, where, bad)
+        bad.settle()
