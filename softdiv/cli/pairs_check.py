@@ -62,7 +62,7 @@ def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
     quantised = f", {facts.quantised_layers} quantised layers" if facts.quantised_layers else ""
     return [
         ("model", f"{facts.architecture}, {facts.parameters / 1e6:,.1f}M parameters"),
-        ("memory", f"{facts.bytes / 1e6:,.0f} MB, {facts.shared_bytes / 1e6:,.0f} MB shared"),
+        ("memory", f"{facts.bytes / 1e6:,.1f} MB, {facts.shared_bytes / 1e6:,.1f} MB shared"),
         ("numbers", f"{', '.join(facts.dtypes)} on {', '.join(facts.devices)}{quantised}"),
         ("head", f"{facts.head_rows:,} rows of {facts.hidden_size}, {head}{cap}"),
     ]

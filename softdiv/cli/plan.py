@@ -37,7 +37,7 @@ def print_plan(config: ExperimentConfig) -> None:
         ("model_1", "model_2"), found.parameters, found.weights, strict=True
     ):
         shared = "" if size else " (shares model_1's)"
-        _line(f"  {which}", f"{_bytes(size)}  {parameters / 1e6:,.0f}M parameters{shared}")
+        _line(f"  {which}", f"{_bytes(size)}  {parameters / 1e6:,.1f}M parameters{shared}")
     _line("  backward pass", f"{_bytes(found.kept)}  kept for a micro-batch")
     _line("  logits", f"{_bytes(found.logits)}  one chunk of rows")
     _line(

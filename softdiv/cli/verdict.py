@@ -33,7 +33,7 @@ def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
     say()
     say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
     for warning in report.warnings:
-        say(f"Warning: {one_line(warning)}", "yellow")
+        say(f"Note: {one_line(warning)}", "yellow")
     say(f"Report: {run_dir / 'report.html'}")
     say(f"Again:  {one_line(report.reproduce)}")
 

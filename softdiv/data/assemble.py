@@ -32,7 +32,7 @@ def assemble_examples(
             note(line)
         if len(stream) < len(before):
             name = getattr(processor, "name", type(processor).__name__)
-            note(f"{name} left out {len(before) - len(stream)} of {len(before)} texts")
+            note(f"the filter '{name}' left out {len(before) - len(stream)} of {len(before)} texts")
     examples = list(_unique(stream, note))
     if config.categories:
         known = {example.category for example in examples}

@@ -54,7 +54,7 @@ def to_markdown(report: Report) -> str:
         _table(("stage", "seconds"), [(k, number(v)) for k, v in report.seconds.items()]),
     ]
     if report.warnings:
-        lines += ["## Warnings", *_list(report.warnings)]
+        lines += ["## Notes", *_list(report.warnings)]
     lines += ["## Repeat this run", _fence(report.reproduce)]
     return "\n\n".join(lines) + "\n"
 

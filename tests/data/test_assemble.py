@@ -45,7 +45,7 @@ def test_sources_add_up_and_filters_see_what_came_before(tmp_path: Path) -> None
         Given(items=("five",)),
     )
     assert [(e.text, e.category) for e in found] == [("one two three", "c"), ("five", "")]
-    assert notes == ["Length left out 1 of 2 texts"]
+    assert notes == ["the filter 'Length' left out 1 of 2 texts"]
 
 
 def test_categories_keep_only_those_named() -> None:
