@@ -34,7 +34,7 @@ from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
-from softdiv.training.ranks import join
+from softdiv.training.ranks import join, launched_as
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -222,7 +222,7 @@ class DivergencePipeline:
             except KeyboardInterrupt as error:
                 event.error = error
                 folder = shlex.quote(str(run.path))
-                again = f"softdiv run {folder}/{CONFIG} --output-dir {folder}"
+                again = f"{launched_as()} run {folder}/{CONFIG} --output-dir {folder}"
                 raise Interrupted(f"{str(error) or 'interrupted'}; to continue: {again}") from error
             except BaseException as error:
                 event.error = error

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 import click
@@ -17,6 +18,9 @@ from softdiv.report.plain_text import strip_hidden
 
 INTERRUPTED = 75
 """Exit code of a run that was stopped and can be continued (EX_TEMPFAIL)."""
+
+FIRST_RANK_SPEAKS = 5.0
+"""Seconds other ranks wait before they end over a mistake that rank 0 is telling."""
 
 # OpenMP reads these once, when torch is imported. Its default is to spin between operations,
 # which starves the second of two processes that share a machine.
@@ -162,7 +166,10 @@ def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
         rank = os.environ.get("RANK", "0")
         if rank == "0":
             _say(*_lines(error))
-        elif not isinstance(error, ConfigError):  # rank 0 has the same one to tell
+        elif isinstance(error, ConfigError):  # rank 0 has the same one to tell
+            # and a launcher ends it as soon as another rank has ended
+            time.sleep(FIRST_RANK_SPEAKS)
+        else:
             _say(*(f"rank {rank}: {line}" for line in _lines(error)))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:

@@ -20,7 +20,7 @@ def print_plan(config: ExperimentConfig) -> None:
     from softdiv.components import Prepared
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.stages.load import load_texts
-    from softdiv.stages.plan import plan
+    from softdiv.stages.plan import free_memory, plan
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()
@@ -45,6 +45,9 @@ def print_plan(config: ExperimentConfig) -> None:
         f"{_bytes(found.cache)}  keys and values of {config.generation.batch_rows} answers",
     )
     _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
+    room = free_memory(found.device)
+    if room is not None and found.memory > room:
+        _line("", f"more than the {_bytes(room).strip()} available: lower training.batch_size")
     for stage, fte in found.fte.items():
         _line(stage, f"{fte:>10,} FTE  {_time(fte * found.seconds_per_fte)}")
     _line(

@@ -85,7 +85,7 @@ class TrainingConfig:
     )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "sgd has momentum 0.9")
     learning_rate: float = option(
-        0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", above(0)
+        0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", above(0), at_most(1e6)
     )
     weight_decay: float = option(0.0, "of the optimizer", at_least(0))
     warmup_steps: int = option(3, "linear warm-up", at_least(0))

@@ -218,6 +218,8 @@ def pick_device(device: str) -> str:
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("meta"):
+        raise ConfigError("device: 'meta' computes nothing", fix="use auto, cpu or cuda")
     try:
         torch.empty(0, device=device)
     # torch raises AssertionError where it was built without CUDA, RuntimeError for the rest

@@ -229,6 +229,11 @@ class ModelWrapper:
             theirs = self.model(input_ids=ids).logits[..., : self.vocab_size].float()
             body = self.model.base_model(input_ids=ids).last_hidden_state
             ours = self.head(body)
+        if not torch.isfinite(theirs).all():
+            raise PairError(
+                f"{self.name} answers with numbers that are not finite",
+                fix="its weights are damaged, or too large for its dtype",
+            )
         scale = float(theirs.abs().max().clamp(min=1))
         if not float((ours - theirs).abs().max()) <= HEAD_TOLERANCE * scale:
             raise PairError(

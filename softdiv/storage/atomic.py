@@ -128,7 +128,9 @@ def read_json_lines(path: Path) -> list[Any]:
     try:
         return [json.loads(line) for line in complete]
     except json.JSONDecodeError as error:
-        raise RunError(f"{path} is damaged", why=str(error)) from error
+        raise RunError(
+            f"{path} is damaged", why=str(error), fix="mend or remove the line, or the file"
+        ) from error
 
 
 def write_json_lines(path: Path, values: list[Any]) -> str:

@@ -103,11 +103,20 @@ def save(folder: Path, progress: Progress, engine: EngineState, keep: int) -> Pa
 
 
 def latest(folder: Path) -> tuple[Progress, EngineState] | None:
-    """The newest complete checkpoint; incomplete and damaged ones are passed over."""
+    """The newest complete checkpoint; incomplete and damaged ones are passed over.
+
+    Of damaged ones the progress gets a note. Those without a ``state.json`` are what a kill
+    leaves, and cost no more than the steps since the one before.
+    """
+    damaged: list[str] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
         found = read(path)
         if found is not None:
+            lines = [f"checkpoint {name} is damaged: training went on from" for name in damaged]
+            found[0].notes += [f"{line} step {found[0].steps}" for line in lines]
             return found
+        if (path / "state.json").exists():
+            damaged.append(path.name)
     return None
 
 
@@ -117,8 +126,8 @@ def read(path: Path) -> tuple[Progress, EngineState] | None:
         state = atomic.read_json(path / "state.json")
         if atomic.sha256_file(path / "state.safetensors") != state["sha256"]:
             return None
-    except (RunError, FileNotFoundError):
+        tensors, _ = atomic.read_tensors(path / "state.safetensors")
+        progress = from_plain(state["progress"], tensors)
+        return progress, EngineState(tensors, state["engine_steps"])
+    except (RunError, FileNotFoundError, KeyError, TypeError):  # the last two: JSON, but not ours
         return None
-    tensors, _ = atomic.read_tensors(path / "state.safetensors")
-    progress = from_plain(state["progress"], tensors)
-    return progress, EngineState(tensors, state["engine_steps"])

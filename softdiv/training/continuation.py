@@ -54,7 +54,7 @@ class Continuation:
         """
         found = checkpoint.latest(self.run.path / CHECKPOINTS) if self.run is not None else None
         table = self.ranks.share(_plain(found))
-        self._cut_lines(table["progress"]["steps"] if table else 0)
+        lost = self.ranks.share(self._cut_lines(table["progress"]["steps"] if table else 0))
         if table is None:
             return None
         tensors = {**found[1].tensors, **checkpoint.tensors_of(found[0])} if found else {}
@@ -69,7 +69,7 @@ class Continuation:
         self.pair.ledger.by_phase.clear()
         if self.ranks.first:
             self.pair.ledger.by_phase.update(progress.fte_by_phase)
-        progress.notes += self._changes(progress)
+        progress.notes += [*lost, *self._changes(progress)]
         self.saved_at = progress.steps
         return progress
 
@@ -86,14 +86,19 @@ class Continuation:
             if before != now
         ]
 
-    def _cut_lines(self, steps: int) -> None:
+    def _cut_lines(self, steps: int) -> list[str]:
+        """Drop the lines of steps that are taken again; a note where metrics of others are lost."""
+        notes: list[str] = []
         if self.run is None:
-            return
+            return notes
         for name in (METRICS, TIMINGS):
             lines = atomic.read_json_lines(self.run.path / name)
             kept = [line for line in lines if line["step"] < steps]
             if len(kept) < len(lines):
                 self.run.write_json_lines(name, kept)
+            if name == METRICS and len(kept) < steps:
+                notes.append(f"{name} lacks {steps - len(kept)} of the first {steps} steps")
+        return notes
 
 
 def pool_ledger(ledger: Ledger, ranks: Ranks) -> None:

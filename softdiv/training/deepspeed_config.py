@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.errors import ConfigError, RunError
+from softdiv.errors import ConfigError, RunError, did_you_mean
 from softdiv.storage.atomic import read_json
 
 REFUSED: Mapping[str, str] = {
@@ -17,6 +17,22 @@ REFUSED: Mapping[str, str] = {
     "amp": "the prompt is trained in fp32; set training.mixed_precision and training.autocast",
 }
 """Sections with no meaning here, unless they are switched off by ``"enabled": false``."""
+
+KNOWN = frozenset(
+    {
+        *("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"),
+        *("gradient_clipping", "optimizer", "zero_optimization", "zero_allow_untested_optimizer"),
+        *("communication_data_type", "prescale_gradients", "gradient_predivide_factor"),
+        *("sparse_gradients", "data_types", "disable_allgather", "aio", "steps_per_print"),
+        *("wall_clock_breakdown", "memory_breakdown", "dump_state", "comms_logger"),
+        *("flops_profiler", "tensorboard", "wandb", "comet", "csv_monitor"),
+        *REFUSED,
+    }
+)
+"""Keys of a DeepSpeed file that mean something for a prompt trained in fp32. DeepSpeed itself
+ignores a misspelt one."""
+SECTIONS = ("optimizer", "zero_optimization")
+"""Those whose values are compared with ours, so they have to be tables."""
 
 AUTO = "auto"
 """Hugging Face's word for "as the trainer says"."""
@@ -48,7 +64,8 @@ def deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
     _check(theirs, config)
     merged = {k: v for k, v in theirs.items() if k not in {*_OWNED, *REFUSED}}
     merged |= {k: v for k, v in ours.items() if k not in merged or k in _FIXED}
-    theirs_zero = theirs.get("zero_optimization", {})
+    theirs_zero = theirs.get("zero_optimization", AUTO)
+    theirs_zero = {} if theirs_zero == AUTO else theirs_zero
     merged["zero_optimization"] = {**zero, **theirs_zero, "stage": config.engine.zero_stage}
     return _without_auto(merged)
 
@@ -83,7 +100,16 @@ def _check(theirs: Mapping[str, Any], config: TrainingConfig) -> None:
         "optimizer.params.lr": ("training.learning_rate", config.learning_rate),
         "optimizer.params.weight_decay": ("training.weight_decay", config.weight_decay),
     }
-    problems = []
+    problems = [
+        f"{file}: unknown key '{key}'; {did_you_mean(key, KNOWN)}"
+        for key in theirs
+        if key not in KNOWN
+    ]
+    problems += [
+        f"{file}: {key}: expected a table"
+        for key in SECTIONS
+        if theirs.get(key, AUTO) != AUTO and not isinstance(theirs[key], dict)
+    ]
     for key, value in _leaves({k: v for k, v in theirs.items() if k not in REFUSED}):
         if value == AUTO:
             continue

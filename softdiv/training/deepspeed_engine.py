@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
+from softdiv.errors import ConfigError
 from softdiv.pair.load_deepspeed import load_deepspeed, quiet
 from softdiv.training.deepspeed_config import deepspeed_config
 from softdiv.training.engine import EngineState
@@ -34,10 +35,18 @@ class DeepSpeedEngine:
         optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
         device_type = prompt.embeddings.device.type
         join(device_type, alone=True)
-        with quiet():
-            self._engine, *_ = load_deepspeed(device_type).initialize(
-                model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
-            )
+        try:
+            with quiet():
+                self._engine, *_ = load_deepspeed(device_type).initialize(
+                    model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
+                )
+        # whatever its sections raise: an assertion, pydantic's error, a missing package
+        except Exception as error:
+            file = config.engine.deepspeed_config
+            if file is None:
+                raise
+            why = " ".join(str(error).split())[:300]
+            raise ConfigError(f"{file}: DeepSpeed refuses it: {why}") from error
 
         self._fresh = True  # until the optimizer has moments that can be read
 

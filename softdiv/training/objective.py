@@ -20,6 +20,7 @@ from softdiv.pair.teacher_forcing import response_states, targets_of
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example, Rows
 from softdiv.training.clock import Clock
+from softdiv.training.precision import AUTOCAST
 
 Answered = tuple[Example, Sequence[int]]
 """A user text and the token ids of an answer to it."""
@@ -116,5 +117,5 @@ class Objective:
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if not self.config.mixed_precision:
             return contextlib.nullcontext()
-        dtype = torch.float16 if self.config.autocast == "fp16" else torch.bfloat16
+        dtype = AUTOCAST[self.config.autocast]
         return torch.autocast(self.pair.model_1.device.type, dtype=dtype)

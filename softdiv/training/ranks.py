@@ -136,6 +136,16 @@ def join(device_type: str, *, alone: bool = False) -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
+def launched_as() -> str:
+    """How to start softdiv again as it was: the command's name, with a launcher's before it."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return "softdiv"
+    nodes = world // int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    several = f"--nnodes {nodes} " if nodes > 1 else ""
+    return f"torchrun {several}--nproc_per_node {world // nodes} -m softdiv"
+
+
 def leave() -> None:
     """Close the process group, if there is one."""
     if dist.is_initialized():

@@ -42,6 +42,7 @@ from softdiv.training.interruption import Interruption
 from softdiv.training.loss_scale import LossScale
 from softdiv.training.memory import in_parts
 from softdiv.training.objective import Answered, Objective
+from softdiv.training.precision import check_precision, computes_in_fp16
 from softdiv.training.ranks import join
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
@@ -102,6 +103,7 @@ class DivergenceTrainer(CustomLoop):
         if pair is None:
             pair = ModelPair.of(model_1, model_2, tokenizer)
         training, device = config.training, pair.model_1.device
+        check_precision(pair, training)
         settle = pair.lockstep.settle if pair.lockstep else None
         self.ranks = attrs.evolve(join(device.type), settle=settle)
         self.pair, self.config, self.history = pair, config, []
@@ -120,7 +122,7 @@ class DivergenceTrainer(CustomLoop):
         self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
         self.answers = Answers(pair, self.layout, config, self.ranks)
         self.continuation = Continuation(pair, self.engine, self.ranks, self.run)
-        self.scale = LossScale.start(_computes_in_fp16(pair, config))
+        self.scale = LossScale.start(computes_in_fp16(pair, training))
         self.progress = Progress(micro_batch=training.batch_size)
         self._notes: list[str] = []
         self._shown = self.prompt.embeddings.detach().cpu().clone()
@@ -132,7 +134,7 @@ class DivergenceTrainer(CustomLoop):
         Raises:
             TrainingError: ``max_skipped_steps`` steps in a row had no finite loss or gradient, or
                 one text alone does not fit into memory, or another rank is gone, or there are
-                no texts.
+                no texts, or no validation was finite.
             Interrupted: SIGINT or SIGTERM; a checkpoint was written after the current step.
         """
         self._check_texts()
@@ -162,7 +164,11 @@ class DivergenceTrainer(CustomLoop):
         pool_ledger(self.pair.ledger, self.ranks)
         event.stop("all steps taken")
         self._tell("train_end", event)
-        assert self.progress.best_prompt is not None and self.progress.best_bits is not None
+        if self.progress.best_prompt is None or self.progress.best_bits is None:
+            raise TrainingError(
+                "no validation gave a finite divergence, so there is no prompt to keep",
+                fix="lower training.learning_rate or max_norm_ratio, or load in float32",
+            )
         return TrainingResult(
             prompt=self.progress.best_prompt,
             best_bits=self.progress.best_bits,
@@ -331,7 +337,8 @@ class DivergenceTrainer(CustomLoop):
     def _validate_and_keep_best(self) -> float:
         bits, progress = self.validate(), self.progress
         progress.validated_at = progress.steps
-        if progress.best_bits is None or bits > progress.best_bits:
+        best = -math.inf if progress.best_bits is None else progress.best_bits
+        if math.isfinite(bits) and bits > best:
             progress.best_bits, progress.without_gain = bits, 0
             progress.best_prompt = self.engine.values().cpu()
             if self.run is not None:
@@ -344,7 +351,7 @@ class DivergenceTrainer(CustomLoop):
                 split="val",
                 step=progress.steps,
                 divergence_bits=bits,
-                best_bits=progress.best_bits,
+                best_bits=math.nan if progress.best_bits is None else progress.best_bits,
             ),
         )
         return bits
@@ -380,10 +387,3 @@ class DivergenceTrainer(CustomLoop):
     def _taken_notes(self) -> list[str]:
         taken, self._notes = self._notes, []
         return taken
-
-
-def _computes_in_fp16(pair: ModelPair, config: ExperimentConfig) -> bool:
-    if config.training.mixed_precision and config.training.autocast == "fp16":
-        return True
-    wrappers = (pair.model_1, pair.model_2)
-    return any(wrapper.embedding_table.dtype == torch.float16 for wrapper in wrappers)

@@ -172,6 +172,9 @@ def test_the_deepspeed_launchers_argument_is_accepted(capsys: pytest.CaptureFixt
 def test_other_ranks_leave_config_errors_to_rank_0(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("softdiv.cli.main.time.sleep", waited.append)
     monkeypatch.setenv("RANK", "1")
     assert call("run", "no-such.toml") == 2
     assert capsys.readouterr().err == ""
+    assert waited == [5.0]  # a launcher would end rank 0 before it has spoken

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
+from softdiv.storage.atomic import read_json
 
 
 def registry() -> Registry:
@@ -109,6 +112,30 @@ def test_a_missing_model_package_says_what_to_install() -> None:
         HfLoader(path="package:no_such_model").load("cpu")
 
 
+def test_a_damaged_model_is_one_line(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    config = LoaderConfig("hf", {"path": str(tmp_path / "cut")})
+    with pytest.raises(PairError, match=r"the weights of .*cut are damaged"):
+        manager(config, config).load()
+
+    shutil.copytree(folder, tmp_path / "more")
+    table = read_json(tmp_path / "more" / "config.json")
+    table["num_hidden_layers"] += 1
+    (tmp_path / "more" / "config.json").write_text(json.dumps(table))
+    config = LoaderConfig("hf", {"path": str(tmp_path / "more")})
+    with pytest.raises(PairError, match=r"more lacks 9 of its .*, e\.g\. model\.layers"):
+        manager(config, config).load()
+
+
+def test_weights_that_are_not_numbers_are_refused() -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+    next(model.parameters()).data[1, 0] = torch.nan
+    with pytest.raises(PairError, match="model_1 answers with numbers that are not finite"):
+        ModelPair.of(model, TinyLoader().load("cpu")[0], tokenizer)
+
+
 def test_a_missing_gguf_file(folder: Path) -> None:
     with pytest.raises(PairError, match="no GGUF file"):
         HfLoader(path=str(folder), gguf_file="x.gguf").load("cpu")
@@ -159,3 +186,5 @@ def test_the_pair_is_named_after_what_sets_it_apart(folder: Path) -> None:
 def test_device_choice() -> None:
     assert pick_device("cpu") == "cpu"
     assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match="'meta' computes nothing"):
+        pick_device("meta")

@@ -13,7 +13,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
 from softdiv.errors import PairError
 from softdiv.plugin.records import Example
-from softdiv.stages.plan import kept_for_backward, plan
+from softdiv.stages.plan import free_memory, kept_for_backward, plan
 
 TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
 
@@ -90,3 +90,11 @@ def test_the_command_line_loads_nothing(
     assert result.exit_code == 0, result.output
     for word in ("model_1", "backward pass", "at most", "training", "all stages"):
         assert word in result.output
+    assert "available" not in result.output
+    monkeypatch.setattr("softdiv.stages.plan.free_memory", lambda _: 1_000_000)
+    result = CliRunner().invoke(softdiv, [*command, str(config_path("smoke"))])
+    assert "more than the 1.00 MB available: lower training.batch_size" in result.output
+
+
+def test_free_memory_is_what_the_system_says() -> None:
+    assert 10**6 < (free_memory("cpu") or 0) < 10**15

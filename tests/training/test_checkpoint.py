@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import torch
 
+from softdiv.storage import atomic
 from softdiv.training import checkpoint
 from softdiv.training.checkpoint import Progress
 from softdiv.training.engine import EngineState
@@ -33,7 +36,15 @@ def test_incomplete_and_damaged_ones_are_passed_over(tmp_path):
     (save(tmp_path, 20) / "state.safetensors").write_bytes(b"torn")
     (save(tmp_path, 30) / "state.json").unlink()
     (save(tmp_path, 40) / "state.json").write_text("{")
-    assert checkpoint.latest(tmp_path)[0].steps == 10
+    (save(tmp_path, 50) / "state.json").write_text("{}")
+    digest = atomic.sha256_file(save(tmp_path, 60) / "state.safetensors")
+    other = {"sha256": digest, "engine_steps": 0, "progress": {"guards": {"no": 1}}}
+    (tmp_path / "step-000060" / "state.json").write_text(json.dumps(other))
+    found = checkpoint.latest(tmp_path)[0]
+    assert found.steps == 10
+    # not of 30, which a kill may leave at any time
+    assert [note.split()[1] for note in found.notes] == [f"step-0000{n}" for n in (60, 50, 40, 20)]
+    assert found.notes[0].endswith("is damaged: training went on from step 10")
 
 
 def test_only_the_newest_are_kept(tmp_path):

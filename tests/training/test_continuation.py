@@ -54,6 +54,12 @@ def test_another_thread_count_is_noted(split, tmp_path, monkeypatch):
     assert len(notes) == 1 and "continued at step 6 on 9 thread(s) instead of" in notes[0]
 
 
+def test_lines_that_were_lost_are_noted(split, tmp_path):
+    train(tmp_path / "run", split)
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    assert train(tmp_path / "run", split).notes == ("metrics.jsonl lacks 6 of the first 6 steps",)
+
+
 class Two(Ranks):
     """Rank 0 of two; the other says what it was given."""
 

@@ -18,6 +18,32 @@ def training(path, table, **options):
     return type(config()).from_dict({"training": {**options, "engine": engine}}).training
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"trian_batch_size": 2}, "unknown key 'trian_batch_size'; did you mean 'train_batch_"),
+        ({"zero_optimization": True}, "zero_optimization: expected a table"),
+        ({"optimizer": "AdamW"}, "optimizer: expected a table"),
+        ({"elasticity": {"enabled": True}}, "unknown key 'elasticity'"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(tmp_path, table, message):
+    with pytest.raises(ConfigError, match=message):
+        deepspeed_config(training(tmp_path, table))
+
+
+@DEEPSPEED_WARNS
+@pytest.mark.parametrize(
+    "zero", [{"stage": 2, "stagee": 3}, {"stage": 2, "offload_optimizer": {"device": "cpu"}}]
+)
+def test_what_deepspeed_refuses_is_one_line_with_the_file(tmp_path, zero):
+    pytest.importorskip("deepspeed")
+    options = training(tmp_path, {"zero_optimization": zero})
+    with pytest.raises(ConfigError, match=r"ds\.json: DeepSpeed refuses it: ") as caught:
+        make_engine(options, DivergenceSoftPrompt(torch.ones(2, 4), mean_norm=1.0), total_steps=5)
+    assert "\n" not in str(caught.value)
+
+
 @DEEPSPEED_WARNS
 def test_what_does_not_contradict_is_passed_on_and_accepted(tmp_path):
     pytest.importorskip("deepspeed")

@@ -12,7 +12,7 @@ import pytest
 
 from softdiv.errors import TrainingError
 from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.training.ranks import Ranks
+from softdiv.training.ranks import Ranks, launched_as
 
 CONFIG = """
 num_threads = 1
@@ -52,6 +52,16 @@ def test_shares_cover_everything_once():
 def test_alone_there_is_nobody_to_ask():
     alone = Ranks()
     assert alone.gather({"a": 1}) == [{"a": 1}] and alone.share(None) is None and alone.first
+
+
+def test_a_command_to_continue_has_the_launcher_it_was_started_with(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert launched_as() == "softdiv"
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert launched_as() == "torchrun --nproc_per_node 4 -m softdiv"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert launched_as() == "torchrun --nnodes 2 --nproc_per_node 2 -m softdiv"
 
 
 def test_a_lost_rank_is_named_and_other_errors_pass():

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
 
 from softdiv import hookimpl
+from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.losses import JsdLoss
+from softdiv.errors import ConfigError, TrainingError
+from softdiv.pair.manager import ModelPair
 from softdiv.plugin.observers import Observers
 from softdiv.storage.atomic import read_json_lines
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
@@ -22,6 +27,31 @@ def test_fifty_steps_raise_divergence(pair, split):
     assert result.best_bits > 1.05 * before
     assert trainer.prompt.norm_ratio() <= 2.0 + 1e-5
     assert set(pair.ledger.by_phase) >= {"training", "validation"}
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(pair, split, tmp_path, monkeypatch):
+    cfg = config(max_steps=4, validate_every=1, checkpoint_every=1)
+    bits = iter([math.nan, 0.25, math.inf, 0.125])
+    monkeypatch.setattr(DivergenceTrainer, "validate", lambda _: next(bits))
+    with open_for(cfg, tmp_path / "some") as run:
+        result = DivergenceTrainer(pair, cfg, JsdLoss(), split, run).train()
+    assert result.best_bits == 0.25
+    lines = read_json_lines(tmp_path / "some" / "metrics.jsonl")
+    assert [line["validation_bits"] for line in lines] == [None, 0.25, None, 0.125]
+
+    monkeypatch.setattr(DivergenceTrainer, "validate", lambda _: math.nan)
+    with open_for(cfg, tmp_path / "none") as run:
+        for _ in range(2):  # the folder can be gone on with, to the same end
+            with pytest.raises(TrainingError, match="no validation gave a finite divergence"):
+                DivergenceTrainer(pair, cfg, JsdLoss(), split, run).train()
+
+
+def test_autocast_in_other_16_bits_than_the_weights_is_refused(split):
+    model_1, tokenizer = TinyLoader(seed=0).load("cpu")
+    half = ModelPair.of(model_1.half(), TinyLoader(seed=1).load("cpu")[0].half(), tokenizer)
+    with pytest.raises(ConfigError, match="autocast = bf16, but model_1 is loaded in float16"):
+        DivergenceTrainer(half, config(mixed_precision=True), JsdLoss(), split)
+    DivergenceTrainer(half, config(mixed_precision=True, autocast="fp16"), JsdLoss(), split)
 
 
 def test_validation_uses_the_prompt(pair, split):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 import torch
 from attrs.validators import ge, optional
+from safetensors import SafetensorError
 from torch import nn
 
 from softdiv.errors import PairError, did_you_mean
@@ -147,8 +148,9 @@ class HfLoader:
             words = {} if self.tokenizer else where
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer or source, **words)
             with in_shards(DTYPES.get(self.dtype) if self.quantize is None else None):
-                model = AutoModelForCausalLM.from_pretrained(
+                model, found = AutoModelForCausalLM.from_pretrained(
                     source,
+                    output_loading_info=True,
                     dtype=DTYPES.get(self.dtype, "auto"),
                     attn_implementation=self.attn_implementation,
                     use_safetensors=True,
@@ -157,6 +159,14 @@ class HfLoader:
                 )
         except OSError as error:
             raise _no_model(self.path, error) from error
+        except SafetensorError as error:
+            raise PairError(f"the weights of {self.path} are damaged", why=str(error)) from error
+        if found["missing_keys"]:
+            missing = sorted(found["missing_keys"])
+            raise PairError(
+                f"{self.path} lacks {len(missing)} of its config's tensors, e.g. {missing[0]}",
+                why="transformers would fill them with random numbers",
+            )
         if self.quantize in BNB_KINDS:
             return after_loading(model), tokenizer  # never .to(): the layers are where they belong
         return (model if self.offload else model.to(device)), tokenizer
