@@ -11,7 +11,9 @@ from softdiv.config.schema import SECTIONS, Schema
 
 _HEADER = """\
 # Every key softdiv knows, with its default and meaning. Keys that are unset by default are
-# commented out. Generated: python -m softdiv.config.reference > configs/full.toml
+# commented out. Options of loaders, processors, metrics and the like: softdiv plugins show loaders
+# (sources, token_metrics, ...: softdiv plugins list --all).
+# Generated: python -m softdiv.config.reference > configs/full.toml
 """
 
 
@@ -20,10 +22,23 @@ def full_toml() -> str:
     lines = [_HEADER]
     lines += _keys(Schema(), skip=SECTIONS)
     for name in SECTIONS:
-        section = getattr(Schema(), name)
-        lines += ["", f"# {(type(section).__doc__ or '').splitlines()[0]}", f"[{name}]"]
-        lines += _keys(section)
+        lines += _section(name, getattr(Schema(), name))
     return "\n".join(lines) + "\n"
+
+
+def _section(name: str, section: Any) -> list[str]:
+    """A table, its keys, then the tables inside it."""
+    inner = {
+        field.name: getattr(section, field.name)
+        for field in attrs.fields(type(section))
+        if attrs.has(type(getattr(section, field.name)))
+        and not isinstance(getattr(section, field.name), ComponentConfig)
+    }
+    lines = ["", f"# {(type(section).__doc__ or '').splitlines()[0]}", f"[{name}]"]
+    lines += _keys(section, skip=tuple(inner))
+    for key, table in inner.items():
+        lines += _section(f"{name}.{key}", table)
+    return lines
 
 
 def _keys(table: Any, skip: tuple[str, ...] = ()) -> list[str]:
@@ -43,11 +58,8 @@ def _keys(table: Any, skip: tuple[str, ...] = ()) -> list[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, ComponentConfig):
         value = value.to_dict()
-    elif attrs.has(type(value)):
-        value = attrs.asdict(value)
     if isinstance(value, dict):
-        set_ = {key: item for key, item in value.items() if item is not None}
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in set_.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, bool):

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import platform
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -19,7 +20,14 @@ import filelock
 from softdiv.errors import RunError
 from softdiv.storage import atomic
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 SCHEMA_VERSION = 1
+DIFFERING_SHOWN = 4
+"""Keys named in the refusal of a folder that holds another run; the rest are counted."""
 LOCK = "run.lock"
 MANIFEST = "manifest.json"
 CONFIG = "config.toml"
@@ -154,7 +162,7 @@ def open_run(
             fix="choose another --output-dir",
         ) from error
     if folder and any(item.name != LOCK for item in folder.iterdir()):
-        _check_same_config(folder, key)
+        _check_same_config(folder, key, resolved)
     lock = _locked(path)
     if (path / MANIFEST).exists():
         return _continued(path, lock)
@@ -225,7 +233,7 @@ def machine_facts() -> dict[str, Any]:
     return {"python": platform.python_version(), "platform": platform.platform(), **versions}
 
 
-def _check_same_config(folder: Path, key: str) -> None:
+def _check_same_config(folder: Path, key: str, resolved: Mapping[str, Any]) -> None:
     if not (folder / MANIFEST).exists():
         raise RunError(
             f"{folder} is not empty and is not a softdiv run", fix="choose another --output-dir"
@@ -233,8 +241,32 @@ def _check_same_config(folder: Path, key: str) -> None:
     if read_manifest(folder)["config_key"] != key:
         raise RunError(
             f"{folder} holds a run of another configuration",
+            why=_differing(folder, resolved),
             fix="choose another --output-dir, or remove the folder",
         )
+
+
+def _differing(folder: Path, resolved: Mapping[str, Any]) -> str:
+    """The keys in which the folder's config differs, the first few."""
+    try:
+        theirs = _leaves(tomllib.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return "its config.toml cannot be read"
+    ours = _leaves(resolved)
+    keys = sorted(k for k in {*ours, *theirs} - {"output_dir"} if ours.get(k) != theirs.get(k))
+    named = ", ".join(keys[:DIFFERING_SHOWN])
+    more = len(keys) - DIFFERING_SHOWN
+    return f"{named} and {more} more differ" if more > 0 else f"{named} differ"
+
+
+def _leaves(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
 
 
 def _newest(parent: Path, key: str) -> Path | None:

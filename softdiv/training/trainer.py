@@ -141,6 +141,11 @@ class DivergenceTrainer(CustomLoop):
         self._resume()
         if self.progress.steps == 0 and self._autocasts_on_a_cpu():
             self._note("mixed_precision: most CPUs train far more slowly with it than in fp32")
+        if self.progress.steps == 0 and self.schedule.texts_per_step > len(self.split.train):
+            self._note(
+                f"a step takes {self.schedule.texts_per_step} texts and there are "
+                f"{len(self.split.train)}: texts repeat within a step"
+            )
         self._shown = self.engine.values().cpu()
         event = TrainEvent(
             run_dir=self.run.path if self.run else None,

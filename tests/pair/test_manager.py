@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from softdiv.builtin.loaders.hf import HfLoader
 from softdiv.builtin.loaders.tiny import TinyLoader
@@ -126,6 +127,23 @@ def test_a_damaged_model_is_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "more" / "config.json").write_text(json.dumps(table))
     config = LoaderConfig("hf", {"path": str(tmp_path / "more")})
     with pytest.raises(PairError, match=r"more lacks 9 of its .*, e\.g\. model\.layers"):
+        manager(config, config).load()
+
+
+def test_a_model_without_a_tokenizer_or_the_attention_asked_for(tmp_path: Path) -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+    model.save_pretrained(tmp_path / "bare")
+    config = LoaderConfig("hf", {"path": str(tmp_path / "bare")})
+    with pytest.raises(PairError, match=r"no tokenizer can be loaded from .* tokenizer = FOLDER"):
+        manager(config, config).load()
+
+    table = {"model_type": "gpt_neox_japanese", "architectures": ["GPTNeoXJapaneseForCausalLM"]}
+    (tmp_path / "eager").mkdir()
+    (tmp_path / "eager" / "config.json").write_text(json.dumps(table))
+    tokenizer.save_pretrained(tmp_path / "eager")
+    save_file({}, tmp_path / "eager" / "model.safetensors", {"format": "pt"})
+    config = LoaderConfig("hf", {"path": str(tmp_path / "eager")})
+    with pytest.raises(PairError, match=r"has no attention 'sdpa' .*eager"):
         manager(config, config).load()
 
 

@@ -74,6 +74,7 @@ def test_a_given_folder_is_continued_or_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a run of another configuration") as caught:
         start(tmp_path, {**CONFIG, "seed": 1}, folder)
     assert caught.value.exit_code == 5
+    assert "seed, training.num_epochs differ" in str(caught.value)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import pytest
 import torch
 from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
@@ -52,6 +53,12 @@ def test_autocast_in_other_16_bits_than_the_weights_is_refused(split):
     with pytest.raises(ConfigError, match="autocast = bf16, but model_1 is loaded in float16"):
         DivergenceTrainer(half, config(mixed_precision=True), JsdLoss(), split)
     DivergenceTrainer(half, config(mixed_precision=True, autocast="fp16"), JsdLoss(), split)
+
+
+def test_a_step_of_more_texts_than_there_are_is_noted(pair, split):
+    few = attrs.evolve(split, train=split.train[:3])
+    result = DivergenceTrainer(pair, config(max_steps=1, batch_size=4), JsdLoss(), few).train()
+    assert result.notes == ("a step takes 4 texts and there are 3: texts repeat within a step",)
 
 
 def test_validation_uses_the_prompt(pair, split):

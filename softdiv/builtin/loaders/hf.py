@@ -136,7 +136,7 @@ class HfLoader:
         return model
 
     def _load_base(self, device: str) -> tuple[Any, Any]:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
         logging.disable_progress_bar()
@@ -146,7 +146,7 @@ class HfLoader:
             if self.gguf_file is not None:
                 source, where = str(_converted(source, self.gguf_file, self.revision)), {}
             words = {} if self.tokenizer else where
-            tokenizer = AutoTokenizer.from_pretrained(self.tokenizer or source, **words)
+            tokenizer = _tokenizer(self.tokenizer or source, words)
             with in_shards(DTYPES.get(self.dtype) if self.quantize is None else None):
                 model, found = AutoModelForCausalLM.from_pretrained(
                     source,
@@ -159,6 +159,13 @@ class HfLoader:
                 )
         except OSError as error:
             raise _no_model(self.path, error) from error
+        except ValueError as error:
+            if "attention implementation" not in str(error):
+                raise
+            raise PairError(
+                f"{self.path} has no attention '{self.attn_implementation}'",
+                fix='give it attn_implementation = "eager"',
+            ) from error
         except SafetensorError as error:
             raise PairError(f"the weights of {self.path} are damaged", why=str(error)) from error
         if found["missing_keys"]:
@@ -217,6 +224,18 @@ def _converted(source: str, name: str, revision: str | None) -> Path:
         AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
     return cached_folder(f"gguf/{sha256_file(file)}", build)
+
+
+def _tokenizer(source: str, where: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, **where)
+    except ValueError as error:  # its message is a paragraph about packages to install
+        raise PairError(
+            f"no tokenizer can be loaded from {source}",
+            fix="give the model tokenizer = FOLDER_OR_HUB_ID",
+        ) from error
 
 
 def _sharing_copy(model: Any) -> Any:
