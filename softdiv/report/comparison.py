@@ -11,6 +11,7 @@ import attrs
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import RunError
 from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
+from softdiv.storage.dotted import dotted
 from softdiv.storage.records import read_record
 from softdiv.storage.run import CONFIG, read_manifest
 
@@ -63,7 +64,7 @@ class Comparison:
     def of(cls, first: Path, second: Path) -> Comparison:
         """Raises RunError if a run cannot be read or was not evaluated yet."""
         one, two = RunSummary.of(first), RunSummary.of(second)
-        flat_1, flat_2 = _flat(one.config), _flat(two.config)
+        flat_1, flat_2 = dotted(one.config), dotted(two.config)
         by_text_1, by_text_2 = _by_text(one), _by_text(two)
         return cls(
             runs=(one, two),
@@ -81,14 +82,3 @@ class Comparison:
 def _by_text(run: RunSummary) -> dict[str, PromptResult]:
     results = (*run.evaluation.prompts, *run.evaluation.baselines)
     return {result.text: result for result in results}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys; lists are values, because their order means something."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

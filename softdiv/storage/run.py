@@ -19,6 +19,7 @@ import filelock
 
 from softdiv.errors import RunError
 from softdiv.storage import atomic
+from softdiv.storage.dotted import dotted
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -249,24 +250,14 @@ def _check_same_config(folder: Path, key: str, resolved: Mapping[str, Any]) -> N
 def _differing(folder: Path, resolved: Mapping[str, Any]) -> str:
     """The keys in which the folder's config differs, the first few."""
     try:
-        theirs = _leaves(tomllib.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        theirs = dotted(tomllib.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return "its config.toml cannot be read"
-    ours = _leaves(resolved)
+    ours = dotted(resolved)
     keys = sorted(k for k in {*ours, *theirs} - {"output_dir"} if ours.get(k) != theirs.get(k))
     named = ", ".join(keys[:DIFFERING_SHOWN])
     more = len(keys) - DIFFERING_SHOWN
     return f"{named} and {more} more differ" if more > 0 else f"{named} differ"
-
-
-def _leaves(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            found |= _leaves(value, f"{before}{key}.")
-        else:
-            found[f"{before}{key}"] = value
-    return found
 
 
 def _newest(parent: Path, key: str) -> Path | None:

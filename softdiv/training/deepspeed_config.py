@@ -9,6 +9,7 @@ from typing import Any
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import ConfigError, RunError, did_you_mean
 from softdiv.storage.atomic import read_json
+from softdiv.storage.dotted import dotted
 
 REFUSED: Mapping[str, str] = {
     "scheduler": "softdiv builds the schedule; set training.schedule and training.warmup_steps",
@@ -110,7 +111,7 @@ def _check(theirs: Mapping[str, Any], config: TrainingConfig) -> None:
         for key in SECTIONS
         if theirs.get(key, AUTO) != AUTO and not isinstance(theirs[key], dict)
     ]
-    for key, value in _leaves({k: v for k, v in theirs.items() if k not in REFUSED}):
+    for key, value in dotted({k: v for k, v in theirs.items() if k not in REFUSED}).items():
         if value == AUTO:
             continue
         if key in same:
@@ -136,13 +137,3 @@ def _without_auto(table: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in table.items()
         if value != AUTO
     }
-
-
-def _leaves(table: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found += _leaves(value, f"{before}{key}.")
-        else:
-            found.append((f"{before}{key}", value))
-    return found
