@@ -62,6 +62,7 @@ class Failures:
 
 
 def reason(error: BaseException) -> str:
-    """``ValueError: what it says``, on one line."""
+    """``ValueError: what it says``, on one line that no terminal can be moved by."""
     text = " ".join(str(error).split())
+    text = "".join(character if character.isprintable() else "�" for character in text)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -53,6 +53,11 @@ class GuardedProcessor:
     plugin: str
     name: str
 
+    @property
+    def notes(self) -> list[str]:
+        """Lines about what the processor left out, where it has any."""
+        return list(getattr(self.processor, "notes", ()))
+
     def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
         """As the processor. Raises PluginError when it fails or yields anything but examples."""
         where = f"processor '{self.name}'"

@@ -63,6 +63,7 @@ def give_prompts(work: Work, prompts: SearchResult) -> None:
         return
     with work.stage("generate") as stage:
         stage.files |= work.run.write_json_lines(PROMPTS, to_records(prompts))
+    work.run.note(prompts="given")
 
 
 def to_records(found: SearchResult) -> list[dict[str, Any]]:

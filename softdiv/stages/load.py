@@ -9,7 +9,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
-from softdiv.errors import DataError
+from softdiv.errors import ConfigError, DataError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
@@ -48,6 +48,7 @@ def check_texts(loaded: Loaded, config: ExperimentConfig) -> None:
     """Before anything is computed: a text that neither model can take must not end a run halfway.
 
     Raises:
+        ConfigError: no text would leave room for an answer.
         DataError: a text holds a special token, or leaves no room for an answer; with its place.
     """
     room = max(config.training.response_tokens, config.evaluation.response_tokens)
@@ -55,6 +56,11 @@ def check_texts(loaded: Loaded, config: ExperimentConfig) -> None:
     pair, split = loaded.pair, loaded.split
     limits = (pair.model_1.max_positions, pair.model_2.max_positions)
     limit = min((size for size in limits if size is not None), default=None)
+    if limit is not None and room >= limit:
+        raise ConfigError(
+            "training.num_soft_prompt_tokens and response_tokens of training and evaluation: "
+            f"{room} tokens leave nothing of the models' {limit:,} positions"
+        )
     for example in (*split.train, *split.val, *split.test):
         where = example.metadata.get("source", f"text '{example.id}'")
         try:

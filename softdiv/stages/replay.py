@@ -15,7 +15,7 @@ from softdiv.errors import DataError
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.results import Evaluation
 from softdiv.pair.layout import Layout
-from softdiv.pair.manager import ModelPairManager
+from softdiv.pair.manager import ModelPair, ModelPairManager
 from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
@@ -54,6 +54,7 @@ def read_suite(path: Path) -> SearchResult:
             searcher=record.get("searcher") or path.name,
             cost_fte=record.get("cost_fte", 0),
             score_bits=record.get("score_bits"),
+            note=where,
         )
         groups[record.get("baseline", False)].setdefault(prompt.text, prompt)
     bad.settle()
@@ -76,6 +77,8 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
     layout = Layout(pair.tokenizer, config.training.placement)
     check_texts(Loaded(split, pair, layout), config)
+    for prompt in (*suite.prompts, *suite.baselines):
+        _check_prompt(prompt, pair, layout)
     evaluation = score(
         scorer(
             config,
@@ -89,6 +92,22 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
         detector=detector(config),
     )
     return attrs.evolve(evaluation, failures=(*evaluation.failures, *notes))
+
+
+def _check_prompt(prompt: HardPrompt, pair: ModelPair, layout: Layout) -> None:
+    """Raises DataError with the prompt's place: a special token, or too long by itself."""
+    where = f"{prompt.note}: " if prompt.note else ""
+    try:
+        layout.check_plain(prompt.text)
+    except DataError as error:
+        raise DataError(f"{where}{error}") from error
+    size = len(layout.encode(prompt.text))
+    for wrapper in (pair.model_1, pair.model_2):
+        if wrapper.max_positions is not None and size > wrapper.max_positions:
+            raise DataError(
+                f"{where}{size:,} tokens do not fit into the {wrapper.max_positions:,} positions "
+                f"of {wrapper.name}"
+            )
 
 
 def _problem(record: Mapping[str, Any]) -> str:

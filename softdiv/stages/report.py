@@ -10,9 +10,11 @@ from softdiv.report.model import Report
 from softdiv.report.writer import write_report
 from softdiv.stages.analyze import read_sections
 from softdiv.stages.evaluate import read_evaluation
+from softdiv.stages.generate import PROMPTS
 from softdiv.stages.train import TRAINING
 from softdiv.stages.work import STAGES, Work
 from softdiv.storage.atomic import read_json, read_json_lines
+from softdiv.storage.run import CONFIG
 from softdiv.training.continuation import METRICS
 
 
@@ -61,6 +63,10 @@ def build_report(work: Work) -> Report:
 
 
 def _command(work: Work) -> str:
-    config = shlex.quote(str(work.run.path / "config.toml"))
+    config = shlex.quote(str(work.run.path / CONFIG))
     files = "".join(f" --plugin-file {shlex.quote(str(path))}" for path in work.plugin_files)
+    if work.run.manifest["facts"].get("prompts") == "given":  # nothing was searched
+        return (
+            f"softdiv evaluate {shlex.quote(str(work.run.path / PROMPTS))} --config {config}{files}"
+        )
     return f"softdiv run {config} --output-dir NEW_DIR{files}"

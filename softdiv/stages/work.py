@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,11 +80,13 @@ class Work:
         self.run.complete(name, stage.files, **facts)
 
     def require(self, stage: str, what: str) -> None:
-        """Raises RunError with the command to run if ``stage`` is not finished."""
+        """Raises RunError with the command to run if ``stage`` is not finished, or if a file it
+        wrote is no longer what it was."""
+        again = f"softdiv {stage} {shlex.quote(str(self.run.path))}"
         if not self.run.done(stage):
-            raise RunError(
-                f"run {self.run.path} has no {what} yet", fix=f"softdiv {stage} {self.run.path}"
-            )
+            raise RunError(f"run {self.run.path} has no {what} yet", fix=again)
+        if problems := self.run.damage(stage):
+            raise RunError(problems[0], fix=f"{again} --force writes it again")
 
     def forget(self, first: str) -> None:
         """Drop the results of a stage and of every later one, which were made from them."""

@@ -12,8 +12,8 @@ import attrs
 import filelock
 
 from softdiv.errors import RunError
-from softdiv.storage.atomic import read_json, sha256_file
-from softdiv.storage.run import CONFIG, LOCK, MANIFEST, read_manifest
+from softdiv.storage.atomic import read_json
+from softdiv.storage.run import CONFIG, LOCK, MANIFEST, changed_files, read_manifest
 
 State = Literal["finished", "unfinished", "in use", "damaged"]
 
@@ -80,14 +80,10 @@ def verify_run(path: Path) -> tuple[str, ...]:
     Raises:
         RunError: it is no run folder.
     """
-    problems = []
-    for stage, entry in read_manifest(path)["stages"].items():
-        for name, digest in entry["files"].items():
-            file = path / name
-            if not file.is_file():
-                problems.append(f"{file} is missing (written by {stage})")
-            elif sha256_file(file) != digest:
-                problems.append(f"{file} has changed since {stage} wrote it")
+    manifest = read_manifest(path)
+    problems = changed_files(path, "the run was made", manifest.get("config", {}))
+    for stage, entry in manifest["stages"].items():
+        problems += changed_files(path, f"{stage} wrote it", entry["files"])
     return tuple(problems)
 
 

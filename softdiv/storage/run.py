@@ -68,6 +68,12 @@ class RunFolder:
         """Whether a stage finished in this run or in the one it continues."""
         return stage in self.manifest["stages"]
 
+    def damage(self, stage: str) -> list[str]:
+        """A finished stage's files that are missing or not what its sha256 says."""
+        return changed_files(
+            self.path, f"{stage} wrote it", self.manifest["stages"][stage]["files"]
+        )
+
     def complete(self, stage: str, files: Mapping[str, str] | None = None, **facts: Any) -> None:
         """Mark a stage finished, with the sha256 of each file it wrote, and facts about it."""
         self.manifest["stages"][stage] = {"finished": _now(), "files": dict(files or {}), **facts}
@@ -175,8 +181,8 @@ def open_run(
         "facts": machine_facts(),
     }
     run = RunFolder(path, manifest, lock, made)
+    manifest["config"] = run.write_text(CONFIG, config_toml)
     run._save()
-    run.write_text(CONFIG, config_toml)
     return run
 
 
@@ -203,11 +209,30 @@ def _locked(path: Path) -> filelock.BaseFileLock:
 
 def _continued(path: Path, lock: filelock.BaseFileLock) -> RunFolder:
     manifest = read_manifest(path)
+    if problems := changed_files(path, "the run was made", manifest.get("config", {})):
+        lock.release()
+        raise RunError(problems[0], fix="put it back; for other settings start another run with it")
     run = RunFolder(path, manifest, lock)
     if not run.done("report"):
         manifest["continued"] = [*manifest.get("continued", []), _now()]
         run._save()
     return run
+
+
+def changed_files(path: Path, since: str, files: Mapping[str, str]) -> list[str]:
+    """Of ``{name: sha256}``, those that are missing or are something else, one line each.
+
+    Args:
+        since: what happened when they were as they should be, e.g. ``train wrote it``.
+    """
+    found = []
+    for name, digest in files.items():
+        file = path / name
+        if not file.is_file():
+            found.append(f"{file} is missing since {since}")
+        elif atomic.sha256_file(file) != digest:
+            found.append(f"{file} has changed since {since}")
+    return found
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -254,6 +279,8 @@ def _differing(folder: Path, resolved: Mapping[str, Any]) -> str:
     except (OSError, ValueError):
         return "its config.toml cannot be read"
     ours = dotted(resolved)
+    if theirs == ours:
+        return "its config.toml is no longer the one it was made with"
     keys = sorted(k for k in {*ours, *theirs} - {"output_dir"} if ours.get(k) != theirs.get(k))
     named = ", ".join(keys[:DIFFERING_SHOWN])
     more = len(keys) - DIFFERING_SHOWN

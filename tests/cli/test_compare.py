@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from softdiv.pipeline import DivergencePipeline
+from softdiv.storage.atomic import read_json, sha256_file
 
 from .conftest import Call
 
@@ -17,6 +18,9 @@ def other(run: Path) -> Path:
     folder = Path(shutil.copytree(run, run.parent / "two"))
     config = folder / "config.toml"
     config.write_text(config.read_text().replace("test_texts = 4", "test_texts = 3"))
+    manifest = read_json(folder / "manifest.json")  # or it would be refused as changed by hand
+    manifest["config"] = {"config.toml": sha256_file(config)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     DivergencePipeline.of_run(folder, force=True).run_stage("evaluate")
     return folder
 

@@ -56,7 +56,7 @@ def test_verify_finds_a_changed_and_a_missing_file(
     assert call("runs", "verify", run) == 5
     shown = capsys.readouterr().out
     assert "evaluation.json has changed since evaluate wrote it" in shown
-    assert "report.md is missing (written by report)" in shown
+    assert "report.md is missing since report wrote it" in shown
     assert "report.html" not in shown
     assert call("runs", "verify", run.parent) == 5
     captured = capsys.readouterr()

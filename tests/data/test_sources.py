@@ -15,6 +15,8 @@ from softdiv.builtin.sources.columns import CsvTexts, HubTexts, ParquetTexts
 from softdiv.builtin.sources.filters import Dedupe, Template
 from softdiv.builtin.sources.lines import JsonlTexts, TextLines
 from softdiv.builtin.sources.model_written_evals import ModelWrittenEvals
+from softdiv.components import Prepared
+from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.errors import ConfigError, DataError
 from softdiv.plugin.manager import PluginManager
@@ -61,6 +63,15 @@ def test_bytes_that_are_not_utf8_are_located_or_skipped(
     found, notes = run(source(data_path=str(path), on_bad_lines="skip"))
     assert len(found) == 2
     assert "2 lines were skipped (2 used)" in notes[0] and f"{path}:2" in notes[0]
+
+
+def test_what_a_run_skips_is_noted(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", {"text": "a"}, 3, {"text": "b"})
+    table = {"name": "jsonl", "data_path": path, "on_bad_lines": "skip"}
+    config = ExperimentConfig.from_dict({"data": {"processors": [table]}})
+    found, notes = run(*Prepared.of(config).parts.processors)  # as a run has them: guarded
+    assert len(found) == 2
+    assert notes == [f"1 lines were skipped (2 used): {path}:2: not a JSON object but int"]
 
 
 def test_half_a_character_is_a_bad_line(tmp_path: Path) -> None:

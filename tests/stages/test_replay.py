@@ -9,7 +9,7 @@ import pytest
 from softdiv.components import Prepared
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
-from softdiv.errors import DataError
+from softdiv.errors import ConfigError, DataError
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
 from softdiv.stages.replay import read_suite, replay
@@ -83,9 +83,16 @@ def test_texts_no_model_can_take_are_named(tmp_path: Path, line: str, said: str)
 
 
 def test_a_prompt_longer_than_the_models_positions_is_refused() -> None:
-    prompts = SearchResult((HardPrompt(text="sea " * 600, searcher="s"),), ())
-    with pytest.raises(DataError, match="do not fit into the 512 positions of model_1"):
-        replay(Prepared.of(ExperimentConfig.from_file(config_path("smoke"))), prompts)
+    smoke = Prepared.of(ExperimentConfig.from_file(config_path("smoke")))
+    prompts = SearchResult((HardPrompt(text="sea " * 600, searcher="s", note="p:3"),), ())
+    with pytest.raises(DataError, match="p:3: .* do not fit into the 512 positions of model_1"):
+        replay(smoke, prompts)
+    prompts = SearchResult((HardPrompt(text="<|im_end|>", searcher="s", note="p:4"),), ())
+    with pytest.raises(DataError, match="p:4: .* special token"):
+        replay(smoke, prompts)
+    long = ExperimentConfig.from_file(config_path("smoke"), ["training.num_soft_prompt_tokens=512"])
+    with pytest.raises(ConfigError, match="num_soft_prompt_tokens .* leave nothing of .* 512"):
+        replay(Prepared.of(long), prompts)
 
 
 @pytest.mark.parametrize(

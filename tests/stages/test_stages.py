@@ -15,6 +15,8 @@ from softdiv.pipeline import STORY, DivergencePipeline
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.stages.work import STAGES
 from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.storage.listing import verify_run
+from softdiv.training.trainer import BEST
 
 pytestmark = pytest.mark.filterwarnings(
     # DeepSpeed's own modules; nothing we can change
@@ -95,6 +97,29 @@ def test_analysis_and_report_need_no_model(copy: Path, monkeypatch: pytest.Monke
     assert (copy / "report.html").exists()
     elsewhere = {"seconds": 0, "reproduce": ""}  # the fixture was copied
     assert {**after, **elsewhere} == {**before, **elsewhere}
+
+
+def test_a_file_that_changed_is_not_built_on(copy: Path) -> None:
+    with DivergencePipeline.of_run(copy)._opened("train", "report") as work:
+        work.forget("generate")
+    prompt = copy / BEST
+    content = bytearray(prompt.read_bytes())
+    content[-1] ^= 1
+    prompt.write_bytes(content)
+    with pytest.raises(RunError, match=r"best.safetensors has changed since train .* --force"):
+        DivergencePipeline.of_run(copy).run_stage("generate")
+    assert not (copy / "hard_prompts.jsonl").exists()
+
+
+def test_a_config_edited_in_the_folder_is_refused(copy: Path) -> None:
+    toml = copy / "config.toml"
+    toml.write_text(toml.read_text().replace("test_texts = 4", "test_texts = 5"))
+    with pytest.raises(RunError, match="config.toml has changed since the run was made"):
+        DivergencePipeline.of_run(copy, force=True).run_stage("evaluate")
+    assert verify_run(copy) == (f"{toml} has changed since the run was made",)
+    edited = ExperimentConfig.from_file(toml)
+    with pytest.raises(RunError, match="config.toml is no longer the one it was made with"):
+        DivergencePipeline(config=edited, run_dir=copy).run()
 
 
 def test_a_stage_repeated_is_not_paid_twice(copy: Path) -> None:
