@@ -40,8 +40,7 @@ class DeepSpeedEngine:
                 self._engine, *_ = load_deepspeed(device_type).initialize(
                     model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
                 )
-        # whatever its sections raise: an assertion, pydantic's error, a missing package
-        except Exception as error:
+        except Exception as error:  # its sections raise anything: AssertionError, pydantic's, ...
             file = config.engine.deepspeed_config
             if file is None:
                 raise
