@@ -17,13 +17,24 @@ if TYPE_CHECKING:
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
+@attrs.frozen
+class Message:
+    """One message of a conversation."""
+
+    role: str
+    """``system``, ``user``, ``assistant``, ``tool``, or another role the chat template knows"""
+    content: str
+
+
 @attrs.frozen(kw_only=True)
 class Example:
-    """One user text."""
+    """One user text, and the conversation it ends."""
 
     id: str
     text: str
     category: str = ""
+    context: tuple[Message, ...] = ()
+    """The messages before it: a system message, earlier turns, what tools said."""
     metadata: Mapping[str, Any] = attrs.field(default=_EMPTY, eq=False)
 
 
