@@ -118,7 +118,7 @@ def test_a_damaged_model_is_one_line(folder: Path, tmp_path: Path) -> None:
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     config = LoaderConfig("hf", {"path": str(tmp_path / "cut")})
-    with pytest.raises(PairError, match=r"the weights of .*cut are damaged"):
+    with pytest.raises(PairError, match=r"cut.*model.safetensors is damaged"):
         manager(config, config).load()
 
     shutil.copytree(folder, tmp_path / "more")
@@ -143,7 +143,7 @@ def test_a_model_without_a_tokenizer_or_the_attention_asked_for(tmp_path: Path) 
     tokenizer.save_pretrained(tmp_path / "eager")
     save_file({}, tmp_path / "eager" / "model.safetensors", {"format": "pt"})
     config = LoaderConfig("hf", {"path": str(tmp_path / "eager")})
-    with pytest.raises(PairError, match=r"has no attention 'sdpa' .*eager"):
+    with pytest.raises(PairError, match=r"it has no such attention .*eager"):
         manager(config, config).load()
 
 
