@@ -24,6 +24,7 @@ PLAIN_STARTS = (True, False, None, "gaussian")
 KEEPING = ("target_parameters", "modules_to_save", "trainable_token_indices", "layer_replication")
 """Keys of adapters that bring weights of the base, or write into it."""
 ELSEWHERE = {"XLORA": "it mixes adapters of other folders", "SHADOW": "it needs another model"}
+MOST_LAYERS = 1_000
 SECONDS = 10.0
 """For a stranger's regular expressions over all names of a model; milliseconds are usual."""
 MATCH = """
@@ -85,6 +86,7 @@ def opened(name: str) -> Adapter:
         # peft would fall back to a pickle, which softdiv never opens
         raise PairError(f"{name} holds no {WEIGHTS}", fix="save it as safetensors")
     adapter = Adapter(name, folder, config, stored_tensors(folder / WEIGHTS))
+    _refuse_sizes(adapter)
     if adapter.kind in ELSEWHERE:
         raise refusal(adapter, ELSEWHERE[adapter.kind])
     if config.get("megatron_config"):
@@ -92,6 +94,25 @@ def opened(name: str) -> Adapter:
     if config.get("alora_invocation_tokens"):
         raise refusal(adapter, "it acts from certain tokens on, which a soft prompt has not")
     return adapter
+
+
+def _refuse_sizes(adapter: Adapter) -> None:
+    """Raises PairError for ranks that no tensor of the file has: peft would allocate them."""
+    config = adapter.config
+    ranks = [config.get("r"), config.get("init_r"), config.get("target_r")]
+    pattern = config.get("rank_pattern")
+    ranks += pattern.values() if isinstance(pattern, Mapping) else []
+    largest = max((max(t.shape, default=0) for t in adapter.tensors.values()), default=0)
+    layers = config.get("layer_replication")
+    spans = [span for span in layers if isinstance(span, list)] if isinstance(layers, list) else []
+    wrong = [n for n in ranks if isinstance(n, int) and n > max(largest, MOST_LAYERS)]
+    wrong += [n for span in spans for n in span if isinstance(n, int) and n > MOST_LAYERS]
+    if wrong or len(spans) > MOST_LAYERS:
+        raise PairError(
+            f"{adapter.folder / CONFIG} asks for a rank or a layer {max(wrong, default='')}",
+            why=f"its tensors have {largest} rows at most",
+            fix="download the adapter again",
+        )
 
 
 def refusal(adapter: Adapter, why: str) -> PairError:

@@ -123,12 +123,13 @@ class Probe:
         trained = adapter.config.get("trainable_token_indices") or adapter.config.get(
             "token_indices"
         )
-        if isinstance(trained, Mapping):
-            trained = [index for each in trained.values() for index in each]
+        if isinstance(trained, Mapping):  # by module
+            trained = [i for each in trained.values() if isinstance(each, list) for i in each]
         device = model.get_input_embeddings().weight.device
         rows = int(model.get_input_embeddings().weight.shape[0])
         spread = range(1, rows, max(1, rows // PROBE))
-        own = [i for i in trained or () if isinstance(i, int) and 0 <= i < rows]
+        listed = trained if isinstance(trained, list) else []
+        own = [i for i in listed if isinstance(i, int) and 0 <= i < rows]
         ids = torch.tensor([[*spread][:PROBE] + own], device=device)
         return cls(adapter, ids, _logits(model, ids))
 

@@ -169,7 +169,8 @@ class ModelPairManager:
         lockstep: Lockstep | None = None,
     ) -> ModelPair:
         name = self.config.name or self._name()
-        return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep)
+        with translated("the two models cannot be run"):  # a size that only a pass reveals
+            return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep)
 
     @staticmethod
     def _with_notes(pair: ModelPair, loaders: tuple[ModelLoader, ModelLoader]) -> ModelPair:

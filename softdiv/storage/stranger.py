@@ -117,9 +117,13 @@ def shards(index: Path) -> list[Path]:
         PairError: a name leaves the folder or is no safetensors file (a pickle is never opened),
             or a file is missing.
     """
-    table = read_object(index).get("weight_map")
-    if not isinstance(table, Mapping) or not table:
-        raise PairError(f"{index} is damaged", why="it has no weight_map")
+    content = read_object(index)
+    for key in ("metadata", "weight_map"):  # transformers asks for both
+        if not isinstance(content.get(key), Mapping):
+            raise PairError(f"{index} is damaged", why=f"it has no {key}")
+    table = content["weight_map"]
+    if not table:
+        raise PairError(f"{index} is damaged", why="its weight_map is empty")
     names = list(dict.fromkeys(table.values()))
     for name in names:
         if not isinstance(name, str) or not PLAIN_NAME.match(name):

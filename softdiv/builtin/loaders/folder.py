@@ -72,9 +72,10 @@ def inspected(folder: Path, *, needs_tokenizer: bool = True, weights: bool = Tru
         )
     config = read_object(folder / "config.json")
     _sizes(folder / "config.json", config)
+    _ends(folder / "config.json", config)
     for name in OBJECTS:
         if (folder / name).is_file():
-            read_object(folder / name)
+            _ends(folder / name, read_object(folder / name))
     if needs_tokenizer:
         for pattern in TOKENIZER:
             for file in folder.glob(pattern):
@@ -82,6 +83,8 @@ def inspected(folder: Path, *, needs_tokenizer: bool = True, weights: bool = Tru
     tensors: dict[str, StoredTensor] = {}
     for file in _weight_files(folder, config) if weights else ():
         tensors |= stored_tensors(file)
+    if weights and not tensors:
+        raise PairError(f"{folder} holds no weights", why="its files hold no tensors")
     return ModelFolder(folder, config, tensors)
 
 
@@ -126,6 +129,13 @@ def _weight_files(folder: Path, config: Mapping[str, Any]) -> list[Path]:
         why=f"neither {ONE_FILE} nor {INDEX}" + (f", but {others[0]}" if others else ""),
         fix="download them too, or rename the file",
     )
+
+
+def _ends(file: Path, table: Mapping[str, Any]) -> None:
+    """Raises PairError if the tokens that end an answer are no token ids."""
+    value = table.get("eos_token_id")
+    if any(type(one) is not int for one in (value if isinstance(value, list) else [value or 0])):
+        raise PairError(f"{file}: eos_token_id = {value!r} is no token id, nor a list of them")
 
 
 def _sizes(file: Path, config: Mapping[str, Any]) -> None:

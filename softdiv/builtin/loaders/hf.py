@@ -231,7 +231,9 @@ def _tokenizer(source: str, model: str | None) -> Any:
 
     fix = "give the model tokenizer = FOLDER_OR_HUB_ID" if model else ""
     with translated(f"no tokenizer can be loaded from {model or source}", fix):
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer.decode(tokenizer("Is it whole?")["input_ids"])  # some fail at their first text
+        return tokenizer
 
 
 def _sharing_copy(model: Any) -> Any:

@@ -25,7 +25,8 @@ def auto_class(config: Any, path: str, notes: list[str]) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto import modeling_auto as auto
 
-    named = set(config.architectures or ())
+    listed = config.architectures if isinstance(config.architectures, list) else []
+    named = {name for name in listed if isinstance(name, str)}
     causal = _classes(auto.MODEL_FOR_CAUSAL_LM_MAPPING, config)
     seeing = _classes(auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, config)
     what = f"{path} ({config.model_type})"
