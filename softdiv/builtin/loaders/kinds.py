@@ -37,12 +37,20 @@ def auto_class(config: Any, path: str, notes: list[str]) -> Any:
         return AutoModelForImageTextToText
     if not causal:
         raise PairError(f"{what} is no causal language model", fix=FIX)
-    masked = _classes(auto.MODEL_FOR_MASKED_LM_MAPPING, config)
-    if masked and not (getattr(config, "is_decoder", False) or getattr(config, "causal", False)):
+    if _looks_both_ways(config):
         raise PairError(f"{what} is an encoder: each token sees those after it", fix=FIX)
     if named and not named & (causal | seeing) and _of_transformers(named):
         raise PairError(f"{what} is a {min(named)}, no causal language model", fix=FIX)
     return AutoModelForCausalLM
+
+
+def _looks_both_ways(config: Any) -> bool:
+    """Encoders that transformers can turn into decoders, as long as they are not turned."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
+
+    turned = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
+    has_decoder = getattr(type(config), "is_encoder_decoder", False)  # Bart's is always causal
+    return bool(_classes(MODEL_FOR_MASKED_LM_MAPPING, config)) and not (turned or has_decoder)
 
 
 def _classes(mapping: Any, config: Any) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,9 @@ from softdiv.builtin.loaders.folder import inspected
 from softdiv.builtin.loaders.hf import HfLoader
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import PairError
+from tests.builtin.loaders.changes import write
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    model, tokenizer = TinyLoader().load("cpu")
-    model.save_pretrained(tmp_path / "m")
-    tokenizer.save_pretrained(tmp_path / "m")
-    return tmp_path / "m"
-
-
-def write(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    table = json.loads(file.read_text())
-    change(table)
-    file.write_text(json.dumps(table))
 
 
 def refused(folder: Path, message: str) -> None:
