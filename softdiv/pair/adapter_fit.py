@@ -80,9 +80,9 @@ def check_filled(adapter: Adapter, wrapped: Any, slots: Mapping[str, Tensor], re
         empty = []
         _check_sums(adapter, [slots[n] for n in slots if n not in adapter.tensors], apart)
     if empty:
-        name = empty[0].replace(".default", "")
+        names = sorted({name.replace(".default", "") for name in empty})
         raise PairError(
-            f"adapter '{adapter.name}' lacks {len(empty)} of its tensors, e.g. {name}",
+            f"adapter '{adapter.name}' lacks {len(names)} of its tensors, e.g. {names[0]}",
             why="peft would leave them as they start",
             fix="download it again, or save it again",
         )
