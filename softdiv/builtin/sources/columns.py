@@ -140,7 +140,11 @@ class HubTexts(TableTexts):
         name = f"dataset '{data_path}'"
         try:
             found = datasets.load_dataset(
-                data_path, self.subset, split=self.split, revision=self.revision
+                data_path,
+                self.subset,
+                split=self.split,
+                revision=self.revision,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, RuntimeError) as error:
             why = " ".join(str(error).split())
