@@ -76,7 +76,7 @@ KNOWN: tuple[tuple[str, Reading], ...] = (
             'load it with dtype = "bfloat16" or quantize, or on a larger machine',
         ),
     ),
-    (r"pip install (?:--?\S+ )*['\"`]?([\w.\-\[\]]+)", _package),
+    (r"pip install (?:--?\S+ )*['\"`]?([\w.\-]+(?:\[[\w,]+\])?)", _package),
     (r"No module named '([\w.\-]+)'", _package),
 )
 """Patterns of whole messages, the first that matches counts."""

@@ -172,7 +172,11 @@ class HfLoader:
                 if self.tokenizer
                 else _tokenizer(str(path), self.path)
             )
-            with in_shards(DTYPES.get(self.dtype) if self.quantize is None else None):
+            how = f" (quantised: {folder.quantised})" if folder.quantised else ""
+            with (
+                translated(f"{self.path}{how} cannot be loaded"),
+                in_shards(DTYPES.get(self.dtype) if self.quantize is None else None),
+            ):
                 model, found = auto.from_pretrained(
                     path,
                     output_loading_info=True,
@@ -218,7 +222,21 @@ class HfLoader:
             )
         if folder.quantised == "bitsandbytes":
             require_bitsandbytes(self.path)
+        _require_known(folder.quantised, self.path)
         return {"device_map": {"": device}}
+
+
+def _require_known(method: str, path: str) -> None:
+    """Raises PairError for what transformers would load as if it were not quantised."""
+    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+    known = {name.removesuffix("_4bit").removesuffix("_8bit") for name in AUTO_QUANTIZER_MAPPING}
+    if method not in known:
+        raise PairError(
+            f"{path} is quantised in a way that this version of transformers does not know",
+            why=f"quant_method '{method}'",
+            fix="pip install --upgrade transformers, or give the original weights",
+        )
 
 
 def _tokenizer(source: str, model: str | None) -> Any:
