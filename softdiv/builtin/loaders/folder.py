@@ -13,14 +13,14 @@ from softdiv.errors import PairError
 from softdiv.storage.stranger import (
     StoredTensor,
     read_object,
-    refuse_pointer,
     shards,
     stored_tensors,
 )
 
+from .tokenizer import refuse_pointers
+
 ONE_FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
-TOKENIZER = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "merges.txt", "*.tiktoken")
 OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
 MOST_PARTS = 100_000
 """Layers, heads or experts; 16,384 small experts are the most that any architecture has."""
@@ -77,9 +77,7 @@ def inspected(folder: Path, *, needs_tokenizer: bool = True, weights: bool = Tru
         if (folder / name).is_file():
             _ends(folder / name, read_object(folder / name))
     if needs_tokenizer:
-        for pattern in TOKENIZER:
-            for file in folder.glob(pattern):
-                refuse_pointer(file)
+        refuse_pointers(folder)
     tensors: dict[str, StoredTensor] = {}
     for file in _weight_files(folder, config) if weights else ():
         tensors |= stored_tensors(file)

@@ -22,12 +22,13 @@ from softdiv.pair.sharding import in_shards, is_sharded
 
 from .bnb import BNB_KINDS, after_loading, loading_options, require_bitsandbytes
 from .complete import bounded_modules, check_after, check_before
-from .folder import TOKENIZER, ModelFolder, inspected
+from .folder import ModelFolder, inspected
 from .gguf import converted, described
 from .kinds import auto_class
 from .offload import offload_layers
 from .quantize import quantize_linears
 from .source import Source, located
+from .tokenizer import has_tokenizer, load_tokenizer
 
 LINEAR_BYTES = {"bnb-int8": 1.0, "bnb-nf4": 0.53, "bnb-fp4": 0.53}
 """Per weight of a linear layer; 4 bits and a scale for every 64."""
@@ -145,8 +146,8 @@ class HfLoader:
             rows = model.get_input_embeddings().weight.shape[0]
             model = attach_adapter(model, adapter)
             added = model.get_input_embeddings().weight.shape[0] - rows
-            if added and any(next(adapter.folder.glob(name), None) for name in TOKENIZER):
-                tokenizer = _tokenizer(str(adapter.folder), None)
+            if added and has_tokenizer(adapter.folder):
+                tokenizer = load_tokenizer(adapter.folder)
                 self.notes.append(f"the adapter brings {added:+} tokens and their tokenizer")
         if self.quantize in ("int8", "int4"):
             quantize_linears(model, self.quantize, self.group_size)
@@ -168,9 +169,9 @@ class HfLoader:
             auto, skeleton = self._described(folder)
             del skeleton
             tokenizer = (
-                _tokenizer(self.tokenizer, None)
+                load_tokenizer(self.tokenizer)
                 if self.tokenizer
-                else _tokenizer(str(path), self.path)
+                else load_tokenizer(path, self.path)
             )
             how = f" (quantised: {folder.quantised})" if folder.quantised else ""
             with (
@@ -237,21 +238,6 @@ def _require_known(method: str, path: str) -> None:
             why=f"quant_method '{method}'",
             fix="pip install --upgrade transformers, or give the original weights",
         )
-
-
-def _tokenizer(source: str, model: str | None) -> Any:
-    """The tokenizer of a folder or hub id.
-
-    Args:
-        model: what the user calls the model, where the tokenizer is the model's own.
-    """
-    from transformers import AutoTokenizer
-
-    fix = "give the model tokenizer = FOLDER_OR_HUB_ID" if model else ""
-    with translated(f"no tokenizer can be loaded from {model or source}", fix):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        tokenizer.decode(tokenizer("Is it whole?")["input_ids"])  # some fail at their first text
-        return tokenizer
 
 
 def _sharing_copy(model: Any) -> Any:
