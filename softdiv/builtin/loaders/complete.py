@@ -131,6 +131,23 @@ def check_after(model: Any, found: Mapping[str, Any], folder: ModelFolder) -> li
     return [*_unused("", harmless), *_left_out(model, folder), *_rotary(model, folder)]
 
 
+def unplaced(model: Any, folder: ModelFolder) -> set[str]:
+    """Names of the files that the model has not; for a model in shards, where nobody says so.
+
+    Empty for architectures whose files have other names than their parameters.
+    """
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    if get_checkpoint_conversion_mapping(model.config.model_type) is not None:
+        return set()
+    places, prefix = set(model.state_dict()), f"{model.base_model_prefix}."
+    return {
+        name
+        for name in folder.tensors
+        if not {name, name.removeprefix(prefix), prefix + name} & places
+    }
+
+
 def _shapes(
     folder: ModelFolder, name: str, stored: tuple[int, ...], expected: tuple[int, ...]
 ) -> PairError:

@@ -21,7 +21,7 @@ from softdiv.pair.lora import attach_adapter
 from softdiv.pair.sharding import in_shards, is_sharded
 
 from .bnb import BNB_KINDS, after_loading, loading_options, require_bitsandbytes
-from .complete import bounded_modules, check_after, check_before
+from .complete import bounded_modules, check_after, check_before, unplaced
 from .folder import ModelFolder, inspected
 from .gguf import converted, described
 from .kinds import auto_class
@@ -188,6 +188,8 @@ class HfLoader:
                     trust_remote_code=False,
                     **self._placing(folder, device),
                 )
+            if is_sharded(model):
+                found["unexpected_keys"] = unplaced(model, folder)
             self.notes.extend(check_after(model, found, folder))
         if self.quantize in BNB_KINDS or folder.quantised:
             return after_loading(model), tokenizer  # never .to(): the layers are where they belong

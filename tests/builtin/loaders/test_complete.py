@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from softdiv.builtin.loaders.complete import unplaced
+from softdiv.builtin.loaders.folder import inspected
 from softdiv.builtin.loaders.hf import HfLoader
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import PairError
@@ -89,6 +91,13 @@ def test_a_head_stored_beside_the_table_it_is_tied_to(tmp_path: Path, equal: boo
     assert torch.equal(loaded.lm_head.weight, head)  # as the file has it, either way
     assert (loaded.lm_head.weight is loaded.model.embed_tokens.weight) == equal
     assert loader.notes == []
+
+
+def test_what_has_no_place_is_known_by_name_too(folder: Path) -> None:
+    """As it must be where the layers are spread over ranks."""
+    store(folder, lambda held: held.update({f"{LAYER}.q_proj.bias": torch.ones(32)}))
+    model = TinyLoader().load("cpu")[0]
+    assert unplaced(model, inspected(folder)) == {f"{LAYER}.q_proj.bias"}
 
 
 def test_a_tensor_that_is_missing(folder: Path) -> None:
