@@ -66,7 +66,7 @@ KNOWN: tuple[tuple[str, Reading], ...] = (
         ),
     ),
     (
-        r"does not support an attention implementation through",
+        r"does not support (an attention implementation|Flash Attention)|flash_attn.*not installed",
         lambda _: ("it has no such attention", 'give it attn_implementation = "eager"'),
     ),
     (

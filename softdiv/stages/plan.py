@@ -16,6 +16,7 @@ from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import PairError
+from softdiv.pair.foreign import translated
 from softdiv.pair.layers import decoder_layers
 from softdiv.plugin.interfaces import ModelLoader, PlannableLoader
 from softdiv.plugin.records import Example
@@ -23,6 +24,7 @@ from softdiv.training.schedule import Schedule
 
 CONTEXT_TOKENS = 64
 """A chat template, a prompt and a user text; the shipped texts take 40 to 70 tokens."""
+FIX = "load it once with 'softdiv pairs check', which says how much memory its weights take"
 CHUNK_ROWS = 64
 """Rows of logits alive at once, see :mod:`softdiv.divergence.chunked`."""
 
@@ -119,9 +121,34 @@ def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -
     Args:
         model: a transformers causal model, on any device; ``meta`` costs nothing.
         checkpointing: by decoder layer: only each layer's input, and one whole layer.
+
+    Raises:
+        PairError: the architecture cannot be run without values.
     """
     table = model.get_input_embeddings().weight
+    model.requires_grad_(False).eval()
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("batched_mm")  # the default has no shapes on meta
+    # a finished mask: most read values to make one, and meta tensors have none; others take none
+    finished = table.new_zeros(rows, 1, length, length)
+    with translated(f"the memory of a {model.config.model_type} model cannot be estimated", FIX):
+        try:
+            total = _saved_bytes(model, rows, length, finished)
+        except Exception:  # whatever an architecture does with a mask it does not expect
+            total = _saved_bytes(model, rows, length, None)
+    if not checkpointing:
+        return total
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    inputs: int = layers * rows * length * int(table.shape[1]) * table.element_size()
+    return inputs + total // layers
+
+
+def _saved_bytes(model: Any, rows: int, length: int, mask: Tensor | None) -> int:
+    """Of one forward pass, beside the weights and the mask."""
+    table = model.get_input_embeddings().weight
     own = {p.untyped_storage()._cdata for p in model.parameters()}
+    if mask is not None:
+        own.add(mask.untyped_storage()._cdata)
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -129,19 +156,11 @@ def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -
             kept[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
-    # a finished mask: transformers would read values to make one, and meta tensors have none
-    mask = table.new_zeros(rows, 1, length, length)
-    own.add(mask.untyped_storage()._cdata)
-    embeds = table.new_empty((rows, length, table.shape[1]), requires_grad=True)
-    model.requires_grad_(False).eval()
+    start = table.new_empty((rows, length, table.shape[1]), requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.base_model(inputs_embeds=embeds, attention_mask=mask, use_cache=False)
-    total: int = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    if not checkpointing:
-        return total
-    layers = int(model.config.get_text_config().num_hidden_layers)
-    inputs: int = layers * embeds.untyped_storage().nbytes()
-    return inputs + total // layers
+        model.base_model(inputs_embeds=start.clone(), attention_mask=mask, use_cache=False)
+    sizes: list[int] = [tensor.untyped_storage().nbytes() for tensor in kept.values()]
+    return sum(sizes)
 
 
 def _held(model: Any, ranks: int) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from softdiv.builtin.loaders.hf import HfLoader
 from softdiv.builtin.loaders.tiny import TinyLoader
@@ -130,21 +129,27 @@ def test_a_damaged_model_is_one_line(folder: Path, tmp_path: Path) -> None:
         manager(config, config).load()
 
 
-def test_a_model_without_a_tokenizer_or_the_attention_asked_for(tmp_path: Path) -> None:
-    model, tokenizer = TinyLoader().load("cpu")
+def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
+    model, _ = TinyLoader().load("cpu")
     model.save_pretrained(tmp_path / "bare")
     config = LoaderConfig("hf", {"path": str(tmp_path / "bare")})
     with pytest.raises(PairError, match=r"no tokenizer can be loaded from .* tokenizer = FOLDER"):
         manager(config, config).load()
 
-    table = {"model_type": "gpt_neox_japanese", "num_hidden_layers": 1}
-    (tmp_path / "eager").mkdir()
-    (tmp_path / "eager" / "config.json").write_text(json.dumps(table))
-    tokenizer.save_pretrained(tmp_path / "eager")
-    save_file({"w": torch.ones(1)}, tmp_path / "eager" / "model.safetensors", {"format": "pt"})
-    config = LoaderConfig("hf", {"path": str(tmp_path / "eager")})
+
+def test_an_architecture_without_the_attention_asked_for(tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        "bloom", vocab_size=512, hidden_size=32, n_layer=1, n_head=4, bos_token_id=0, eos_token_id=1
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    TinyLoader().load("cpu")[1].save_pretrained(tmp_path)
+    for attention in ("sdpa", "eager"):
+        loader = HfLoader(path=str(tmp_path), attn_implementation=attention)  # type: ignore[arg-type]
+        assert loader.load("cpu")[0].config._attn_implementation == "eager"
     with pytest.raises(PairError, match=r"it has no such attention .*eager"):
-        manager(config, config).load()
+        HfLoader(path=str(tmp_path), attn_implementation="flash_attention_2").load("cpu")
 
 
 def test_weights_that_are_not_numbers_are_refused() -> None:

@@ -44,7 +44,7 @@ def bounded_modules(folder: ModelFolder) -> Iterator[None]:
         built += 1
         if built > limit:
             raise PairError(
-                f"{folder.path / 'config.json'} describes a larger model than its files hold",
+                f"{folder.name} is described as a larger model than its files hold",
                 why=f"more than {limit:,} modules, for {len(folder.tensors):,} tensors",
                 fix="they belong to different models",
             )
@@ -73,7 +73,7 @@ def check_before(skeleton: Any, folder: ModelFolder) -> None:
     most = 8 * folder.size if folder.quantised else 2 * stored + 1_000_000
     if held > most or computed > max(LARGEST_BUFFERS, folder.size):
         raise PairError(
-            f"{folder.path / 'config.json'} describes a larger model than its files hold",
+            f"{folder.name} is described as a larger model than its files hold",
             why=f"{max(held, computed):,} numbers, for {stored:,} in the files",
             fix="they belong to different models",
         )
@@ -88,7 +88,7 @@ def check_before(skeleton: Any, folder: ModelFolder) -> None:
             raise _shapes(folder, name, tensor.shape, tuple(place.shape))
         if not tensor.is_float:
             raise PairError(
-                f"{folder.path} holds {name} as {tensor.dtype}, not as floating point numbers",
+                f"{folder.name} holds {name} as {tensor.dtype}, not as floating point numbers",
                 why="config.json does not say how it was quantised",
                 fix="give the original weights",
             )
@@ -110,7 +110,7 @@ def check_after(model: Any, found: Mapping[str, Any], folder: ModelFolder) -> li
         raise _shapes(folder, name, tuple(stored), tuple(expected))
     if missing := sorted(found["missing_keys"]):
         raise PairError(
-            f"{folder.path} lacks {len(missing)} of its config's tensors, e.g. {missing[0]}",
+            f"{folder.name} lacks {len(missing)} of its config's tensors, e.g. {missing[0]}",
             why="transformers would fill them with random numbers",
         )
     harmless: list[str] = []
@@ -123,7 +123,7 @@ def check_after(model: Any, found: Mapping[str, Any], folder: ModelFolder) -> li
         (harmless if idle else lost).append(name)
     if lost:
         raise PairError(
-            f"{folder.path} holds {len(lost)} tensors that its config has no place for, e.g. "
+            f"{folder.name} holds {len(lost)} tensors that its config has no place for, e.g. "
             f"{lost[0]}",
             why="the model without them is another one",
             fix="mend config.json (biases? number of layers?), or remove them from the files",
@@ -152,7 +152,7 @@ def _shapes(
     folder: ModelFolder, name: str, stored: tuple[int, ...], expected: tuple[int, ...]
 ) -> PairError:
     return PairError(
-        f"{folder.path} holds {name} as {list(stored)}, its config asks for {list(expected)}",
+        f"{folder.name} holds {name} as {list(stored)}, its config asks for {list(expected)}",
         fix="they belong to different models",
     )
 

@@ -31,6 +31,8 @@ COUNTS = re.compile(r"(layer|expert|head|block)s?\Z")
 class ModelFolder:
     """What a folder holds, from its configuration and the headers of its weight files."""
 
+    name: str
+    """what the user calls the model"""
     path: Path
     config: Mapping[str, Any]
     """config.json as it is written"""
@@ -51,10 +53,13 @@ class ModelFolder:
         return sum(file.stat().st_size for file in {t.file for t in self.tensors.values()})
 
 
-def inspected(folder: Path, *, needs_tokenizer: bool = True, weights: bool = True) -> ModelFolder:
+def inspected(
+    folder: Path, name: str, *, needs_tokenizer: bool = True, weights: bool = True
+) -> ModelFolder:
     """What ``folder`` holds, or why it cannot be loaded. No weight is read.
 
     Args:
+        name: what the user calls the model, e.g. a hub id.
         needs_tokenizer: whether the tokenizer is taken from here.
         weights: False where they were not downloaded, for an estimate.
 
@@ -63,46 +68,46 @@ def inspected(folder: Path, *, needs_tokenizer: bool = True, weights: bool = Tru
             configuration is none.
     """
     if (folder / "adapter_config.json").is_file():
-        raise _holds_adapter(folder)
+        raise _holds_adapter(folder, name)
     if not (folder / "config.json").is_file():
         raise PairError(
-            f"{folder} holds no model",
+            f"{name} holds no model",
             why="it has no config.json",
             fix="give a folder that save_pretrained wrote, a GGUF file, or a hub id",
         )
     config = read_object(folder / "config.json")
     _sizes(folder / "config.json", config)
     _ends(folder / "config.json", config)
-    for name in OBJECTS:
-        if (folder / name).is_file():
-            _ends(folder / name, read_object(folder / name))
+    for file in (folder / name for name in OBJECTS):
+        if file.is_file():
+            _ends(file, read_object(file))
     if needs_tokenizer:
         refuse_pointers(folder)
     tensors: dict[str, StoredTensor] = {}
-    for file in _weight_files(folder, config) if weights else ():
+    for file in _weight_files(folder, name, config) if weights else ():
         tensors |= stored_tensors(file)
     if weights and not tensors:
-        raise PairError(f"{folder} holds no weights", why="its files hold no tensors")
-    return ModelFolder(folder, config, tensors)
+        raise PairError(f"{name} holds no weights", why="its files hold no tensors")
+    return ModelFolder(name, folder, config, tensors)
 
 
-def _holds_adapter(folder: Path) -> PairError:
+def _holds_adapter(folder: Path, name: str) -> PairError:
     if (folder / "config.json").is_file():
         return PairError(
-            f"{folder} holds a model and an adapter",
+            f"{name} holds a model and an adapter",
             why="which of them is meant is not said",
             fix="move one of them into a folder of its own; an adapter is given as --adapter",
         )
     return PairError(
-        f"{folder} is a LoRA adapter, not a model",
-        fix=f"give it as --adapter {folder} beside its base (in a config: adapter = ...)",
+        f"{name} is a LoRA adapter, not a model",
+        fix=f"give it as --adapter {name} beside its base (in a config: adapter = ...)",
     )
 
 
-def _weight_files(folder: Path, config: Mapping[str, Any]) -> list[Path]:
+def _weight_files(folder: Path, name: str, config: Mapping[str, Any]) -> list[Path]:
     if any(folder.glob("shard-*.safetensors")):
         raise PairError(
-            f"{folder} holds a checkpoint of a distributed training",
+            f"{name} holds a checkpoint of a distributed training",
             fix="save the model as a whole: save_pretrained without distributed_checkpoint",
         )
     if "transformers_weights" in config:
@@ -117,13 +122,13 @@ def _weight_files(folder: Path, config: Mapping[str, Any]) -> list[Path]:
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
         raise PairError(
-            f"{folder} holds its weights as {pickles[0]} only",
+            f"{name} holds its weights as {pickles[0]} only",
             why="softdiv opens safetensors only, never a pickle",
             fix="load it with transformers where you trust it, and save_pretrained anew",
         )
     others = sorted(file.name for file in folder.glob("*.safetensors"))
     raise PairError(
-        f"{folder} holds no weights",
+        f"{name} holds no weights",
         why=f"neither {ONE_FILE} nor {INDEX}" + (f", but {others[0]}" if others else ""),
         fix="download them too, or rename the file",
     )

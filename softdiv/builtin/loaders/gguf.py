@@ -83,7 +83,7 @@ def _described(folder: Path, header: GgufHeader) -> tuple[Any, Any, Any]:
     _refuse_unread(header)
     config = AutoConfig.from_pretrained(folder, gguf_file=file.name, trust_remote_code=False)
     auto = auto_class(config, str(file), [])
-    held = ModelFolder(file.parent, {}, tensors)
+    held = ModelFolder(str(file), file.parent, {}, tensors)
     with bounded_modules(held), torch.device("meta"):
         model = auto.from_config(config, trust_remote_code=False)
     check_before(model, held)

@@ -61,7 +61,7 @@ class HfLoader:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """auto = as stored."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """eager returns attention weights."""
+    """eager returns attention weights; it stands in where an architecture has no sdpa."""
     device: str | None = attrs.field(default=None, validator=optional(attrs.validators.min_len(1)))
     """Overrides the config's device for this model."""
     offload: bool = False
@@ -94,7 +94,9 @@ class HfLoader:
             if source.gguf_file is not None:
                 return described(source.folder / source.gguf_file)
             local = Path(self.path).is_dir() or self.path.startswith("package:")
-            folder = inspected(source.folder, needs_tokenizer=not self.tokenizer, weights=local)
+            folder = inspected(
+                source.folder, self.path, needs_tokenizer=not self.tokenizer, weights=local
+            )
             return self._described(folder)[1]
 
     def weight_bytes(self, skeleton: Any, other: Any = None) -> int:
@@ -165,8 +167,9 @@ class HfLoader:
             path = source.folder
             if source.gguf_file is not None:
                 path = converted(source.folder / source.gguf_file)
-            folder = inspected(path, needs_tokenizer=not self.tokenizer)
+            folder = inspected(path, self.path, needs_tokenizer=not self.tokenizer)
             auto, skeleton = self._described(folder)
+            attention = skeleton.config._attn_implementation
             del skeleton
             tokenizer = (
                 load_tokenizer(self.tokenizer)
@@ -182,7 +185,7 @@ class HfLoader:
                     path,
                     output_loading_info=True,
                     dtype=DTYPES.get(self.dtype, "auto"),
-                    attn_implementation=self.attn_implementation,
+                    attn_implementation=attention,
                     use_safetensors=True,
                     ignore_mismatched_sizes=True,  # they are refused below, by name
                     trust_remote_code=False,
@@ -206,14 +209,22 @@ class HfLoader:
                 f"the folder's own Python code was not run: transformers' {config.model_type} was"
             )
         with bounded_modules(folder), torch.device("meta"):
-            skeleton = auto.from_config(
-                config,
-                dtype=DTYPES.get(self.dtype),
-                attn_implementation=self.attn_implementation,
-                trust_remote_code=False,
-            )
+            try:
+                skeleton = self._empty(auto, config, self.attn_implementation)
+            except ValueError as error:
+                if "scaled_dot_product_attention" not in str(error):
+                    raise
+                skeleton = self._empty(auto, config, "eager")  # the same numbers, written out
         check_before(skeleton, folder)
         return auto, skeleton
+
+    def _empty(self, auto: Any, config: Any, attention: str) -> Any:
+        return auto.from_config(
+            config,
+            dtype=DTYPES.get(self.dtype),
+            attn_implementation=attention,
+            trust_remote_code=False,
+        )
 
     def _placing(self, folder: ModelFolder, device: str) -> dict[str, Any]:
         """How ``from_pretrained`` quantises and where it puts what is quantised."""

@@ -32,7 +32,7 @@ def auto_class(config: Any, path: str, notes: list[str]) -> Any:
     what = f"{path} ({config.model_type})"
     if config.is_encoder_decoder and not named & causal:
         raise PairError(f"{what} is an encoder-decoder", fix=FIX)
-    if seeing - causal and (named & seeing or not causal):
+    if seeing and (named & seeing or not causal):
         notes.append("it reads images too: its language model is compared, on text alone")
         return AutoModelForImageTextToText
     if not causal:

@@ -39,7 +39,7 @@ for text in ("Is it whole?", *(2_000 * c for c in "a 1!\\n\\u00e9"), 500 * "a, "
 
 def refuse_pointers(folder: Path) -> None:
     """Raises PairError if git-lfs left a pointer in place of a file of the tokenizer."""
-    for pattern in FILES:
+    for pattern in (*FILES, "added_tokens.json", "*.jinja"):
         for file in folder.glob(pattern):
             refuse_pointer(file)
 

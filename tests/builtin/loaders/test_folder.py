@@ -32,7 +32,7 @@ def load(folder: Path, **options: Any) -> tuple[Any, Any]:
 
 
 def test_what_a_whole_folder_holds(folder: Path) -> None:
-    found = inspected(folder)
+    found = inspected(folder, str(folder))
     assert found.config["model_type"] == "llama"
     assert len(found.tensors) == 21 and found.quantised is None
     assert found.size == (folder / "model.safetensors").stat().st_size
@@ -86,7 +86,9 @@ def test_shards_are_one_model(folder: Path) -> None:
     refused(folder, "model-1.safetensors is damaged: it is a git-lfs pointer")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "merges.txt", "spiece.model"])
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "merges.txt", "spiece.model", "chat_template.jinja"]
+)
 def test_a_pointer_in_place_of_the_tokenizer(folder: Path, name: str) -> None:
     (folder / name).write_text(POINTER)
     refused(folder, f"{name} is damaged: it is a git-lfs pointer")
@@ -113,13 +115,13 @@ def test_counts_that_no_model_has(folder: Path, key: str, value: int) -> None:
 
 def test_more_layers_than_the_files_hold(folder: Path) -> None:
     write(folder / "config.json", lambda t: t.update(num_hidden_layers=90_000))
-    refused(folder, "describes a larger model than its files hold: more than 1,336 modules")
+    refused(folder, "described as a larger model than its files hold: more than 1,336 modules")
 
 
 @pytest.mark.parametrize("key", ["vocab_size", "intermediate_size"])
 def test_sizes_that_are_not_the_files(folder: Path, key: str) -> None:
     write(folder / "config.json", lambda t: t.update({key: 10**10}))
-    refused(folder, "describes a larger model than its files hold")
+    refused(folder, "described as a larger model than its files hold")
     write(folder / "config.json", lambda t: t.update({key: 48}))
     refused(folder, r"weight as \[\d+, \d+\], its config asks for \[\d+, \d+\]")
 
