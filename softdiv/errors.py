@@ -79,13 +79,27 @@ class Interrupted(KeyboardInterrupt):
 
 KNOWN_SHOWN = 12
 """Known words listed in an error; the rest are counted."""
+LONGEST_WORD = 100
+"""Characters of a word that is compared with others, or shown whole."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for the closest known word, or the known words when none is close."""
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    near = closest(word, words)
+    if near is not None:
+        return f"did you mean '{_short(near)}'?"
     more = f", and {len(words) - KNOWN_SHOWN} more" if len(words) > KNOWN_SHOWN else ""
-    return f"known: {', '.join(words[:KNOWN_SHOWN])}{more}" if words else "none is known"
+    listed = ", ".join(map(_short, words[:KNOWN_SHOWN]))
+    return f"known: {listed}{more}" if words else "none is known"
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that was probably meant; None where none is close (0 unlike, 1 equal)."""
+    # a word of any length may come out of a file, and the comparison takes its square
+    words = [one for one in known if len(one) <= LONGEST_WORD] if len(word) <= LONGEST_WORD else []
+    return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + "…"

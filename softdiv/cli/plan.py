@@ -18,6 +18,7 @@ def print_plan(config: ExperimentConfig) -> None:
         SoftdivError: what a run would have stopped for before loading.
     """
     from softdiv.components import Prepared
+    from softdiv.data.assemble import said_before
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import free_memory, plan
@@ -30,6 +31,8 @@ def print_plan(config: ExperimentConfig) -> None:
     found = plan(config, manager.loaders(), list(split.train), pick_device(config.device), ranks)
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
+    if before := said_before((*split.train, *split.val, *split.test)):
+        _line("", before)
     for note in notes:
         _line("", note)
     _line("device", f"{found.device}, {found.ranks} rank{'s' * (found.ranks > 1)}; per rank:")
