@@ -20,11 +20,13 @@ def print_plan(config: ExperimentConfig) -> None:
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
     from softdiv.pair.manager import ModelPairManager, pick_device
+    from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import free_memory, plan
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()
+    detector(config)  # refuses an organism that is none
     manager = ModelPairManager(config.pair, prepared.registry, config.device)
     split = load_texts(prepared.parts, config.data, notes.append)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
