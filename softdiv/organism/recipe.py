@@ -195,9 +195,9 @@ def load_detector(folder: Path) -> str:
 
 def find_organism(name: str, home: Path) -> Path:
     """The folder of an organism. Raises ConfigError with did-you-mean."""
-    if (home / name / "recipe.toml").is_file():
-        return home / name
     known = organism_names(home)
+    if name in known:
+        return home / name
     raise ConfigError(f"no organism '{name}' in {home}", fix=did_you_mean(name, known))
 
 

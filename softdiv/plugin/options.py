@@ -74,7 +74,14 @@ def _number(value: Any, _: Any) -> float:
 
 def shown(value: Any) -> str:
     """A value as an error shows it: short, whatever it is, and what kind it is."""
-    names = {bool: "boolean", str: "text", int: "integer", float: "number", list: "list"}
+    names = {
+        bool: "boolean",
+        str: "text",
+        int: "integer",
+        float: "number",
+        list: "list",
+        type(None): "null",
+    }
     kind = "table" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"one of some {value.bit_length() * 3 // 10:,} digits ({kind})"
