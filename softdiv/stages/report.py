@@ -55,6 +55,7 @@ def build_report(work: Work) -> Report:
             "organism": config.pair.organism,
             "notes": redacted(pair["notes"]),
             "identical": pair["identical"],
+            "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
         },
         evaluation=attrs.evolve(evaluation, failures=failures),
         training=read_json(run.path / TRAINING),
