@@ -169,3 +169,9 @@ def test_one_row_of_other_bytes_does_not_lose_the_table(tmp_path: Path) -> None:
     found, notes = run(CsvTexts(data_path=str(path), on_bad_lines="skip"))
     assert [e.text for e in found] == ["a", "c"]
     assert notes[0].startswith(f"1 lines were skipped (2 used): {path}:3: ")
+
+
+def test_json_read_as_lines_of_text_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    found, notes = run(TextLines(data_path=str(tmp_path / "t.jsonl")))
+    assert len(found) == 2 and 'looks like JSON: name = "jsonl" reads' in notes[0]

@@ -57,9 +57,9 @@ SETTINGS = (
     *('data.processors=[{name="csv",data_path="folder"}]', "device=cuda:99", "output_dir=\udcff"),
     *("a" + ".a" * 500 + "=1", "seed=" + "9" * 5000, "training.batch_size=999999999999999999999"),
 )
-HARMLESS: dict[tuple[str, ...], list[str]] = {
-    ("run",): ["--dry-run", "--pair", "tiny"],
-    **dict.fromkeys([("train",), ("evaluate",), ("chat",), ("pairs", "check")], ["--pair", "none"]),
+HARMLESS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("run",): ("--dry-run", "--pair", "tiny"),
+    **dict.fromkeys([("train",), ("evaluate",), ("chat",), ("pairs", "check")], ("--pair", "none")),
 }
 """Appended, so that no random line loads a real model or trains one."""
 
@@ -103,7 +103,7 @@ def random_line(rng: random.Random, paths: list[tuple[str, ...]]) -> list[str]:
         line.insert(rng.randrange(len(line) + 1), rng.choice(WORDS))
     if rng.random() < 0.05 and path:
         path = (*path[:-1], path[-1][1:] + "x")
-    return [*path, *line, *HARMLESS.get(path, [])]
+    return [*path, *line, *HARMLESS.get(path, ())]
 
 
 def prepare(folder: Path) -> None:

@@ -67,7 +67,11 @@ class TextLines(BaseDataProcessor):
     def load_texts(self, data_path: str, **kwargs: Any) -> Iterator[Example]:
         """Every line that is not blank. Raises DataError with ``file:line`` of bad ones."""
         bad = BadLines(self.on_bad_lines, self.notes)
+        objects = 0
         for where, line in read_lines(data_path, bad):
+            objects += line.lstrip().startswith('{"')
             record = {"text": line.strip(), "category": self.category}
             yield from Columns("text").examples(record, where, bad)
         bad.settle()
+        if objects > bad.good / 2:
+            self.notes.append(f'{data_path} looks like JSON: name = "jsonl" reads the texts in it')
