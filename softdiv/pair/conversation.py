@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.decoding import Decoder
-from softdiv.pair.layout import Context, Layout, Turn
+from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, uniform_rows
 from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.records import Example, Message
 
 HALF_CHARACTER = "\ufffd"
 
@@ -24,7 +25,8 @@ class Voice:
     model: ModelWrapper
     prompt: str
     """"" answers without a prompt"""
-    history: list[Turn] = attrs.field(factory=list)
+    history: list[Message] = attrs.field(factory=list)
+    """As the model was given it: user turns with the prompt in them, where its place is there."""
 
     @property
     def label(self) -> str:
@@ -58,8 +60,9 @@ class Conversation:
         Raises:
             DataError: the text, the prompt or the history holds a special token.
         """
-        context = self.layout.hard(text, voice.prompt, voice.history)
-        key = f"chat:{len(voice.history)}"
+        asked = Example(id="chat", text=text, context=tuple(voice.history))
+        context = self.layout.hard(asked, voice.prompt)
+        key = f"chat:{len(voice.history) // 2}"
         uniforms = uniform_rows([key], self.seed, self.max_tokens)
         ids: list[int] = []
         said = ""
@@ -72,7 +75,8 @@ class Conversation:
         now = self.layout.decode(ids)
         if now != said:
             yield now[len(said) :]
-        voice.history.append(Turn(text, now))
+        placed = self.layout.placed(text, voice.prompt)
+        voice.history += [Message("user", placed), Message("assistant", now)]
 
     def _tokens(self, wrapper: ModelWrapper, context: Context, uniforms: Tensor) -> Iterator[int]:
         with torch.no_grad():

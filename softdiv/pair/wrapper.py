@@ -21,6 +21,9 @@ from softdiv.pair.lockstep import ShardTurn
 HEAD_TOLERANCE = 2e-2
 """Largest |logit| difference, relative to the logits' scale, between our head and the model's own
 (bfloat16 rounds at 8e-3)."""
+NEVER = -1e9
+"""Log-probability (nats) of a token left out: its probability is exactly 0, and, unlike with -inf,
+no difference or product of two of them is NaN."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +37,7 @@ class ModelWrapper:
         ledger: who pays; shared by the pair.
         vocab_size: V, the logits kept; padding rows of the head beyond it are dropped.
         turn: what to do before every pass, where the weights are sharded over ranks.
+        left_out: token ids below V that get no probability.
 
     Raises:
         PairError: the model has no separate decoder body and head, or its logits are not
@@ -46,6 +50,7 @@ class ModelWrapper:
     ledger: Ledger = attrs.field(factory=Ledger)
     vocab_size: int | None = None
     turn: ShardTurn | None = None
+    left_out: tuple[int, ...] = ()
     _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
         init=False, factory=dict
     )
@@ -157,8 +162,15 @@ class ModelWrapper:
         return torch.tanh(logits / cap) * cap if cap else logits
 
     def log_probs(self, states: Tensor) -> Tensor:
-        """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
-        return torch.log_softmax(self.head(states), dim=-1)
+        """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32.
+
+        Those of ``left_out`` are :data:`NEVER`.
+        """
+        logits = self.head(states)
+        if self.left_out:
+            index = torch.tensor(self.left_out, device=logits.device)
+            logits = logits.index_fill(-1, index, NEVER)
+        return torch.log_softmax(logits, dim=-1)
 
     def prefix_cache(self, ids: Sequence[int], batch: int) -> DynamicCache:
         """Keys and values of a shared prefix, computed once and repeated for ``batch`` rows."""

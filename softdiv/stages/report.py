@@ -48,6 +48,8 @@ def build_report(work: Work) -> Report:
             "organism": config.pair.organism,
             "notes": pair["notes"],
             "identical": pair["identical"],
+            "chat_template": config.pair.chat_template or config.pair.template_of,
+            "answers_end_with": pair.get("answers_end_with", []),
         },
         evaluation=evaluation,
         training=read_json(run.path / TRAINING),

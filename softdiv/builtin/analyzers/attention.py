@@ -42,8 +42,8 @@ class Attention:
         return _section(mean_pattern(patterns), best[0].prompt, len(patterns))
 
     def _measure(self, finding: Finding, pair: ModelPair, layout: Layout) -> AttentionPattern:
-        context = list(layout.hard(finding.example.text, finding.prompt).before)
-        answer = layout.encode(finding.response_2)[: self.response_tokens]
+        context = list(layout.hard(finding.example, finding.prompt).before)
+        answer = layout.encode_answer(finding.response_2)[: self.response_tokens]
         ids = [*context, *answer[:-1]]
         span = prompt_span(context, finding, layout)
         return attention_pattern(
@@ -57,7 +57,7 @@ class Attention:
 
 def prompt_span(context: Sequence[int], finding: Finding, layout: Layout) -> slice:
     """Positions of the prompt: what is neither in the template before it nor after it."""
-    slot = layout.soft(finding.example.text)
+    slot = layout.soft(finding.example)
     start = _shared(context, slot.before)
     end = len(context) - _shared(context[::-1], slot.after[::-1])
     return slice(start, max(end, start + 1))
