@@ -126,12 +126,10 @@ class Layout:
         whether or not the tokenizer lists it as special, or is not Unicode."""
         if not is_unicode(text):
             raise DataError(f"text {text[:60]!r} holds a lone surrogate, half of a character")
-        for token in self.template.control_tokens:
-            if token in text:
-                raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
-        for number in self.template.control_ids.intersection(self.template.tokens(text)):
-            name = self.tokenizer.convert_ids_to_tokens(number)
-            raise DataError(f"text {text[:60]!r} is read as the special token {name!r}")
+        read = self.template.control_ids.intersection(self.template.tokens(text))
+        names = self.tokenizer.convert_ids_to_tokens(sorted(read))
+        for token in (*names, *(t for t in self.template.unread if t in text)):
+            raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
 
     def _messages(self, text: str | Example) -> tuple[Message, ...]:
         if isinstance(text, str):

@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import Any
 
-SECONDS = 5
+SECONDS = 2
 """Of computing, per conversation; an ordinary template takes a few ten-thousandths."""
 MEMORY = 1 << 30
 """Bytes of address space; an ordinary template needs a seventh."""
@@ -37,10 +37,12 @@ def main() -> None:
     """Answer requests until the input ends."""
     limited = _limit_memory()
     datetime.datetime = _FrozenTime  # type: ignore[misc]  # before transformers takes it
+    from transformers.utils.chat_template_utils import render_jinja_template
+
     for line in sys.stdin:
         if limited:
             signal.setitimer(signal.ITIMER_PROF, SECONDS)  # SIGPROF ends the process
-        answer = json.dumps(_answer(json.loads(line)))
+        answer = json.dumps(_answer(json.loads(line), render_jinja_template))
         if limited:
             signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.write(f"{answer}\n")
@@ -58,14 +60,12 @@ def _limit_memory() -> bool:
     return True
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], render: Any) -> dict[str, Any]:
     """``text``, or what went wrong as ``kind``, ``message`` and ``line``."""
-    from transformers.utils.chat_template_utils import render_jinja_template
-
     _FrozenTime.today_is = request["date"]
     random.seed(0)  # Jinja has a filter that draws
     try:
-        (text,), _ = render_jinja_template(
+        (text,), _ = render(
             conversations=[request["messages"]],
             chat_template=request["template"],
             add_generation_prompt=request["answer"],

@@ -21,6 +21,10 @@ OTHER_TEMPLATE = "give another: pair.chat_template = FILE"
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from softdiv.pair.render_child import main; main()"
 
 
+class EndlessTemplate(PairError):
+    """A template that takes more time or memory, or writes more, than any template does."""
+
+
 class _Renderer:
     """The one child of this process, started at its first use and whenever it has died."""
 
@@ -110,7 +114,8 @@ def render(
         advice: what to do where the template itself refuses the conversation.
 
     Raises:
-        PairError: it is not valid Jinja, refuses the conversation, fails, or does not end.
+        PairError: it is not valid Jinja, refuses the conversation, or fails.
+        EndlessTemplate: it does not end.
     """
     request = {
         "template": template,
@@ -148,4 +153,5 @@ def _failure(kind: str, message: str, line: int | None, advice: str) -> PairErro
         why = f"it writes {said}, more than {LONGEST:,}"
     else:
         why = f"{kind}: {said}"
-    return PairError("the chat template cannot be used", why=why, fix=OTHER_TEMPLATE)
+        return PairError("the chat template fails", why=why, fix=OTHER_TEMPLATE)
+    return EndlessTemplate("the chat template cannot be used", why=why, fix=OTHER_TEMPLATE)

@@ -14,12 +14,14 @@ import attrs
 
 from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
-from softdiv.pair.rendering import OTHER_TEMPLATE, render
+from softdiv.pair.rendering import OTHER_TEMPLATE, EndlessTemplate, render
 from softdiv.plugin.records import Message
 
 REMEMBERED = 4096
 """Rendered conversations kept: the same ones are asked for again and again."""
-LARGEST_FILE = 1_000_000
+LARGEST = 1_000_000
+"""Characters of a template; those of today have some ten thousand."""
+PIPED = re.compile(r"<([|｜]).*\1>")
 QUESTION = (Message("user", "Hello."),)
 ANOTHER_DATE = "2001-02-03"
 
@@ -119,6 +121,8 @@ class ChatTemplate:
             try:
                 if question.content in self._remembered(QUESTION, True, parts, "", self.date):
                     return parts
+            except EndlessTemplate:
+                raise
             except PairError:
                 continue
         return False
@@ -131,14 +135,22 @@ class ChatTemplate:
 
     @functools.cached_property
     def control_tokens(self) -> frozenset[str]:
-        """Tokens that only the template may write: special ones, and added ones it contains.
+        """Tokens that only the template may write: special ones, added ones that it contains or
+        that look like ``<|this|>``, and whatever it writes as one token in brackets.
 
         An added token that is white space (Gemma's line ends) is text, whoever writes it.
         """
-        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
-        special = {*self.tokenizer.all_special_tokens, *(str(t) for t in added if t.special)}
-        written = self._everything_it_writes()
-        found = special | {t for t in self.tokenizer.get_added_vocab() if t in written}
+        decoder = getattr(self.tokenizer, "added_tokens_decoder", {})
+        found = {
+            *self.tokenizer.all_special_tokens,
+            *(str(t) for t in decoder.values() if t.special),
+        }
+        written = self._everything_it_writes
+        for token in self.tokenizer.get_added_vocab():
+            if PIPED.fullmatch(token) or any(token in text for text in written):
+                found.add(token)
+        for ids in map(self.tokens, written[1:]):
+            found |= {t for t in self.tokenizer.convert_ids_to_tokens(ids) if _in_brackets(t)}
         return frozenset(token for token in found if token.strip())
 
     @functools.cached_property
@@ -147,10 +159,20 @@ class ChatTemplate:
         ids = self.tokenizer.convert_tokens_to_ids(sorted(self.control_tokens))
         return frozenset(ids) - {self.tokenizer.unk_token_id, None}
 
-    def _everything_it_writes(self) -> str:
+    @functools.cached_property
+    def unread(self) -> tuple[str, ...]:
+        """Those of :attr:`control_tokens` that a text can hold without being read as them."""
+        tokens = sorted(self.control_tokens)
+        ids = self.tokenizer([f"a{token}a" for token in tokens], add_special_tokens=False)
+        names = self.tokenizer.convert_tokens_to_ids(tokens)
+        seen = zip(tokens, names, ids["input_ids"], strict=True) if tokens else ()
+        return tuple(t for t, name, found in seen if not {name} & self.control_ids & set(found))
+
+    @functools.cached_property
+    def _everything_it_writes(self) -> list[str]:
         """Its source, and some conversations: a template can put tokens together from pieces."""
         if self.source is None:
-            return ""
+            return []
         system, answer = Message("system", "Hi."), Message("assistant", "Hi.")
         shown = [self.source]
         for messages in ((system, *QUESTION), (*QUESTION, answer, *QUESTION)):
@@ -158,7 +180,7 @@ class ChatTemplate:
                 shown.append(self.render(messages))
             except PairError:
                 continue  # who needs such a conversation is told so
-        return "\0".join(shown)
+        return shown
 
     @functools.cached_property
     def ends(self) -> tuple[int, ...]:
@@ -200,11 +222,16 @@ class ChatTemplate:
             )
 
 
+def _in_brackets(token: str) -> bool:
+    """``<turn>`` and ``[INST]``, but not the bytes of SentencePiece, ``<0x0A>``."""
+    return bool(re.fullmatch(r"</?(?!0x..>)[^\s<>]{3,}>|\[/?[A-Z_]{3,}\]", token.strip("▁Ġ")))
+
+
 def own_template(tokenizer: Any) -> str | None:
     """The tokenizer's template, of several the default one; None where it has none.
 
     Raises:
-        PairError: it has several templates, and none is the default.
+        PairError: it has several templates and none is the default, or something else.
     """
     found = getattr(tokenizer, "chat_template", None)
     if isinstance(found, Mapping):
@@ -215,6 +242,8 @@ def own_template(tokenizer: Any) -> str | None:
                 fix="write the one you mean to a file, and give that as pair.chat_template",
             )
         found = found["default"]
+    if found is not None and not (isinstance(found, str) and len(found) <= LARGEST):
+        raise PairError("the tokenizer's chat template is no template", fix=OTHER_TEMPLATE)
     return found or None
 
 
@@ -247,7 +276,7 @@ def template_file(config: PairConfig) -> str | None:
         return None
     path = Path(config.chat_template)
     try:
-        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+        if path.is_file() and path.stat().st_size > LARGEST:
             raise ConfigError(f"pair.chat_template: {path} is larger than any template")
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

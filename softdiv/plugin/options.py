@@ -70,6 +70,7 @@ def strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(_is_optional, _optional_hook(converter))
     converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(_is_table, _table)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     converter.register_structure_hook_func(
         lambda kind: hasattr(kind, "from_table"), lambda value, kind: kind.from_table(value)
@@ -105,6 +106,16 @@ def _checked(field: Any, converter: cattrs.Converter) -> Callable[[Any, Any], An
         return made
 
     return structure
+
+
+def _is_table(kind: Any) -> bool:
+    return get_origin(kind) is Mapping and get_args(kind) == (str, Any)
+
+
+def _table(value: Any, _: Any) -> Any:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _WrongType(f"expected a table, got {_shown(value)}")
+    return dict(value)
 
 
 def _is_literal(kind: Any) -> bool:

@@ -16,6 +16,7 @@ from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
 from softdiv.stages.texts import (
     check_lengths,
+    check_system_prompt,
     layout_notes,
     skipping_sources,
     usable_texts,
@@ -72,6 +73,7 @@ def fitting(
     layout = pair.layout(config.training.placement)
     for line in layout_notes(layout):
         note(line)
+    check_system_prompt(config.data.system_prompt, layout)
     examples = usable_texts(
         (*split.train, *split.val, *split.test), layout, skipping_sources(parts.processors), note
     )

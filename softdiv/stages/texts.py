@@ -36,6 +36,14 @@ def with_system_prompt(examples: Sequence[Example], prompt: str | None) -> list[
     ]
 
 
+def check_system_prompt(prompt: str | None, layout: Layout) -> None:
+    """Raises DataError if it holds a control token: no text's fault, so none is skipped for it."""
+    try:
+        layout.check_plain(prompt or "")
+    except DataError as error:
+        raise DataError(f"data.system_prompt: {error}") from error
+
+
 def skipping_sources(processors: Iterable[Any]) -> tuple[str, ...]:
     """Paths of the sources with ``on_bad_lines = "skip"``."""
     sources = (getattr(processor, "processor", processor) for processor in processors)

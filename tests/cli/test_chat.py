@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from softdiv.pair.layout import Layout
+from softdiv.plugin.records import Example
 
 from .conftest import Call
 
@@ -39,9 +40,9 @@ def test_commands_history_and_the_end_of_input(
     seen: list[int] = []
     hard = Layout.hard
 
-    def watched(self: Layout, text: str, prompt: str = "", history: object = ()) -> object:
-        seen.append(len(list(history)))  # type: ignore[call-overload]
-        return hard(self, text, prompt, history)  # type: ignore[arg-type]
+    def watched(self: Layout, text: Example, prompt: str = "") -> object:
+        seen.append(len(text.context) // 2)
+        return hard(self, text, prompt)
 
     monkeypatch.setattr(Layout, "hard", watched)
     lines = ("one", "/prompt", "two", "/reset", "three", "/prompt 0", "four", "/what", "/prompt 99")
