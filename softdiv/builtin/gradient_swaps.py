@@ -21,6 +21,7 @@ from softdiv.divergence.kernels import jsd
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
+from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.task import SearchTask
 
@@ -181,20 +182,13 @@ def _prompt_ids(task: SearchTask, prompt: str, example: Example) -> list[int] | 
 
 
 def _word_like(task: SearchTask) -> Tensor:
-    """``[W]`` ids of tokens that begin a word and consist of letters.
-
-    Seen behind another token: what begins a text loses its space in some tokenizers.
-    """
+    """``[W]`` ids of tokens that begin a word and consist of letters."""
     tokenizer = task.pair.tokenizer
     size = min(task.pair.model_1.vocab_size or 0, len(tokenizer))
     barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-    first = tokenizer("a", add_special_tokens=False)["input_ids"]
-    (before, *decoded) = tokenizer.batch_decode(
-        [first, *([*first, i] for i in range(size))], clean_up_tokenization_spaces=False
-    )
     found = [
         index
-        for index, text in enumerate(whole.removeprefix(before) for whole in decoded)
+        for index, text in enumerate(token_texts(tokenizer, range(size)))
         if index not in barred and text.startswith(" ") and text[1:].isalpha() and text.isascii()
     ]
     return torch.tensor(found, dtype=torch.long, device=task.pair.model_1.device)

@@ -123,6 +123,7 @@ def _conversation(
         ),
         max_tokens=max_tokens or generation.max_length,
         seed=config.seed,
+        system_prompt=config.data.system_prompt,
     )
 
 

@@ -44,6 +44,8 @@ class Conversation:
     sampling: Sampling
     max_tokens: int
     seed: int
+    system_prompt: str | None = None
+    """The system message of every answer."""
     voices: Sequence[Voice] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -52,7 +54,8 @@ class Conversation:
     def reset(self, prompt: str) -> None:
         """Forget everything said; talk with and without ``prompt`` (or only without)."""
         models, prompts = (self.pair.model_1, self.pair.model_2), dict.fromkeys(("", prompt))
-        self.voices = [Voice(model, text) for text in prompts for model in models]
+        told = [Message("system", self.system_prompt)] if self.system_prompt else []
+        self.voices = [Voice(model, text, list(told)) for text in prompts for model in models]
 
     def answer(self, voice: Voice, text: str) -> Iterator[str]:
         """The answer in pieces as they are decoded; remembered when it is complete.

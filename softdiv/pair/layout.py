@@ -70,9 +70,9 @@ class Layout:
         """
         messages = self._checked(text)
         self.check_plain(prompt)
-        context = Context(before=tuple(self._ids(messages, prompt)))
-        self._check_shared(context, messages)
-        return context
+        ids = self._ids(messages, prompt)
+        self._check_shared(ids, messages[-1].content)
+        return Context(before=tuple(ids))
 
     def soft(self, text: str | Example) -> Context:
         """The same conversation with a slot where the prompt's tokens go.
@@ -85,7 +85,7 @@ class Layout:
         """
         messages = self._checked(text)
         context = self._slot(messages, self._words)
-        self._check_shared(context, messages)
+        self._check_shared((*context.before, *context.after), messages[-1].content)
         return context
 
     def placed(self, text: str, prompt: str) -> str:
@@ -123,13 +123,16 @@ class Layout:
 
     def check_plain(self, text: str) -> None:
         """Raises DataError if ``text`` holds a control token (it could end the user's turn),
-        whether or not the tokenizer lists it as special, or is not Unicode."""
+        whether or not the tokenizer lists it as special, or a token that only one model has, or
+        is not Unicode."""
         if not is_unicode(text):
             raise DataError(f"text {text[:60]!r} holds a lone surrogate, half of a character")
-        read = self.template.control_ids.intersection(self.template.tokens(text))
+        ids = self.template.tokens(text)
+        read = self.template.control_ids.intersection(ids)
         names = self.tokenizer.convert_ids_to_tokens(sorted(read))
         for token in (*names, *(t for t in self.template.unread if t in text)):
             raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
+        self._check_shared(ids, text)
 
     def _messages(self, text: str | Example) -> tuple[Message, ...]:
         if isinstance(text, str):
@@ -142,11 +145,11 @@ class Layout:
             self.check_plain(message.content)
         return messages
 
-    def _check_shared(self, context: Context, messages: Sequence[Message]) -> None:
-        for token in self.unshared.intersection((*context.before, *context.after)):
+    def _check_shared(self, ids: Sequence[int], text: str) -> None:
+        for token in self.unshared.intersection(ids):
             name = self.tokenizer.convert_ids_to_tokens(token)
             raise DataError(
-                f"text {messages[-1].content[:60]!r} needs the token {name!r}",
+                f"text {text[:60]!r} needs the token {name!r}",
                 why="which does not mean the same in both models",
             )
 

@@ -37,16 +37,21 @@ class _Renderer:
         """The running child. Its imports take a second, so it is started before it is needed."""
         if self._child is None or self._owner != os.getpid():  # a fork must not share its parent's
             path = [str(Path(entry).resolve()) for entry in sys.path]
-            self._child = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
-                [sys.executable, "-I", "-c", _BOOT, *path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="ascii",
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # an interrupt is for the run, which goes on to save
-            )
+            try:
+                self._child = subprocess.Popen(  # noqa: S603 (our own file and interpreter)
+                    [sys.executable, "-I", "-c", _BOOT, *path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    encoding="ascii",
+                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                    start_new_session=True,  # an interrupt is for the run, which goes on to save
+                )
+            except OSError as error:
+                raise PairError(
+                    "no process can be started to render chat templates", why=str(error.strerror)
+                ) from error
             self._owner = os.getpid()
         return self._child
 
@@ -148,7 +153,7 @@ def _failure(kind: str, message: str, line: int | None, advice: str) -> PairErro
     if kind == "Died" and said == str(-signal.SIGPROF):
         why = f"a conversation takes it more than {SECONDS} seconds"
     elif kind in ("Died", "MemoryError"):
-        why = f"it needs more than {MEMORY >> 20} MB of memory"
+        why = f"it needs more than {MEMORY >> 20} MB of memory, or its process broke ({said})"
     elif kind == "TooLong":
         why = f"it writes {said}, more than {LONGEST:,}"
     else:

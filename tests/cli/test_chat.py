@@ -117,3 +117,20 @@ def test_any_pair_needs_no_run(call: Call, capsys: pytest.CaptureFixture[str]) -
     options = ("--set", "plugins=[]", "--set", "evaluation.metrics=[]", "--max-tokens", "2")
     assert call("chat", "--pair", "tiny", "--message", "x", "--prompt", "be brief", *options) == 0
     assert "model_2 with the prompt: " in capsys.readouterr().out
+
+
+def test_the_configs_system_prompt_comes_first(
+    run: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    hard = Layout.hard
+
+    def watched(self: Layout, text: Example, prompt: str = "") -> object:
+        seen.append([message.role for message in text.context])
+        return hard(self, text, prompt)
+
+    monkeypatch.setattr(Layout, "hard", watched)
+    options = ("--set", "plugins=[]", "--set", "evaluation.metrics=[]", "--max-tokens", "1")
+    told = ("--set", "data.system_prompt=Be kind.")
+    assert call("chat", "--pair", "tiny", "--message", "x", *options, *told) == 0
+    assert seen == [["system"], ["system"]]

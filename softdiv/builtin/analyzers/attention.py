@@ -13,6 +13,7 @@ from softdiv.analysis.attention import AttentionPattern, attention_pattern, mean
 from softdiv.analysis.selection import of_best_prompt, shown
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.words import token_texts
 from softdiv.plugin.records import Table
 
 TITLE = "Attention to the prompt"
@@ -51,7 +52,7 @@ class Attention:
             pair.model_2.attentions(ids),
             queries=slice(len(context) - 1, len(ids)),
             keys=span,
-            tokens=[pair.tokenizer.decode([token]) for token in context[span]],
+            tokens=token_texts(pair.tokenizer, context[span]),
         )
 
 
