@@ -17,6 +17,7 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
 from softdiv.pair.rendering import start_renderer
+from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
 from softdiv.pair.template import ChatTemplate, stop_ids, template_file
 from softdiv.pair.wrapper import ModelWrapper
@@ -36,6 +37,8 @@ class ModelPair:
     ledger: Ledger
     report: PairReport
     stop_ids: frozenset[int]
+    self_checks: tuple[SelfCheck, SelfCheck]
+    """that each model's own answers are what is computed, and how closely"""
     lockstep: Lockstep | None = None
     """Where the weights are sharded over ranks: how these take every pass together."""
     template: ChatTemplate | None = None
@@ -90,12 +93,22 @@ class ModelPair:
         told = template_notes(template, tokenizer, tokenizer_2, config)
         turns = [lockstep.turn(model) if lockstep else None for model in (0, 1)]
         rows, left_out = report.vocab_size, report.left_out
+        one = ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0], left_out)
+        two = ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1], left_out)
+        checks = (self_check(one), self_check(two))
+        slow = [
+            f"{wrapper.name} decodes without a cache, at the cost of a whole row for each token: "
+            f"{check.cache}"
+            for wrapper, check in zip((one, two), checks, strict=True)
+            if check.cache
+        ]
         return cls(
             name=name,
-            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0], left_out),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1], left_out),
+            model_1=one,
+            model_2=two,
             ledger=ledger,
-            report=attrs.evolve(report, notes=(*report.notes, *told), ends=ends),
+            report=attrs.evolve(report, notes=(*report.notes, *told, *slow), ends=ends),
+            self_checks=checks,
             stop_ids=stops,
             lockstep=lockstep,
             template=template,

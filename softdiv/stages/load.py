@@ -47,6 +47,12 @@ def load(work: Work) -> Loaded:
             "notes": list(pair.report.notes),
             "identical": pair.report.identical,
             "answers_end_with": [{"token": t, "id": i} for t, i in pair.report.ends],
+            "self_check": {
+                wrapper.name: check.line
+                for wrapper, check in zip(
+                    (pair.model_1, pair.model_2), pair.self_checks, strict=True
+                )
+            },
         }
         stage.files |= work.run.write_json("pair.json", facts)
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
