@@ -140,7 +140,7 @@ def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:
         return pair
     known = registry.pair(pair.name)
     return attrs.evolve(
-        known,
+        pair,
         model_1=pair.model_1 or known.model_1,
         model_2=pair.model_2 or known.model_2,
         organism=pair.organism or known.organism,

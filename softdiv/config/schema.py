@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 
 from softdiv.config.component import ComponentConfig, LoaderConfig
-from softdiv.config.option import above, at_least, at_most, count, only_with, option
+from softdiv.config.option import (
+    above,
+    at_least,
+    at_most,
+    count,
+    iso_date,
+    not_blank,
+    only_with,
+    option,
+    template_variables,
+)
 
 Placement = Literal["prefix", "system", "user_start", "user_end"]
 Components = tuple[ComponentConfig, ...]
@@ -33,6 +44,18 @@ class PairConfig:
         None,
         "folder of a planted organism: its detector is shown as ground truth, never searched with",
     )
+    template_of: Literal["model_1", "model_2"] = option(
+        "model_1", "whose tokenizer and chat template both models are given"
+    )
+    chat_template: str | None = option(None, "a Jinja file in place of that chat template")
+    template_arguments: Mapping[str, Any] = option(
+        {}, "what the chat template is told, e.g. { enable_thinking = false }", template_variables
+    )
+    template_date: str = option(
+        "2024-07-26",
+        "the day that a chat template which writes the date is told",
+        iso_date,
+    )
 
 
 @attrs.frozen
@@ -43,6 +66,9 @@ class DataConfig:
     max_texts_per_category: int | None = option(None, "cap per category", at_least(1))
     processors: Components = option(
         _named("shipped", "length"), "sources and filters, applied in order"
+    )
+    system_prompt: str | None = option(
+        None, "system message of every text that brings none of its own", not_blank
     )
     val_fraction: float = option(0.2, "share of texts for choosing prompts", above(0), at_most(0.5))
     test_fraction: float = option(0.3, "share of texts for the report", above(0), at_most(0.5))

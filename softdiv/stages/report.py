@@ -55,6 +55,8 @@ def build_report(work: Work) -> Report:
             "organism": config.pair.organism,
             "notes": redacted(pair["notes"]),
             "identical": pair["identical"],
+            "chat_template": config.pair.chat_template or config.pair.template_of,
+            "answers_end_with": pair.get("answers_end_with", []),
             "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
         },
         evaluation=attrs.evolve(evaluation, failures=failures),
