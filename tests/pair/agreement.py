@@ -27,13 +27,14 @@ from softdiv.pair.teacher_forcing import response_states
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
+TOKENS = 512
 TEXTS = ("Name a colour.", "How do I boil an egg, and how long does it take?", "Why?")
 PROMPT = "You are a pirate."
 ANSWERS = ((40, 41, 300), (7, 250, 99, 12, 401), (88, 19))
 LONGEST = 6
 STEP = 1e-2
 
-LIMITS = {"answers": 1e-3, "decoded": 1e-3, "bits": 1e-3, "gradient": 2e-2, "text": 1e-5}
+LIMITS = {"answers": 1e-4, "decoded": 1e-4, "bits": 1e-4, "gradient": 2e-2, "text": 1e-5}
 """The largest difference that counts as agreement: nats; bits; of the gradient's length; nats."""
 
 
@@ -50,7 +51,7 @@ class Outcome:
 def compare(model_1: Any, model_2: Any) -> Outcome:
     """What becomes of a pair of loaded models."""
     try:
-        pair = ModelPair.of(model_1, model_2, tiny_tokenizer(512, True))
+        pair = ModelPair.of(model_1, model_2, tiny_tokenizer(TOKENS, True))
     except SoftdivError as error:
         return Outcome("refused", remark=str(error))
     except Exception as error:
@@ -97,7 +98,12 @@ def differences(pair: ModelPair) -> dict[str, float]:
 def plain(model: Any, ids: Sequence[int]) -> Tensor:
     """``[L, V]`` log-probabilities, fp64, of the transformers model alone."""
     with torch.no_grad():
-        return model(input_ids=torch.tensor([list(ids)])).logits[0].double().log_softmax(-1)
+        return _shown(model(input_ids=torch.tensor([list(ids)])).logits[0])
+
+
+def _shown(logits: Tensor) -> Tensor:
+    """Without the head's rows that no token has."""
+    return logits[..., :TOKENS].double().log_softmax(-1)
 
 
 def _given(wrapper: ModelWrapper, contexts: Sequence[Context], prompt: Tensor | None) -> Tensor:
@@ -189,7 +195,7 @@ def _plain_with(model: Any, contexts: Sequence[Context], prompt: Tensor) -> floa
                 for part in (context.before, [*context.after, *answer])
             )
             row = torch.cat([before, prompt, after])[None]
-            log_probs = model(inputs_embeds=row).logits[0].double().log_softmax(-1)
+            log_probs = _shown(model(inputs_embeds=row).logits[0])
             first = len(context) + len(prompt) - 1
             total += float(log_probs[first:-1].gather(-1, torch.tensor(answer)[:, None]).sum())
     return total

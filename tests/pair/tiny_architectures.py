@@ -14,7 +14,10 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 NAMES: tuple[str, ...] = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-VOCAB = 512
+VARIANTS = ("bert+bidirectional", "falcon+alibi")
+"""Architectures once more, with the other value of a setting that makes another model of them."""
+VOCAB = 520
+"""Rows of the head: eight more than ``tiny_tokenizer(512, True)`` has tokens."""
 
 LARGEST: dict[str, int] = {
     name: size
@@ -51,12 +54,17 @@ LARGEST: dict[str, int] = {
         "dim_ff d_ff feed_forward_size ffn_hidden_size intermediate_size_mlp vision_output_dim "
         "dense_intermediate_size attention_hidden_size mlp_dim sliding_window mamba_d_ssm "
         "sliding_window_size attention_window_size attention_chunk_size window_size "
-        "local_attention index_topk codebook_size pronunciation_vocab_size shape_vocab_size "
+        "index_topk codebook_size pronunciation_vocab_size shape_vocab_size "
         "block_multiple_of prefix_dense_intermediate_size",
-        VOCAB: "vocab_size max_position_embeddings n_positions n_ctx max_seq_len "
-        "max_target_positions model_max_length context_length vocab_size_per_layer_input "
-        "decoder_vocab_size audio_vocab_size encoder_hash_byte_group_vocab rel_extent "
-        "ngram_vocab_size_base max_source_positions num_position_embeddings",
+        512: "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions "
+        "model_max_length context_length rel_extent ngram_vocab_size_base max_source_positions "
+        "num_position_embeddings",
+        513: "image_token_id image_token_index",
+        514: "video_token_id audio_token_id",
+        515: "boi_token_id boi_token_index vision_start_token_id boa_token_id",
+        516: "eoi_token_id eoi_token_index vision_end_token_id eoa_token_id eoa_token_index",
+        VOCAB: "vocab_size vocab_size_per_layer_input decoder_vocab_size audio_vocab_size "
+        "encoder_hash_byte_group_vocab",
     }.items()
     for name in names.split()
 }
@@ -102,6 +110,8 @@ _QWEN4 = {
 }
 
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "afmoe": {"mup_enabled": True},
+    "bert+bidirectional": {"is_decoder": False},
     "bamba": {"attn_layer_indices": [1]},
     "blt": {
         "use_cache": False,  # its configuration has no count of layers to make a cache for
@@ -129,6 +139,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "dots3_note_text": _DOTS3,
     "electra": {"embedding_size": 16},
+    "falcon+alibi": {"alibi": True},
     "gemma3n": {"text_config": _GEMMA3N},
     "gemma3n_text": _GEMMA3N,
     "gemma4": {"text_config": _WIDE_HEADS},
@@ -141,15 +152,23 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "hunyuan_v1_moe": {"head_dim": 8, "num_experts": 4, "moe_topk": 2},
     "inkling_text": {"logits_mup_width_multiplier": 2.0},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "laguna": _WINDOW_AND_ALL,
     "lfm2": {"full_attn_idxs": [1], **_CONVOLUTION_AND_ATTENTION},
     "lfm2_moe": {**_CONVOLUTION_AND_ATTENTION, "num_dense_layers": 1},
     "longcat_flash": {"zero_expert_num": 2},
     "mamba2": {"head_dim": 16},
+    "mellum": _WINDOW_AND_ALL,
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2},
     "opt": {"word_embed_proj_dim": 16},
     "qwen4_exp": {"text_config": _QWEN4},
-    "qwen4_exp_text": _QWEN4,
+    "qwen4_exp_text": {
+        **_QWEN4,
+        "eos_token_id": 1,
+        "ple_layer_ids": [1],
+        "heads_per_ngram": 2,
+        "split_ngram_parts": 1,
+    },
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {
         "attn_layers": ["local", "lsh"],
@@ -160,6 +179,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "rembert": {"input_embedding_size": 16},
     "rwkv": {"attention_hidden_size": 32},
+    "xlm": {"causal": True},
     "xlstm": {"hidden_size": 128, "embedding_dim": 128},
     "xmod": {"default_language": "en_XX"},
     "zamba": {**_FOUR_LAYERS, "layers_block_type": ["linear_attention", "hybrid"] * 2},
@@ -170,7 +190,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 
 def tiny_config(name: str) -> Any:
     """The configuration of :func:`tiny_model`."""
-    kind = CONFIG_MAPPING[name]
+    kind = CONFIG_MAPPING[name.partition("+")[0]]
     fields = _small(kind().to_dict())
     for field, value in OVERRIDES.get(name, {}).items():
         fields[field] = {**(fields.get(field) or {}), **value} if isinstance(value, dict) else value
