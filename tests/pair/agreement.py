@@ -215,10 +215,10 @@ def perturbed(model: Any) -> Any:
     """A copy whose weights differ a little, all but the input embeddings: a soft prompt made of
     one model's is the same text for the other."""
     other = copy.deepcopy(model)
-    same = other.get_input_embeddings().weight
+    same = {id(parameter) for parameter in other.get_input_embeddings().parameters()}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(7)
         for parameter in other.parameters():
-            if parameter is not same:
+            if id(parameter) not in same:
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
     return other

@@ -158,6 +158,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "longcat_flash": {"zero_expert_num": 2},
     "mamba2": {"head_dim": 16},
     "mellum": _WINDOW_AND_ALL,
+    "minicpm3": {"scale_emb": 3},
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2},
     "opt": {"word_embed_proj_dim": 16},
