@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import traceback
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +45,8 @@ class Outcome:
     largest: float = 0.0
     """Largest difference of a log-probability, nats."""
     remark: str = ""
+    line: str = ""
+    """All that a user sees of a refusal."""
 
 
 def compare(model_1: Any, model_2: Any) -> Outcome:
@@ -53,20 +54,19 @@ def compare(model_1: Any, model_2: Any) -> Outcome:
     try:
         pair = ModelPair.of(model_1, model_2, tiny_tokenizer(TOKENS, True))
     except SoftdivError as error:
-        return Outcome("refused", remark=str(error))
+        return Outcome("refused", remark=error.why or error.what, line=str(error))
     except Exception as error:
-        return Outcome("traceback", remark=_last_line(error))
+        return Outcome("traceback", remark=_where(error))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = differences(pair)
-    except SoftdivError as error:
-        return Outcome("traceback", remark=f"accepted, then: {error}")
+        found = differences(pair)
     except Exception as error:
-        return Outcome("traceback", remark=f"accepted, then {_last_line(error)}")
+        return Outcome("traceback", remark=f"accepted, then {_where(error)}")
     wrong = [f"{name} by {value:.2g}" for name, value in found.items() if not value <= LIMITS[name]]
     largest = max(found["answers"], found["decoded"])
-    return Outcome("wrong" if wrong else "right", largest, ", ".join(wrong))
+    if wrong:
+        return Outcome("wrong", largest, ", ".join(wrong))
+    rerun = not (pair.model_1.keeps_cache and pair.model_2.keeps_cache)
+    return Outcome("right", largest, "decoded without a cache" if rerun else "")
 
 
 def differences(pair: ModelPair) -> dict[str, float]:
@@ -89,9 +89,7 @@ def differences(pair: ModelPair) -> dict[str, float]:
         "decoded": max(nats for nats, _ in decoded),
         "bits": max(bits for _, bits in decoded),
         "gradient": _gradient(pair.model_1, soft, prompt),
-        "text": _distance(
-            _given(pair.model_1, soft, prompt), _given(pair.model_1, told, None)
-        ),
+        "text": _distance(_given(pair.model_1, soft, prompt), _given(pair.model_1, told, None)),
     }
 
 
@@ -134,9 +132,7 @@ def _decoded(
     weights = [FROM_MODEL_1, FROM_MODEL_2, FROM_MODEL_1, FROM_MODEL_2]
     uniforms = uniform_rows(["a", "b", "c", "d"], 0, LONGEST)
     sampling = Sampling(temperature=1.0)
-    found = rollout(
-        pair, rows, weights=weights, uniforms=uniforms, sampling=sampling, soft=prompt
-    )
+    found = rollout(pair, rows, weights=weights, uniforms=uniforms, sampling=sampling, soft=prompt)
     nats, bits = [0.0], [0.0]
     for row, context in enumerate([*told, told[0]]):
         answer = found.answer(row)
@@ -155,7 +151,9 @@ def _decoded(
             nats.append(_distance(chosen, log_probs.amax(-1)))  # 0 but where two are as good
         middle = (0.5 * (one.exp() + two.exp())).log()
         divergence = 0.5 * ((one.exp() * (one - middle)) + (two.exp() * (two - middle))).sum(-1)
-        bits.append(_distance(found.bits[row, :size].double(), divergence / torch.log(torch.tensor(2.0))))
+        bits.append(
+            _distance(found.bits[row, :size].double(), divergence / torch.log(torch.tensor(2.0)))
+        )
     return max(nats), max(bits)
 
 
@@ -205,7 +203,7 @@ def _distance(one: Tensor, two: Tensor) -> float:
     return float((one - two).abs().max())
 
 
-def _last_line(error: BaseException) -> str:
+def _where(error: BaseException) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first} ({place.filename.rpartition('/')[2]}:{place.lineno})"
