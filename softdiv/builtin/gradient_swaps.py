@@ -19,6 +19,7 @@ from softdiv import HardPrompt, Rows
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
+from softdiv.pair.input_space import vectors
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
 from softdiv.plugin.interfaces import Budget
@@ -121,9 +122,9 @@ class GradientSwaps:
         text: str,
         salt: str,
     ) -> list[list[int]]:
-        table = task.pair.model_1.embedding_table[words].float()
-        gain = gradient @ table.T  # [k, W], first-order change of D
-        gain -= (gradient * task.pair.model_1.embed(torch.tensor(ids)).float()).sum(-1)[:, None]
+        wrapper = task.pair.model_1
+        gain = gradient @ vectors(wrapper, words).T  # [k, W], first-order change of D
+        gain -= (gradient * vectors(wrapper, torch.tensor(ids))).sum(-1)[:, None]
         top = gain.flatten().topk(min(8 * self.candidates, gain.numel())).indices
         digest = hashlib.sha256(f"{task.seed}:{salt}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     """Load both models of a pair (NAME of `softdiv pairs list`) and report what would matter.
 
-    Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, and whether
-    the gradient of the divergence reaches a soft prompt and no parameter. Exit code 4: the pair
-    cannot be compared.
+    Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, how closely a
+    run's path gives each model's own answers, and whether the gradient of the divergence reaches a
+    soft prompt and no parameter. Exit code 4: the pair cannot be compared.
     """
     if name is not None:
         if options["pair"] is not None:
@@ -44,6 +44,8 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     for wrapper, other in ((pair.model_1, pair.model_2), (pair.model_2, pair.model_1)):
         for label, value in _facts(model_facts(wrapper, other)):
             _line(f"{wrapper.name} {label}", value)
+    for wrapper, measured in zip((pair.model_1, pair.model_2), pair.self_checks, strict=True):
+        _line(f"{wrapper.name} self-check", measured.line)
     _line("vocabulary", f"{pair.report.vocab_size:,} tokens that both models share")
     _line("chat template", "yes" if pair.tokenizer.chat_template else "none: plain continuation")
     _line("weights", "identical" if pair.report.identical else "differ")
@@ -69,4 +71,4 @@ def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
 
 
 def _line(label: str, value: str) -> None:
-    click.echo(f"{label:<18} {one_line(value)}")
+    click.echo(f"{label:<19} {one_line(value)}")

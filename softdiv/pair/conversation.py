@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from softdiv.pair.decoding import Decoder
+from softdiv.pair.decoder import start_decoding
 from softdiv.pair.layout import Context, Layout, Turn
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, uniform_rows
@@ -76,7 +76,7 @@ class Conversation:
 
     def _tokens(self, wrapper: ModelWrapper, context: Context, uniforms: Tensor) -> Iterator[int]:
         with torch.no_grad():
-            decoder = Decoder(wrapper, [context])
+            decoder = start_decoding(wrapper, [context])
         for step in range(uniforms.shape[1]):
             with torch.no_grad():
                 drawn = draw(

@@ -16,6 +16,7 @@ from softdiv.pair.checks import PairReport, check_pair
 from softdiv.pair.layout import stop_ids
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
@@ -34,6 +35,8 @@ class ModelPair:
     ledger: Ledger
     report: PairReport
     stop_ids: frozenset[int]
+    self_checks: tuple[SelfCheck, SelfCheck]
+    """that each model's own answers are what is computed, and how closely"""
     lockstep: Lockstep | None = None
     """Where the weights are sharded over ranks: how these take every pass together."""
 
@@ -72,12 +75,23 @@ class ModelPair:
         report = check_pair(model_1, tokenizer, model_2, tokenizer_2)
         turns = [lockstep.turn(model) if lockstep else None for model in (0, 1)]
         rows = report.vocab_size
+        one = ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0])
+        two = ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1])
+        checks = (self_check(one), self_check(two))
+        slow = [
+            f"{wrapper.name} decodes without a cache, at the cost of a whole row for each token: "
+            f"{check.cache}"
+            for wrapper, check in zip((one, two), checks, strict=True)
+            if check.cache
+        ]
+        report = attrs.evolve(report, notes=(*report.notes, *slow))
         return cls(
             name=name,
-            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0]),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1]),
+            model_1=one,
+            model_2=two,
             ledger=ledger,
             report=report,
+            self_checks=checks,
             stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2),
             lockstep=lockstep,
         )

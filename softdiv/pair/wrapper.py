@@ -17,6 +17,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from softdiv.errors import PairError
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import ShardTurn
+from softdiv.pair.own_head import logits_of
+from softdiv.plugin.failures import reason
 
 HEAD_TOLERANCE = 2e-2
 """Largest |logit| difference, relative to the logits' scale, between our head and the model's own
@@ -46,10 +48,14 @@ class ModelWrapper:
     ledger: Ledger = attrs.field(factory=Ledger)
     vocab_size: int | None = None
     turn: ShardTurn | None = None
+    keeps_cache: bool = attrs.field(init=False, default=True)
+    """Whether it decodes from the keys and values of earlier tokens. Where the self-check finds
+    that these do not give the model's own answers, each token runs its whole row anew."""
     _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
         init=False, factory=dict
     )
     _recomputing: bool = attrs.field(init=False, default=False)
+    _plain_head: bool = attrs.field(init=False, default=True)
 
     def __attrs_post_init__(self) -> None:
         self.model.requires_grad_(False).eval()
@@ -85,6 +91,13 @@ class ModelWrapper:
         )
         return limit
 
+    def ordinary_ids(self) -> list[int]:
+        """Ids with text of their own: no special and no added (control) tokens."""
+        tokenizer = self.tokenizer
+        barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+        top = min(len(tokenizer), self.embedding_table.shape[0], self.vocab_size or 0)
+        return [i for i in range(top) if i not in barred]
+
     def embed(self, ids: Tensor) -> Tensor:
         """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
         embedded: Tensor = self.model.get_input_embeddings()(ids)
@@ -101,6 +114,9 @@ class ModelWrapper:
             positions: ``[B, L]`` position ids.
             cache: keys and values of P earlier positions; extended in place.
 
+        A model that keeps no cache is told neither mask nor positions: its rows begin at 0 and
+        their padding is behind them, where a causal model cannot see it.
+
         Returns:
             ``[B, L, H]``.
         """
@@ -111,12 +127,17 @@ class ModelWrapper:
         )
         if self.turn is not None:
             self.turn.before_forward()
+        where: dict[str, Any] = {}
+        if self.keeps_cache:
+            where = {
+                "attention_mask": mask,
+                "position_ids": positions,
+                "past_key_values": cache,
+            }
         out = self.model.base_model(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **where,
         )
         states: Tensor = out.last_hidden_state
         return states if self.turn is None else self.turn.before_backward(states)
@@ -156,9 +177,15 @@ class ModelWrapper:
 
     def head(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` logits, fp32."""
-        logits: Tensor = self.model.get_output_embeddings()(states)[..., : self.vocab_size].float()
+        if not self._plain_head:
+            return self.shown(logits_of(self.model, states))
+        logits = self.shown(self.model.get_output_embeddings()(states))
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
+
+    def shown(self, logits: Tensor) -> Tensor:
+        """The ``[..., V]`` logits that are compared, fp32, of all that the head gives."""
+        return logits[..., : self.vocab_size].float()
 
     def log_probs(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
@@ -225,23 +252,33 @@ class ModelWrapper:
         return weights
 
     def _check_head(self) -> None:
+        """Use the head alone where that gives the logits, else all that follows the body."""
         ids = torch.tensor([[1, 2, 3]], device=self.device)
         head = self.model.get_output_embeddings()
         if head is None or self.model.base_model is self.model:
             raise PairError(f"{self.name} is not a causal language model with a separate head")
         with torch.no_grad():
-            theirs = self.model(input_ids=ids).logits[..., : self.vocab_size].float()
-            body = self.model.base_model(input_ids=ids).last_hidden_state
-            ours = self.head(body)
-        if not torch.isfinite(theirs).all():
-            raise PairError(
-                f"{self.name} answers with numbers that are not finite",
-                fix="its weights are damaged, or too large for its dtype",
-            )
-        scale = float(theirs.abs().max().clamp(min=1))
-        if not float((ours - theirs).abs().max()) <= HEAD_TOLERANCE * scale:
-            raise PairError(
-                f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
-                why="softdiv computes log-probabilities from hidden states and would be wrong",
-                fix="this architecture is not supported",
-            )
+            try:
+                theirs = self.shown(self.model(input_ids=ids).logits)
+                body = self.model.base_model(input_ids=ids).last_hidden_state
+            except Exception as error:  # whatever an architecture wants is its own to say
+                raise PairError(
+                    f"{self.name} ({self.model.config.model_type}) does not answer token ids alone",
+                    why=reason(error)[:200],
+                    fix="this architecture is not supported",
+                ) from error
+            if not torch.isfinite(theirs).all():
+                raise PairError(
+                    f"{self.name} answers with numbers that are not finite",
+                    fix="its weights are damaged, or too large for its dtype",
+                )
+            limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
+            for plain in (True, False):
+                self._plain_head = plain
+                if float((self.head(body) - theirs).abs().max()) <= limit:
+                    return
+        raise PairError(
+            f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
+            why="softdiv computes log-probabilities from hidden states and would be wrong",
+            fix="this architecture is not supported",
+        )

@@ -35,6 +35,12 @@ def load(work: Work) -> Loaded:
             "name": pair.name,
             "notes": list(pair.report.notes),
             "identical": pair.report.identical,
+            "self_check": {
+                wrapper.name: check.line
+                for wrapper, check in zip(
+                    (pair.model_1, pair.model_2), pair.self_checks, strict=True
+                )
+            },
         }
         stage.files |= work.run.write_json("pair.json", facts)
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))

@@ -48,6 +48,7 @@ def build_report(work: Work) -> Report:
             "organism": config.pair.organism,
             "notes": pair["notes"],
             "identical": pair["identical"],
+            "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
         },
         evaluation=evaluation,
         training=read_json(run.path / TRAINING),

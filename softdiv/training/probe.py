@@ -7,6 +7,7 @@ import torch
 
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
+from softdiv.pair.input_space import vectors
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.teacher_forcing import both_states, targets_of
@@ -31,7 +32,7 @@ def probe_gradient(pair: ModelPair, placement: str = "user_start") -> GradientPr
     """Forward and backward of both models on one short text with a soft prompt of 4 tokens."""
     layout = Layout(pair.tokenizer, placement)  # type: ignore[arg-type]
     answer = layout.encode(" I am a language model.")
-    soft = pair.model_1.embedding_table[:4].detach().float().clone().requires_grad_()
+    soft = vectors(pair.model_1, torch.arange(4)).requires_grad_()
     states = both_states(pair, [layout.soft(TEXT)], [answer], soft)
     targets, owners = targets_of([answer], soft.device)
     bits = row_values(

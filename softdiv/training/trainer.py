@@ -15,6 +15,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, TrainingError
+from softdiv.pair.input_space import nearest_token_distance
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import (
@@ -26,7 +27,7 @@ from softdiv.plugin.events import (
 )
 from softdiv.plugin.observers import Observers
 from softdiv.storage.run import RunFolder
-from softdiv.training.answers import Answers, nearest_token_distance
+from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import Progress
 from softdiv.training.clock import Clock
 from softdiv.training.continuation import (
@@ -218,13 +219,14 @@ class DivergenceTrainer(CustomLoop):
             limit = training.max_skipped_steps
             guards.not_finite(self.progress.steps, what, limit, explained)
         self._shown = after.cpu()
-        table = self.pair.model_1.embedding_table
         return {
             "loss": loss,
             "divergence": bits,
             "grad_norm": norm,
             "norm_ratio": norm_ratio(after, self.prompt.mean_norm),
-            "nearest_token": nearest_token_distance(after, table, self.prompt.mean_norm),
+            "nearest_token": nearest_token_distance(
+                self.pair.model_1, after, self.prompt.mean_norm
+            ),
             "learning_rate": rate,
             "skipped_steps": float(guards.skipped),
             "fte": float(sum(self.ranks.gather(self.pair.ledger.total))),
