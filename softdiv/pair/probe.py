@@ -11,7 +11,7 @@ from torch import Tensor
 from softdiv.errors import PairError
 from softdiv.pair.decoder import start_decoding
 from softdiv.pair.inputs import assemble
-from softdiv.pair.layout import Context
+from softdiv.pair.layout import Context, Layout
 from softdiv.pair.teacher_forcing import response_states
 from softdiv.pair.tolerance import Tolerance
 from softdiv.pair.wrapper import ModelWrapper
@@ -43,14 +43,15 @@ class Probe:
 
     @classmethod
     def of(cls, wrapper: ModelWrapper, tolerance: Tolerance) -> Probe:
-        """Ordinary tokens, the same for every model of one vocabulary.
+        """Ordinary tokens, the same for every model of one vocabulary, behind the control tokens
+        of a conversation.
 
         Raises:
             PairError: the vocabulary is too small to have any.
         """
         wanted = PREFIX + sum(BEHIND) + SOFT + ANSWER * len(BEHIND)
         ids = _some(wrapper.ordinary_ids(), wanted)
-        prefix, ids = ids[:PREFIX], ids[PREFIX:]
+        prefix, ids = [*_control(wrapper), *ids[:PREFIX]], ids[PREFIX:]
         contexts, answers, rows = [], [], []
         for length in BEHIND:
             behind, answer, ids = (
@@ -62,8 +63,8 @@ class Probe:
             answers.append(answer)
             rows.append([*prefix, *behind, *answer])
         soft, last = ids[:SOFT], contexts[-1].before
-        contexts[-1] = Context(last[:PREFIX], last[PREFIX:], has_slot=True)
-        rows[-1] = [*prefix, *soft, *rows[-1][PREFIX:]]
+        contexts[-1] = Context(last[: len(prefix)], last[len(prefix) :], has_slot=True)
+        rows[-1] = [*prefix, *soft, *rows[-1][len(prefix) :]]
         with torch.no_grad():
             embedded = wrapper.embed(torch.tensor(soft, device=wrapper.device)).float()
             own = [_plain(wrapper, row)[-ANSWER - 1 : -1] for row in rows]
@@ -172,6 +173,14 @@ def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:
         wrapper.turn.before_forward()
     logits = wrapper.model(input_ids=ids, use_cache=False).logits[0]
     return torch.log_softmax(wrapper.shown(logits), dim=-1)
+
+
+def _control(wrapper: ModelWrapper) -> list[int]:
+    """What a chat template writes around texts: RoBERTa counts no position where its padding
+    token stands, which often ends a turn."""
+    ordinary = set(wrapper.ordinary_ids())
+    written = dict.fromkeys(Layout(wrapper.tokenizer).hard("Hello.").before)
+    return [i for i in written if i not in ordinary and i < wrapper.embedding_table.shape[0]]
 
 
 def _some(ordinary: Sequence[int], count: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -86,10 +86,8 @@ class ModelWrapper:
     @property
     def max_positions(self) -> int | None:
         """Positions the model was made for; None where its configuration does not say."""
-        limit: int | None = getattr(
-            self.model.config.get_text_config(), "max_position_embeddings", None
-        )
-        return limit
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return limit if limit and limit > 0 else None  # XLNet's says -1
 
     def ordinary_ids(self) -> list[int]:
         """Ids with text of their own: no special and no added (control) tokens."""
@@ -275,8 +273,9 @@ class ModelWrapper:
             limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
             for plain in (True, False):
                 self._plain_head = plain
-                if float((self.head(body) - theirs).abs().max()) <= limit:
-                    return
+                with suppress(Exception):  # Electra's head takes what stands between it and the body
+                    if float((self.head(body) - theirs).abs().max()) <= limit:
+                        return
         raise PairError(
             f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
             why="softdiv computes log-probabilities from hidden states and would be wrong",
