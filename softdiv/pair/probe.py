@@ -117,15 +117,6 @@ class Probe:
         return torch.stack(columns, dim=1).flatten(0, 1), self.own
 
     @torch.no_grad()
-    def moved(self) -> Compared:
-        """A soft prompt that is no token's embedding is taken too, whatever it does."""
-        moved = 1.01 * self.soft
-        found = self.wrapper.log_probs(
-            response_states(self.wrapper, [self.slot], [self.answer], moved)
-        )
-        return torch.where(found.isfinite(), self.own[-ANSWER:], found), self.own[-ANSWER:]
-
-    @torch.no_grad()
     def shortened(self) -> Compared:
         """The model alone, without the tokens that come later."""
         found = [_plain(self.wrapper, row[:-ANSWER])[-1] for row in self.rows]
@@ -134,13 +125,15 @@ class Probe:
     @torch.no_grad()
     def one_by_one(self) -> Compared:
         """Embeddings in place of ids: one row at a time, no padding, no cache."""
-        found = []
-        for row in self.rows:
-            ids = torch.tensor([row], device=self.wrapper.device)
-            index = torch.arange(len(row), device=self.wrapper.device)[None]
-            states = self.wrapper.hidden(self.wrapper.embed(ids), torch.ones_like(ids), index)
-            found.append(self.wrapper.log_probs(states[0, -ANSWER - 1 : -1]))
-        return torch.cat(found), self.own
+        return torch.cat([self._alone(self._embedded(row)) for row in self.rows]), self.own
+
+    @torch.no_grad()
+    def moved(self) -> Compared:
+        """A soft prompt that is no token's embedding is taken too, whatever it does."""
+        embeds, start = self._embedded(self.rows[-1]), len(self.slot.before)
+        embeds[:, start : start + SOFT] *= 1.01
+        found, own = self._alone(embeds), self.own[-ANSWER:]
+        return torch.where(found.isfinite(), own, found), own
 
     @torch.no_grad()
     def padded_behind(self) -> Compared:
@@ -164,6 +157,16 @@ class Probe:
         batch = assemble(self.wrapper, self.contexts, soft=self.soft, pad_left=True, prefix=())
         states = self.wrapper.hidden(batch.embeds, batch.mask, batch.positions)
         return self.wrapper.log_probs(states[:, -1]), self.own[::ANSWER]
+
+    def _embedded(self, row: Sequence[int]) -> Tensor:
+        """``[1, L, H]``."""
+        return self.wrapper.embed(torch.tensor([list(row)], device=self.wrapper.device))
+
+    def _alone(self, embeds: Tensor) -> Tensor:
+        """``[3, V]`` of the answer that ends a row ``[1, L, H]``."""
+        index = torch.arange(embeds.shape[1], device=self.wrapper.device)[None]
+        states = self.wrapper.hidden(embeds, torch.ones_like(index), index)
+        return self.wrapper.log_probs(states[0, -ANSWER - 1 : -1])
 
 
 def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:

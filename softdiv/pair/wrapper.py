@@ -273,7 +273,9 @@ class ModelWrapper:
             limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
             for plain in (True, False):
                 self._plain_head = plain
-                with suppress(Exception):  # Electra's head takes what stands between it and the body
+                with suppress(
+                    Exception
+                ):  # Electra's head takes what stands between it and the body
                     if float((self.head(body) - theirs).abs().max()) <= limit:
                         return
         raise PairError(
