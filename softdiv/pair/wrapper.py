@@ -15,6 +15,7 @@ from transformers import DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from softdiv.errors import PairError
+from softdiv.pair.layers import body_of
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import ShardTurn
 from softdiv.pair.own_head import logits_of
@@ -132,7 +133,7 @@ class ModelWrapper:
                 "position_ids": positions,
                 "past_key_values": cache,
             }
-        out = self.model.base_model(
+        out = body_of(self.model)(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
             use_cache=cache is not None,
             **where,
@@ -239,7 +240,7 @@ class ModelWrapper:
             self.turn.before_forward()
         try:
             self.model.set_attn_implementation("eager")
-            out = self.model.base_model(input_ids=row, output_attentions=True, use_cache=False)
+            out = body_of(self.model)(input_ids=row, output_attentions=True, use_cache=False)
         finally:
             self.model.set_attn_implementation(before)
         weights = [layer[0].float() for layer in out.attentions or () if layer is not None]
@@ -252,13 +253,13 @@ class ModelWrapper:
     def _check_head(self) -> None:
         """Use the head alone where that gives the logits, else all that follows the body."""
         ids = torch.tensor([[1, 2, 3]], device=self.device)
-        head = self.model.get_output_embeddings()
-        if head is None or self.model.base_model is self.model:
+        if self.model.get_output_embeddings() is None:
             raise PairError(f"{self.name} is not a causal language model with a separate head")
+        body = body_of(self.model)
         with torch.no_grad():
             try:
                 theirs = self.shown(self.model(input_ids=ids).logits)
-                body = self.model.base_model(input_ids=ids).last_hidden_state
+                states = body(input_ids=ids).last_hidden_state
             except Exception as error:  # whatever an architecture wants is its own to say
                 raise PairError(
                     f"{self.name} ({self.model.config.model_type}) does not answer token ids alone",
@@ -276,7 +277,7 @@ class ModelWrapper:
                 with suppress(
                     Exception
                 ):  # Electra's head takes what stands between it and the body
-                    if float((self.head(body) - theirs).abs().max()) <= limit:
+                    if float((self.head(states) - theirs).abs().max()) <= limit:
                         return
         raise PairError(
             f"{self.name} ({self.model.config.model_type}) changes its logits after the head",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from softdiv.config.schema import GenerationConfig
+from softdiv.pair.layers import body_of
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.testing.kit import require
 
@@ -148,7 +149,7 @@ class PassCounter:
 
     def __init__(self, task: SearchTask) -> None:
         self.positions = 0
-        self._models = (task.pair.model_1.model.base_model, task.pair.model_2.model.base_model)
+        self._models = (body_of(task.pair.model_1.model), body_of(task.pair.model_2.model))
         self._handles: list[Any] = []
 
     def __enter__(self) -> PassCounter:
