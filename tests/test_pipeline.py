@@ -75,6 +75,16 @@ def test_report_carries_metrics_baselines_and_cost(finished: PipelineResult) -> 
     assert ledger["total"] == sum(v for k, v in ledger.items() if k != "total")
 
 
+def test_the_report_says_how_closely_each_model_was_measured(finished: PipelineResult) -> None:
+    checks = finished.report.pair["self_check"]
+    assert list(checks) == ["model_1", "model_2"]
+    for line in checks.values():
+        assert "nats of the model's own (limit 0.005)" in line
+    for name in ("report.html", "report.md", "report.json"):
+        text = (finished.run_dir / name).read_text(encoding="utf-8")
+        assert "of finite differences" in text, name
+
+
 def test_identical_models_give_exactly_zero_and_no_difference(tmp_path: Path) -> None:
     same = '{ loader = "tiny", seed = 0 }'
     result = run(tmp_path / "run", f"pair={{ model_1 = {same}, model_2 = {same} }}")

@@ -79,6 +79,10 @@ class Probe:
         )
         if tolerance.most > tolerance.nats:
             probe.tolerance = tolerance.beside(tolerance.distance(*probe.shortened()))
+        else:
+            first = probe.own[::ANSWER]
+            spread = float((first - first.roll(1, dims=0)).nan_to_num(nan=0.0).abs().max())
+            probe.tolerance = tolerance.within(spread)
         return probe
 
     @property

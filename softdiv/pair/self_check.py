@@ -70,7 +70,7 @@ class SelfCheck:
         limit = self.tolerance
         found = (
             f"{limit.numbers}: log-probs within {self.difference:.1g} nats of the model's own "
-            f"(limit {limit.nats:g}), gradient within {self.gradient_error:.1g} of finite "
+            f"(limit {limit.nats:.1g}), gradient within {self.gradient_error:.1g} of finite "
             f"differences (limit {limit.gradient:g})"
         )
         return f"{found}; decodes without a cache ({self.cache})" if self.cache else found

@@ -43,6 +43,15 @@ class Tolerance:
         """
         return attrs.evolve(self, nats=min(max(self.nats, 4 * own_noise), self.most))
 
+    def within(self, spread: float) -> Tolerance:
+        """No more than a thousandth of what the context changes: a model that says nearly the
+        same everywhere is near to its own answers by any path.
+
+        Args:
+            spread: nats, largest difference of log-probabilities between contexts.
+        """
+        return attrs.evolve(self, nats=min(self.nats, max(1e-3 * spread, LEAST)))
+
     def distance(self, found: Tensor, own: Tensor) -> float:
         """Nats between ``[N, V]`` log-probabilities.
 
@@ -56,6 +65,8 @@ class Tolerance:
         return float(far.max())
 
 
+LEAST = 2e-5
+"""Nats: fp32's rounding of log-probabilities, some times over."""
 SINGLE = Tolerance(numbers="fp32", nats=5e-3, most=5e-3, gradient=5e-2, noise=2e-6, change=2e-3)
 SIXTEEN_BITS = Tolerance(
     numbers="16 bits", nats=0.1, most=0.3, gradient=0.4, noise=2e-2, change=0.3
