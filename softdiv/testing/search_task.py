@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from softdiv.config.schema import GenerationConfig
-from softdiv.pair.layers import body_of
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.testing.kit import require
 
@@ -148,6 +147,8 @@ class PassCounter:
     """Counts the positions that go through the two models, whoever sends them."""
 
     def __init__(self, task: SearchTask) -> None:
+        from softdiv.pair.layers import body_of  # torch: the kit is imported without it
+
         self.positions = 0
         self._models = (body_of(task.pair.model_1.model), body_of(task.pair.model_2.model))
         self._handles: list[Any] = []
