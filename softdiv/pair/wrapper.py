@@ -19,6 +19,7 @@ from softdiv.pair.layers import body_of
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import ShardTurn
 from softdiv.pair.own_head import logits_of
+from softdiv.pair.own_scale import scale_of_ids
 from softdiv.plugin.failures import reason
 
 HEAD_TOLERANCE = 2e-2
@@ -57,6 +58,7 @@ class ModelWrapper:
     )
     _recomputing: bool = attrs.field(init=False, default=False)
     _plain_head: bool = attrs.field(init=False, default=True)
+    _scale: float = attrs.field(init=False, default=1.0)
 
     def __attrs_post_init__(self) -> None:
         self.model.requires_grad_(False).eval()
@@ -100,7 +102,7 @@ class ModelWrapper:
     def embed(self, ids: Tensor) -> Tensor:
         """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
         embedded: Tensor = self.model.get_input_embeddings()(ids)
-        return embedded
+        return embedded if self._scale == 1 else embedded * self._scale
 
     def hidden(
         self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None = None
@@ -278,6 +280,7 @@ class ModelWrapper:
                     Exception
                 ):  # Electra's head takes what stands between it and the body
                     if float((self.head(states) - theirs).abs().max()) <= limit:
+                        self._scale = scale_of_ids(self.model, ids, states, HEAD_TOLERANCE)
                         return
         raise PairError(
             f"{self.name} ({self.model.config.model_type}) changes its logits after the head",

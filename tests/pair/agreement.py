@@ -168,7 +168,7 @@ def _gradient(wrapper: ModelWrapper, contexts: Sequence[Context], prompt: Tensor
     log_probs.gather(-1, targets[:, None]).sum().backward()
     gradient = leaf.grad
     assert gradient is not None
-    here = _plain_with(wrapper.model, contexts, start)
+    here = _plain_with(wrapper, contexts, start)
     errors = []
     for _ in range(3):
         direction = torch.randn(prompt.shape, generator=generator)
@@ -177,8 +177,7 @@ def _gradient(wrapper: ModelWrapper, contexts: Sequence[Context], prompt: Tensor
         best = float("inf")
         for step in (STEP * scale, 0.1 * STEP * scale):
             up, down = (
-                _plain_with(wrapper.model, contexts, start + sign * step * direction)
-                for sign in (1, -1)
+                _plain_with(wrapper, contexts, start + sign * step * direction) for sign in (1, -1)
             )
             # where a token changes its expert a mixture jumps: one side may be spoilt
             slopes = ((up - down) / (2 * step), (up - here) / step, (here - down) / step)
@@ -188,18 +187,17 @@ def _gradient(wrapper: ModelWrapper, contexts: Sequence[Context], prompt: Tensor
     return max(errors) / typical if typical else float("inf")
 
 
-def _plain_with(model: Any, contexts: Sequence[Context], prompt: Tensor) -> float:
+def _plain_with(wrapper: ModelWrapper, contexts: Sequence[Context], prompt: Tensor) -> float:
     """Summed log-probability of the answers by ``model(inputs_embeds=row)``."""
     total = 0.0
-    embedding = model.get_input_embeddings()
     with torch.no_grad():
         for context, answer in zip(contexts, ANSWERS, strict=True):
             before, after = (
-                embedding(torch.tensor(part))
+                wrapper.embed(torch.tensor(part))
                 for part in (context.before, [*context.after, *answer])
             )
             row = torch.cat([before, prompt, after])[None]
-            log_probs = _shown(model(inputs_embeds=row).logits[0])
+            log_probs = _shown(wrapper.model(inputs_embeds=row).logits[0])
             first = len(context) + len(prompt) - 1
             total += float(log_probs[first:-1].gather(-1, torch.tensor(answer)[:, None]).sum())
     return total
