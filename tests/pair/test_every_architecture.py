@@ -17,17 +17,17 @@ FAST = (
     "llama",  # grouped heads
     "gpt2",  # positions that are learned
     "gemma2",  # scaled embeddings, capped logits, windows
-    "gemma3_text",
     "gemma4_text",  # token ids beside embeddings
     "granite",  # scaled embeddings, states and logits
-    "cohere",
-    "qwen3_moe",
+    "llama4_text",  # no prefix of its own
+    "mixtral",  # experts
+    "minimax",  # a cache of its own
     "deepseek_v3",  # latent attention
     "gpt_oss",  # sinks
     "mpt",  # positions from the cache
     "falcon+alibi",
+    "falcon_h1",  # embeddings scaled for ids alone
     "bart",  # a decoder without its encoder
-    "xglm",
     "mamba2",  # a state instead of a cache
     "qwen3_next",  # states beside attention
     "lfm2",  # convolutions beside attention
@@ -70,7 +70,8 @@ def test_agrees_with_its_own_forward_or_is_refused(name: str) -> None:
         assert outcome.line.isprintable()
         assert len(outcome.line) < 400
     if SAME_VERSION:
-        assert ROWS[name][0] == outcome.kind
+        kind, remark = ROWS[name]
+        assert (outcome.kind, "cache" in outcome.remark) == (kind, "cache" in remark)
 
 
 ANSWERS_IDS = tuple(name for name in EVERY if name != "gemma4_unified_assistant")
@@ -88,7 +89,7 @@ def test_a_tiny_model_hears_its_first_tokens(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_BUILT)
 def test_what_is_not_built_cannot_be(name: str) -> None:
-    with pytest.raises((AttributeError, ImportError, ValueError)):
+    with pytest.raises(Exception, match=r"timm|must be 0|has no attribute 'dropout'"):
         tiny_model(name)
 
 
