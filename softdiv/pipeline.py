@@ -28,7 +28,7 @@ from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
 from softdiv.stages.follow import dismiss, follow, lead
 from softdiv.stages.generate import generate, give_prompts
-from softdiv.stages.load import load_pair, load_texts
+from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
@@ -161,8 +161,9 @@ class DivergencePipeline:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
         if work.trainer is None:
             trained = read_training(work)
-            split = load_texts(work.parts, work.config.data, lambda note: None)
+            texts = load_texts(work.parts, work.config.data, lambda note: None)
             pair = load_pair(work.config, work.registry)
+            split = fitting(texts, pair, work.config, work.parts, lambda note: None).split
             work.trainer = DivergenceTrainer(
                 pair, work.config, work.parts.loss, split, metrics=work.parts.metrics.beside({})
             )
@@ -253,6 +254,7 @@ class DivergencePipeline:
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
             "deepspeed_config": _content(self.config.training.engine.deepspeed_config),
+            "chat_template": _content(self.config.pair.chat_template),
         }
         return open_run(
             {

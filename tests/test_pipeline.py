@@ -308,3 +308,29 @@ def test_another_deepspeed_file_under_the_same_name_is_another_run(tmp_path: Pat
     file.write_text('{"wall_clock_breakdown": false, "memory_breakdown": false}')
     with pytest.raises(RunError, match="another configuration"):
         run(tmp_path / "run", engine)
+
+
+def test_a_template_of_ones_own_and_a_system_prompt(tmp_path: Path) -> None:
+    from softdiv.builtin.loaders.tiny import TEMPLATE
+
+    file = tmp_path / "t.jinja"
+    file.write_text("Today: {{ strftime_now('%Y') }}\n" + TEMPLATE, encoding="utf-8")
+    small = (
+        f"pair.chat_template={file}",
+        'data.system_prompt="Only French."',
+        "training.max_steps=0",
+        "generation.searchers=[]",
+        'generation.baselines=["empty"]',
+        "evaluation.test_texts=2",
+    )
+    report = run(tmp_path / "run", *small).report
+    assert report.pair["chat_template"] == str(file)
+    assert report.pair["answers_end_with"] == [{"token": "<|im_end|>", "id": 1}]
+    assert [w for w in report.warnings if "writes the date: in every run it is 2024-07-26" in w]
+    assert not run(tmp_path / "run", *small).report.evaluation.prompts  # read back
+    file.write_text(TEMPLATE, encoding="utf-8")
+    with pytest.raises(RunError, match="another configuration.*chat_template"):
+        run(tmp_path / "run", *small)
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"pair\.chat_template: .*No such file"):
+        run(tmp_path / "other", *small)

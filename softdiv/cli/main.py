@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from softdiv import __version__
+from softdiv.config.redact import redacted
 from softdiv.errors import ConfigError, SoftdivError, did_you_mean
 from softdiv.report.plain_text import strip_hidden
 
@@ -197,4 +198,5 @@ def _lines(error: SoftdivError) -> list[str]:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        click.echo(f"error: {' '.join(strip_hidden(line).split())}", err=True)
+        shown = redacted(" ".join(strip_hidden(line).split()))
+        click.echo(f"error: {shown}", err=True)

@@ -12,7 +12,9 @@ from softdiv.errors import ConfigError
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
+    from softdiv.config.schema import PairConfig
     from softdiv.pair.facts import ModelFacts
+    from softdiv.pair.manager import ModelPair
 
 
 @click.command()
@@ -35,6 +37,7 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     from softdiv.components import Prepared
     from softdiv.pair.facts import model_facts
     from softdiv.pair.manager import ModelPairManager
+    from softdiv.stages.texts import layout_notes
     from softdiv.training.probe import probe_gradient
 
     prepared = Prepared.of(config)
@@ -46,16 +49,25 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
             _line(f"{wrapper.name} {label}", value)
     for wrapper, measured in zip((pair.model_1, pair.model_2), pair.self_checks, strict=True):
         _line(f"{wrapper.name} self-check", measured.line)
-    _line("vocabulary", f"{pair.report.vocab_size:,} tokens that both models share")
-    _line("chat template", "yes" if pair.tokenizer.chat_template else "none: plain continuation")
+    _line("vocabulary", f"{pair.report.shared_tokens:,} tokens that both models share")
+    _line("chat template", _template(config.pair, pair))
+    ends = ", ".join(f"{token!r} ({i})" for token, i in pair.report.ends)
+    _line("answers end with", ends or "nothing: at their longest")
     _line("weights", "identical" if pair.report.identical else "differ")
-    for note in pair.report.notes:
+    for note in (*pair.report.notes, *layout_notes(pair.layout(config.training.placement))):
         _line("note", note)
     probe = probe_gradient(pair, config.training.placement)
     reached = f"norm {probe.norm:.3g} at {probe.bits:.3g} bits" if probe.finite else "not finite"
     _line("gradient", reached)
     _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
     _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
+
+
+def _template(config: PairConfig, pair: ModelPair) -> str:
+    if pair.template is None or pair.template.source is None:
+        return "none: plain continuation"
+    told = "".join(f", {key} = {value!r}" for key, value in config.template_arguments.items())
+    return f"{config.chat_template or config.template_of}{told}"
 
 
 def _facts(facts: ModelFacts) -> list[tuple[str, str]]:

@@ -179,7 +179,7 @@ def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:
     if wrapper.turn is not None:
         wrapper.turn.before_forward()
     logits = wrapper.model(input_ids=ids, use_cache=False).logits[0]
-    return torch.log_softmax(wrapper.shown(logits), dim=-1)
+    return wrapper.normalised(wrapper.shown(logits))
 
 
 def _control(wrapper: ModelWrapper) -> list[int]:

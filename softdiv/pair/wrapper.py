@@ -25,6 +25,9 @@ from softdiv.plugin.failures import reason
 HEAD_TOLERANCE = 2e-2
 """Largest |logit| difference, relative to the logits' scale, between our head and the model's own
 (bfloat16 rounds at 8e-3)."""
+NEVER = -1e9
+"""Log-probability (nats) of a token left out: its probability is exactly 0, and, unlike with -inf,
+no difference or product of two of them is NaN."""
 
 
 @attrs.define(eq=False)
@@ -38,6 +41,7 @@ class ModelWrapper:
         ledger: who pays; shared by the pair.
         vocab_size: V, the logits kept; padding rows of the head beyond it are dropped.
         turn: what to do before every pass, where the weights are sharded over ranks.
+        left_out: token ids below V that get no probability.
 
     Raises:
         PairError: the model has no separate decoder body and head, or its logits are not
@@ -50,6 +54,7 @@ class ModelWrapper:
     ledger: Ledger = attrs.field(factory=Ledger)
     vocab_size: int | None = None
     turn: ShardTurn | None = None
+    left_out: tuple[int, ...] = ()
     keeps_cache: bool = attrs.field(init=False, default=True)
     """Whether it decodes from the keys and values of earlier tokens. Where the self-check finds
     that these do not give the model's own answers, each token runs its whole row anew."""
@@ -93,9 +98,10 @@ class ModelWrapper:
         return limit if limit and limit > 0 else None  # XLNet's says -1
 
     def ordinary_ids(self) -> list[int]:
-        """Ids with text of their own: no special and no added (control) tokens."""
+        """Ids with text of their own: no special, added (control) or left out tokens."""
         tokenizer = self.tokenizer
         barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+        barred |= set(self.left_out)
         top = min(len(tokenizer), self.embedding_table.shape[0], self.vocab_size or 0)
         return [i for i in range(top) if i not in barred]
 
@@ -190,7 +196,14 @@ class ModelWrapper:
 
     def log_probs(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
-        return torch.log_softmax(self.head(states), dim=-1)
+        return self.normalised(self.head(states))
+
+    def normalised(self, logits: Tensor) -> Tensor:
+        """``[..., V]`` logits to log-probabilities; those of ``left_out`` are :data:`NEVER`."""
+        if self.left_out:
+            index = torch.tensor(self.left_out, device=logits.device)
+            logits = logits.index_fill(-1, index, NEVER)
+        return torch.log_softmax(logits, dim=-1)
 
     def prefix_cache(self, ids: Sequence[int], batch: int) -> DynamicCache:
         """Keys and values of a shared prefix, computed once and repeated for ``batch`` rows."""

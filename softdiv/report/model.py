@@ -16,7 +16,8 @@ class Report:
     """One run, ready to be read."""
 
     pair: Mapping[str, Any]
-    """``name, model_1, model_2`` (loader tables), ``notes``, ``identical``, ``self_check``"""
+    """``name, model_1, model_2`` (loader tables), ``notes``, ``identical``, ``self_check``,
+    ``chat_template``, ``answers_end_with``"""
     evaluation: Evaluation
     training: Mapping[str, Any]
     """``steps, best_bits, stop_reason, engine`` of the soft prompt"""

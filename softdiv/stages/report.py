@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+import attrs
+
+from softdiv.config.redact import redacted
 from softdiv.plugin.events import ReportEvent
 from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
@@ -34,32 +37,38 @@ def report(work: Work) -> None:
 
 
 def build_report(work: Work) -> Report:
-    """The report as an object, from the run's files alone. Raises RunError if one is missing."""
+    """The report as an object, from the run's files alone. Raises RunError if one is missing.
+
+    What a reader is given holds no secret of the config: ``config.toml`` alone has them.
+    """
     sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
+    failures = tuple(redacted(evaluation.failures))
     pair = read_json(run.path / "pair.json")
     ledger = work.ledger()
     finished = ("load", *STAGES[:-1])
     return Report(
         pair={
             "name": pair["name"],
-            "model_1": config.pair.model_1.to_dict() if config.pair.model_1 else None,
-            "model_2": config.pair.model_2.to_dict() if config.pair.model_2 else None,
+            "model_1": redacted(config.pair.model_1.to_dict()) if config.pair.model_1 else None,
+            "model_2": redacted(config.pair.model_2.to_dict()) if config.pair.model_2 else None,
             "organism": config.pair.organism,
-            "notes": pair["notes"],
+            "notes": redacted(pair["notes"]),
             "identical": pair["identical"],
+            "chat_template": config.pair.chat_template or config.pair.template_of,
+            "answers_end_with": pair.get("answers_end_with", []),
             "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
         },
-        evaluation=evaluation,
+        evaluation=attrs.evolve(evaluation, failures=failures),
         training=read_json(run.path / TRAINING),
         training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
-        config=config.to_dict(),
-        machine=run.manifest["facts"],
+        config=redacted(config.to_dict()),
+        machine=redacted(run.manifest["facts"]),
         reproduce=_command(work),
-        warnings=(*pair["notes"], *work.changed, *work.notes(*finished)),
+        warnings=tuple(redacted([*pair["notes"], *work.changed, *work.notes(*finished)])),
     )
 
 

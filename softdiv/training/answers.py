@@ -99,7 +99,7 @@ class Answers:
             keys = [draw.key for draw in part]
             return rollout(
                 self.pair,
-                [self.layout.soft(draw.example.text) for draw in part],
+                [self.layout.soft(draw.example) for draw in part],
                 weights=[draw.weights for draw in part],
                 uniforms=uniform_rows(keys, seed, self.config.training.response_tokens),
                 sampling=sampling,

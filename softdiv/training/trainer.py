@@ -16,7 +16,6 @@ from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.input_space import nearest_token_distance
-from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import (
     EvaluationEvent,
@@ -102,7 +101,7 @@ class DivergenceTrainer(CustomLoop):
         metrics: DivergenceMetrics | None = None,
     ) -> None:
         if pair is None:
-            pair = ModelPair.of(model_1, model_2, tokenizer)
+            pair = ModelPair.of(model_1, model_2, tokenizer, config=config.pair)
         training, device = config.training, pair.model_1.device
         check_precision(pair, training)
         settle = pair.lockstep.settle if pair.lockstep else None
@@ -113,7 +112,7 @@ class DivergenceTrainer(CustomLoop):
         self.metrics = configured_metrics(config, metrics)
         self.run = run if self.ranks.first else None
         self.observers = observers or Observers()
-        self.layout = Layout(pair.tokenizer, training.placement)
+        self.layout = pair.layout(training.placement)
         self.prompt = DivergenceSoftPrompt.create(pair.model_1, self.layout, training, config.seed)
         self.schedule = Schedule(self.split.train, training, config.seed)
         # a loop of one's own knows alone when it ends

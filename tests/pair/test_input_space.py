@@ -67,6 +67,7 @@ def test_a_soft_prompt_of_a_text_is_that_text(scaled: tuple[ModelWrapper, float]
 def test_random_starts_are_tokens(scaled: tuple[ModelWrapper, float]) -> None:
     wrapper, _ = scaled
     prompt = started(wrapper, num_soft_prompt_tokens=4)
-    assert nearest_token_distance(wrapper, prompt(), prompt.mean_norm) < 1e-5
+    # torch.cdist multiplies: a distance of 0 is the root of a difference of rounded squares
+    assert nearest_token_distance(wrapper, prompt(), prompt.mean_norm) < 1e-2
     assert nearest_token_distance(wrapper, 3 * prompt(), prompt.mean_norm) > 0.5
     assert 0.5 < prompt.norm_ratio() < 2
