@@ -22,7 +22,7 @@ _OPTIONS = (
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
     ),
     click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
-    click.option("--model-1", metavar="X", help="The original: a folder or a hub id."),
+    click.option("--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id."),
     click.option("--model-2", metavar="Y", help="The model under suspicion."),
     click.option(
         "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
