@@ -16,6 +16,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, RunError, did_you_mean
 from softdiv.pair.manager import pick_device
+from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -250,6 +251,7 @@ class DivergencePipeline:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
+        template_file(self.config.pair)
         given: dict[str, Any] = {
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],

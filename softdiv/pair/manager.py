@@ -149,7 +149,6 @@ class ModelPairManager:
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
         loaders, device = self.loaders(), pick_device(self.device)
-        template_file(self.config)  # what is wrong with it is said before minutes of loading
         start_renderer()
         if not self.shard:
             return self._with_notes(self._pair(*self._both(loaders, device)), loaders)
@@ -220,8 +219,10 @@ class ModelPairManager:
         return attrs.evolve(pair, report=attrs.evolve(pair.report, notes=notes))
 
     def loaders(self) -> tuple[ModelLoader, ModelLoader]:
-        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        """Both loaders, options checked, and the template's file. Raises ConfigError or
+        PluginError."""
         self.config = resolve_pair(self.config, ModelRegistry.load())
+        template_file(self.config)
         if self.config.model_1 is None or self.config.model_2 is None:
             raise ConfigError(
                 "pair: model_1 and model_2 are not both given",
