@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-import attrs
-
-from softdiv.config.redact import redacted
 from softdiv.plugin.events import ReportEvent
 from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
@@ -43,33 +40,32 @@ def build_report(work: Work) -> Report:
     """
     sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
-    failures = tuple(redacted(evaluation.failures))
     pair = read_json(run.path / "pair.json")
     ledger = work.ledger()
     finished = ("load", *STAGES[:-1])
     return Report(
         pair={
             "name": pair["name"],
-            "model_1": redacted(config.pair.model_1.to_dict()) if config.pair.model_1 else None,
-            "model_2": redacted(config.pair.model_2.to_dict()) if config.pair.model_2 else None,
+            "model_1": config.pair.model_1.to_dict() if config.pair.model_1 else None,
+            "model_2": config.pair.model_2.to_dict() if config.pair.model_2 else None,
             "organism": config.pair.organism,
-            "notes": redacted(pair["notes"]),
+            "notes": pair["notes"],
             "identical": pair["identical"],
             "chat_template": config.pair.chat_template or config.pair.template_of,
             "answers_end_with": pair.get("answers_end_with", []),
             "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
         },
-        evaluation=attrs.evolve(evaluation, failures=failures),
+        evaluation=evaluation,
         training=read_json(run.path / TRAINING),
         training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
-        config=redacted(config.to_dict()),
-        machine=redacted(run.manifest["facts"]),
+        config=config.to_dict(),
+        machine=run.manifest["facts"],
         reproduce=_command(work),
-        warnings=tuple(redacted([*pair["notes"], *work.changed, *work.notes(*finished)])),
-    )
+        warnings=(*pair["notes"], *work.changed, *work.notes(*finished)),
+    ).without_secrets()
 
 
 def _command(work: Work) -> str:
