@@ -24,6 +24,7 @@ from softdiv.pair.tolerance import Tolerance
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import reason
 
+FAILS = "its own forward pass fails"
 CAUSAL = "it is not causal, a token changes what stands before it"
 IDS = "it needs token ids beside embeddings, and a soft prompt has none"
 BEHIND = "padding behind a row leaks into it"
@@ -85,7 +86,12 @@ def self_check(wrapper: ModelWrapper) -> SelfCheck:
         PairError: a part of the path does not give the model's own answers; says which.
     """
     with _unpaid(wrapper):
-        probe = Probe.of(wrapper, Tolerance.of(wrapper.model))
+        try:
+            probe = Probe.of(wrapper, Tolerance.of(wrapper.model))
+        except SoftdivError:
+            raise
+        except Exception as failed:  # an architecture's own: xLSTM's in 16 bits
+            raise _refusal(wrapper, f"{FAILS} ({_short(failed)})") from failed
         tolerance = probe.tolerance
         cache = "" if _all_keys_and_values(wrapper) else STATE
         if cache or _fault(probe, RUN):

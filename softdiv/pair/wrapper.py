@@ -289,9 +289,7 @@ class ModelWrapper:
             limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
             for plain in (True, False):
                 self._plain_head = plain
-                with suppress(
-                    Exception
-                ):  # Electra's head takes what stands between it and the body
+                with suppress(Exception):  # Electra's head is narrower than its body
                     if float((self.head(states) - theirs).abs().max()) <= limit:
                         self._scale = scale_of_ids(self.model, ids, states, HEAD_TOLERANCE)
                         return

@@ -168,6 +168,19 @@ def test_a_flat_model_has_a_smaller_bound(monkeypatch: pytest.MonkeyPatch) -> No
     assert found(flat()) == ""
 
 
+def test_a_forward_pass_that_fails_is_one_line() -> None:
+    def short_rows_only(forward: Any, **arguments: Any) -> Any:
+        out = forward(**arguments)
+        if out.last_hidden_state.shape[1] > 5:
+            raise RuntimeError("a chunk is\nof another dtype")
+        return out
+
+    assert (
+        found(with_body(short_rows_only))
+        == f"{checked.FAILS} (RuntimeError: a chunk is of another dtype)"
+    )
+
+
 def test_layers_that_keep_a_state_decode_without_a_cache() -> None:
     model = tiny_model("mamba")
     assert found(model) == checked.STATE
