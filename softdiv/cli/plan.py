@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import click
+from softdiv.cli.terminal import say
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
@@ -21,13 +20,14 @@ def print_plan(config: ExperimentConfig) -> None:
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import free_memory, plan
+    from softdiv.training.launch import world_size
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()
     manager = ModelPairManager(config.pair, prepared.registry, config.device)
     split = load_texts(prepared.parts, config.data, notes.append)
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    found = plan(config, manager.loaders(), list(split.train), pick_device(config.device), ranks)
+    device = pick_device(config.device)
+    found = plan(config, manager.loaders(), list(split.train), device, world_size())
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
     for note in notes:
@@ -57,7 +57,7 @@ def print_plan(config: ExperimentConfig) -> None:
 
 
 def _line(label: str, value: str) -> None:
-    click.echo(f"{label:<22}{value}")
+    say(f"{label:<22}{value}")
 
 
 def _bytes(size: float) -> str:

@@ -40,4 +40,4 @@ def analyze(work: Work) -> None:
 def read_sections(work: Work) -> tuple[Section, ...]:
     """The report's sections. Raises RunError if the analysis has not finished."""
     work.require("analyze", "analysis")
-    return read_record(work.run.path / ANALYSIS, tuple[Section, ...])
+    return read_record(work.run.file(ANALYSIS), tuple[Section, ...])

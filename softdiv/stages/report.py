@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+import attrs
+
 from softdiv.plugin.events import ReportEvent
 from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
@@ -13,9 +15,20 @@ from softdiv.stages.evaluate import read_evaluation
 from softdiv.stages.generate import PROMPTS
 from softdiv.stages.train import TRAINING
 from softdiv.stages.work import STAGES, Work
-from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.storage.run import CONFIG
-from softdiv.training.continuation import METRICS
+from softdiv.storage.atomic import read_json_lines
+from softdiv.storage.records import read_record
+from softdiv.storage.run_files import CONFIG
+from softdiv.training.checkpoint import METRICS
+from softdiv.training.result import TrainingFacts
+
+
+@attrs.frozen(kw_only=True)
+class PairFacts:
+    """What the report takes from ``pair.json``."""
+
+    name: str
+    notes: tuple[str, ...]
+    identical: bool
 
 
 def report(work: Work) -> None:
@@ -37,28 +50,31 @@ def build_report(work: Work) -> Report:
     """The report as an object, from the run's files alone. Raises RunError if one is missing."""
     sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
-    pair = read_json(run.path / "pair.json")
+    work.require("train", "trained soft prompt")
+    work.require("generate", "text prompts")
+    pair = read_record(run.file("pair.json"), PairFacts)
+    trained = METRICS in run.stage("train")["files"]  # not where prompts were given
     ledger = work.ledger()
     finished = ("load", *STAGES[:-1])
     return Report(
         pair={
-            "name": pair["name"],
+            "name": pair.name,
             "model_1": config.pair.model_1.to_dict() if config.pair.model_1 else None,
             "model_2": config.pair.model_2.to_dict() if config.pair.model_2 else None,
             "organism": config.pair.organism,
-            "notes": pair["notes"],
-            "identical": pair["identical"],
+            "notes": list(pair.notes),
+            "identical": pair.identical,
         },
         evaluation=evaluation,
-        training=read_json(run.path / TRAINING),
-        training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
+        training=attrs.asdict(read_record(run.file(TRAINING), TrainingFacts)),
+        training_curve=convergence_curve(read_json_lines(run.file(METRICS)) if trained else ()),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
         config=config.to_dict(),
         machine=run.manifest["facts"],
         reproduce=_command(work),
-        warnings=(*pair["notes"], *work.changed, *work.notes(*finished)),
+        warnings=(*pair.notes, *work.changed, *work.notes(*finished)),
     )
 
 
