@@ -69,12 +69,11 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> N
     """Compare each file with the sha256 in its run's manifest; exit code 5 if one differs."""
     from softdiv.errors import RunError
     from softdiv.storage.listing import list_runs as find
-    from softdiv.storage.listing import verify_run
 
     sound = True
     for run in folders or [info.path for info in find(parent)]:
         try:
-            problems = verify_run(run)
+            problems = _problems(run)
         except RunError as error:
             sound = False
             say(f"error: {one_line(str(error))}", err=True)
@@ -124,6 +123,18 @@ def prune(
     for info in chosen:
         remove_run(info.path)
     say(f"removed {count}, {size}")
+
+
+def _problems(run: Path) -> list[str]:
+    from softdiv.storage.run_files import RunFiles
+
+    files = RunFiles.of(run)
+    problems = files.changed()
+    if not files.done("train"):
+        from softdiv.training.checkpoint import changes  # imports torch
+
+        problems += changes(run)
+    return problems
 
 
 def _line(info: RunInfo) -> str:

@@ -8,10 +8,10 @@ from softdiv.stages.load import load
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.records import read_record
-from softdiv.training.checkpoint import METRICS
+from softdiv.training.checkpoint import BEST, METRICS
 from softdiv.training.result import TrainingFacts, TrainingResult
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
-from softdiv.training.trainer import BEST, DivergenceTrainer
+from softdiv.training.trainer import DivergenceTrainer
 
 TRAINING = "training.json"
 

@@ -95,16 +95,6 @@ def run_info(path: Path) -> RunInfo:
     )
 
 
-def verify_run(path: Path) -> tuple[str, ...]:
-    """Files that are missing or are not what the manifest's sha256 says; empty if all is well.
-
-    Raises:
-        RunError: it is no run folder.
-        DiskError: a file cannot be read.
-    """
-    return tuple(RunFiles.of(path).changed())
-
-
 def remove_run(path: Path) -> None:
     """Delete a run folder.
 

@@ -27,13 +27,14 @@ def locked(folder: Path) -> filelock.BaseFileLock:
         DiskError: it cannot be opened.
     """
     lock = filelock.FileLock(folder / LOCK)
-    try:
-        with refusal(folder / LOCK, "locked"):
+    with refusal(folder / LOCK, "locked"):
+        try:
             lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise RunError(
-            f"run {folder} is in use by another process", fix="wait for it, or choose --output-dir"
-        ) from error
+        except filelock.Timeout as error:  # an OSError too
+            raise RunError(
+                f"run {folder} is in use by another process",
+                fix="wait for it, or choose --output-dir",
+            ) from error
     return lock
 
 

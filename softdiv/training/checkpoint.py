@@ -9,17 +9,21 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from softdiv.errors import RunError
+from softdiv.errors import RunError, TrainingError
 from softdiv.plugin.observer_state import ObserverStates
 from softdiv.storage import atomic
 from softdiv.storage.folder import remove
+from softdiv.storage.locate import BEST_PROMPT
 from softdiv.storage.refusal import refusal
 from softdiv.storage.sealed import read_sealed, write_sealed
 from softdiv.training.engine import EngineState
 from softdiv.training.guards import Guards
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 METRICS = "metrics.jsonl"
 """One line per step, the same in every run of a configuration on one machine."""
+CHECKPOINTS = "checkpoints"
+BEST = BEST_PROMPT.as_posix()
 STATE, TENSORS = "state.json", "state.safetensors"
 
 
@@ -175,6 +179,28 @@ def latest(folder: Path) -> Saved | None:
         if (path / STATE).exists():
             damaged.append(path.name)
     return None
+
+
+def changes(folder: Path) -> list[str]:
+    """What of a training under way is not as it was saved, one line each.
+
+    Args:
+        folder: the run's.
+    """
+    found = []
+    for state in sorted((folder / CHECKPOINTS).glob(f"step-*/{STATE}")):
+        saved = read(state.parent)
+        if saved is None:
+            found.append(f"{state.parent} has changed since it was saved")
+        elif not saved.metrics.begins(folder / METRICS):
+            found.append(f"{folder / METRICS} has changed since step {saved.progress.steps}")
+    best = folder / BEST
+    if best.exists():
+        try:
+            DivergenceSoftPrompt.load(best)
+        except (RunError, TrainingError) as error:
+            found.append(str(error))
+    return found
 
 
 def read(path: Path) -> Saved | None:

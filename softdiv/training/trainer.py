@@ -27,10 +27,9 @@ from softdiv.plugin.events import (
 from softdiv.plugin.observers import Observers
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers, nearest_token_distance
-from softdiv.training.checkpoint import METRICS, Progress
+from softdiv.training.checkpoint import BEST, METRICS, Progress
 from softdiv.training.clock import Clock
 from softdiv.training.continuation import (
-    CHECKPOINTS,
     TIMINGS,
     Continuation,
     pool_ledger,
@@ -47,7 +46,6 @@ from softdiv.training.result import TrainingResult
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
 
-BEST = f"{CHECKPOINTS}/best.safetensors"
 ENDLESS = 10**9
 
 
