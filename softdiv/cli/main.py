@@ -173,7 +173,7 @@ def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
                 standalone_mode=False,
             )
             terminal.flush()
-        except BrokenPipeError:
+        except terminal.ReaderGone:
             terminal.abandon_output()
             return READER_GONE
         except OSError as error:

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+class ReaderGone(Exception):
+    """Standard output was closed at its other end; click would end a BrokenPipeError as a failure
+    of its own."""
+
+
 def say(line: object = "", *, err: bool = False) -> None:
     """One line on standard output, or on standard error, where nothing can be done if it fails.
 
     Raises:
-        BrokenPipeError: the reader of standard output has gone.
+        ReaderGone: nobody reads standard output any more.
         DiskError: standard output is a file that cannot be written.
     """
     with written(err):
@@ -90,6 +95,7 @@ def prepared() -> Iterator[None]:
     def formatted(*args: Any, **kwargs: Any) -> str:
         return visible(format_warning(*args, **kwargs))
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts is no news
     logging.setLogRecordFactory(record)
     warnings.formatwarning = formatted
     try:
@@ -125,9 +131,9 @@ def written(err: bool = False) -> Iterator[None]:
     """Around what prints: see `say`."""
     try:
         yield
-    except BrokenPipeError:
+    except BrokenPipeError as error:
         if not err:
-            raise
+            raise ReaderGone from error
     except OSError:
         if not err:
             with refusal("standard output", "written", "make room, or send it elsewhere"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -130,6 +131,7 @@ def join(device_type: str, *, alone: bool = False) -> Ranks:
         if launch is not None:
             _meet(launch, device_type)
         elif alone:
+            os.environ["LOCAL_RANK"] = "0"  # DeepSpeed's GPU, whatever a launcher left in the shell
             store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(_backend(device_type), store=store, rank=0, world_size=1)
         else:
