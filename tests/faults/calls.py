@@ -66,11 +66,11 @@ class Calls:
 
     def _inside(self, target: object) -> bool:
         try:
-            path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else target
-            found = os.path.abspath(os.fspath(path))  # type: ignore[call-overload]
-        except (OSError, TypeError):
+            link = Path(f"/proc/self/fd/{target}")
+            path = link.readlink() if isinstance(target, int) else Path(str(target)).absolute()
+        except OSError:
             return False
-        return isinstance(found, str) and f"{found}/".startswith(f"{self.folder}/")
+        return path.is_relative_to(self.folder)
 
     def _counted(self, kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def counted(target: object, *args: Any, **kwargs: Any) -> Any:

@@ -64,9 +64,8 @@ def ask(driver: subprocess.Popen[str], counted: Callable[..., None]) -> Ask:
 
     def asked(what: str, count: int, seed: int) -> dict[str, Any]:
         assert driver.stdin is not None and driver.stdout is not None
-        print(
-            json.dumps({"what": what, "count": count, "seed": seed}), file=driver.stdin, flush=True
-        )
+        request = json.dumps({"what": what, "count": count, "seed": seed})
+        print(request, file=driver.stdin, flush=True)
         answer = driver.stdout.readline()
         if not answer:
             assert driver.stderr is not None

@@ -32,9 +32,8 @@ def states(root: Path) -> dict[str, Path]:
 def flip(root: Path, count: int, seed: int) -> Trials:
     """Flip ``count`` bits, each in a fresh copy; the states take turns."""
     rng, trials, begin = Random(seed), Trials.of(root), states(root)
-    shown = _shown(
-        call(["run", root / "config.toml", "--output-dir", root / "true"]), root / "true"
-    )
+    true = root / "true"
+    shown = _shown(call(["run", root / "config.toml", "--output-dir", true]), true)
     for number in range(count):
         state = list(begin)[number % len(begin)]
         folder = Path(shutil.copytree(begin[state], root / f"flip-{seed}-{number}"))

@@ -18,7 +18,7 @@ def race(root: Path, count: int, *, named: bool) -> Trials:
     """Start ``count`` processes together.
 
     Args:
-        named: with ``--output-dir``; otherwise each looks for a run, and makes one if there is none.
+        named: with ``--output-dir``; otherwise each looks for a run, and makes one without.
     """
     trials, parent = Trials.of(root), root / f"race-{named:d}"
     parent.mkdir()

@@ -121,7 +121,7 @@ def warm_up(root: Path) -> float:
     for name in names.read_text().split():
         with contextlib.suppress(Exception):  # what was made at run time is no module to import
             importlib.import_module(name)
-    assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose a thread"
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a fork would lose a thread"
     begun = time.monotonic()
     ended = call([*command, root / "timed"])
     assert ended.code == 0, ended.err
