@@ -13,9 +13,11 @@ import torch
 
 from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.of_run import config_of_run
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, RunError, did_you_mean
 from softdiv.pair.manager import pick_device
+from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -28,13 +30,15 @@ from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
 from softdiv.stages.follow import dismiss, follow, lead
 from softdiv.stages.generate import generate, give_prompts
-from softdiv.stages.load import load_pair, load_texts
+from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
-from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
-from softdiv.training.ranks import join, launched_as
+from softdiv.storage.run import RunFolder, open_existing, open_run
+from softdiv.storage.run_files import CONFIG
+from softdiv.training.launch import launched_as
+from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -96,20 +100,22 @@ class DivergencePipeline:
         cls,
         run_dir: Path,
         *,
+        plugins: Sequence[str] = (),
         plugin_files: Sequence[Path] = (),
         observers: Sequence[tuple[object, str]] = (),
         force: bool = False,
     ) -> DivergencePipeline:
         """The pipeline of an existing run folder, with the configuration stored in it.
 
+        Args:
+            plugins: what a folder that was not made by this user may import.
+
         Raises:
             RunError: it is no run folder.
+            PluginError: it was made elsewhere and names another plugin.
         """
-        if not (run_dir / CONFIG).is_file():
-            raise RunError(f"{run_dir} is not a softdiv run", why=f"it has no {CONFIG}")
-        config = ExperimentConfig.from_file(run_dir / CONFIG)
         pipeline = cls(
-            config=config,
+            config=config_of_run(run_dir, plugins),
             run_dir=run_dir,
             plugin_files=plugin_files,
             observers=observers,
@@ -161,8 +167,9 @@ class DivergencePipeline:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
         if work.trainer is None:
             trained = read_training(work)
-            split = load_texts(work.parts, work.config.data, lambda note: None)
+            texts = load_texts(work.parts, work.config.data, lambda note: None)
             pair = load_pair(work.config, work.registry)
+            split = fitting(texts, pair, work.config, work.parts, lambda note: None).split
             work.trainer = DivergenceTrainer(
                 pair, work.config, work.parts.loss, split, metrics=work.parts.metrics.beside({})
             )
@@ -249,10 +256,12 @@ class DivergencePipeline:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
+        template_file(self.config.pair)
         given: dict[str, Any] = {
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
             "deepspeed_config": _content(self.config.training.engine.deepspeed_config),
+            "chat_template": _content(self.config.pair.chat_template),
         }
         return open_run(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,7 @@ _OPTIONS = (
         "--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights."
     ),
     click.option("--gguf-file", metavar="F", help="File inside --model-1's folder."),
+    click.option("--chat-template", metavar="FILE", help="Jinja, in place of the tokenizer's own."),
 )
 NAMES = {
     "config": "--config",
@@ -40,6 +42,7 @@ NAMES = {
     "adapter": "--adapter",
     "quantize": "--quantize",
     "gguf_file": "--gguf-file",
+    "chat_template": "--chat-template",
     "plugins": "--plugin",
 }
 """Parameter -> option, of everything that says what to compare."""
@@ -64,12 +67,18 @@ def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
         **{key: options[key] for key in ("model_1", "model_2", "adapter")},
         **{key: options[key] for key in ("quantize", "gguf_file")},
     )
-    return build_config(path, settings=options["settings"], pair=pair, plugins=options["plugins"])
+    settings = options["settings"]
+    if (template := options["chat_template"]) is not None:
+        settings = (*settings, f"pair.chat_template={json.dumps(template)}")
+    return build_config(path, settings=settings, pair=pair, plugins=options["plugins"])
 
 
 def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
-    """Raises ConfigError if an option was given that a run folder's own config answers."""
-    given = [option for name, option in NAMES.items() if options.get(name)]
+    """Raises ConfigError if an option was given that a run folder's own config answers.
+
+    ``--plugin`` may be given: it says which plugins of a run made elsewhere are trusted.
+    """
+    given = [o for name, o in NAMES.items() if options.get(name) and name != "plugins"]
     if given:
         raise ConfigError(
             f"{', '.join(given)} cannot be combined with the run {run_dir}",

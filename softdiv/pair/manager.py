@@ -10,14 +10,17 @@ import torch
 
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.component import LoaderConfig
-from softdiv.config.schema import PairConfig
+from softdiv.config.schema import PairConfig, Placement
 from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
-from softdiv.pair.checks import PairReport, check_pair
+from softdiv.pair.checks import PairReport, check_pair, template_notes
 from softdiv.pair.foreign import translated
-from softdiv.pair.layout import stop_ids
+from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.rendering import start_renderer
+from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
+from softdiv.pair.template import ChatTemplate, stop_ids, template_file
 from softdiv.pair.unchanged import fingerprint
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
@@ -36,13 +39,22 @@ class ModelPair:
     ledger: Ledger
     report: PairReport
     stop_ids: frozenset[int]
+    self_checks: tuple[SelfCheck, SelfCheck]
+    """that each model's own answers are what is computed, and how closely"""
     lockstep: Lockstep | None = None
     """Where the weights are sharded over ranks: how these take every pass together."""
+    template: ChatTemplate | None = None
+    """What both models are given; model_1's own by default."""
 
     @property
     def tokenizer(self) -> Any:
-        """model_1's; the check made sure that model_2's is the same."""
-        return self.model_1.tokenizer
+        """The one whose chat template is used; ids that the other does not share are left out."""
+        return self.template.tokenizer if self.template else self.model_1.tokenizer
+
+    def layout(self, placement: Placement = "user_start") -> Layout:
+        """Where a prompt sits in the conversations that both models are given."""
+        template = self.template or ChatTemplate.of(self.tokenizer)
+        return Layout(self.tokenizer, placement, template, self.report.unshared)
 
     def forget_prefixes(self) -> None:
         """See :meth:`ModelWrapper.forget_prefixes`."""
@@ -58,30 +70,50 @@ class ModelPair:
         tokenizer_2: Any = None,
         name: str = "pair",
         lockstep: Lockstep | None = None,
+        config: PairConfig = PairConfig(),
     ) -> ModelPair:
         """A pair of loaded models: transformers models, or :class:`ModelWrapper` of them.
 
         Args:
             tokenizer: of model_1, and of model_2 unless ``tokenizer_2`` is given; wrappers bring
                 their own.
+            config: which chat template both are given, and what it is told.
 
         Raises:
             PairError: they cannot be compared, or a model comes without a tokenizer.
+            ConfigError: the config's chat template cannot be read.
         """
         ledger = model_1.ledger if isinstance(model_1, ModelWrapper) else Ledger()
         model_1, tokenizer = _with_tokenizer("model_1", model_1, tokenizer)
         model_2, tokenizer_2 = _with_tokenizer("model_2", model_2, tokenizer_2 or tokenizer)
-        report = check_pair(model_1, tokenizer, model_2, tokenizer_2)
+        first, second = (tokenizer, tokenizer_2)[:: 1 if config.template_of == "model_1" else -1]
+        template = ChatTemplate.of(first, config)
+        report = check_pair(model_1, tokenizer, model_2, tokenizer_2, template)
+        stops = stop_ids(model_1, template) | stop_ids(model_2, ChatTemplate.unused(second))
+        names = {i: token for token, i in first.get_vocab().items()}
+        ends = tuple((names.get(i, ""), i) for i in sorted(stops - report.unshared))
+        told = template_notes(template, tokenizer, tokenizer_2, config)
         turns = [lockstep.turn(model) if lockstep else None for model in (0, 1)]
-        rows = report.vocab_size
+        rows, left_out = report.vocab_size, report.left_out
+        one = ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0], left_out)
+        two = ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1], left_out)
+        checks = (self_check(one), self_check(two))
+        slow = [
+            f"{wrapper.name} decodes without a cache, at the cost of a whole row for each token: "
+            f"{check.cache}"
+            for wrapper, check in zip((one, two), checks, strict=True)
+            if check.cache
+        ]
         return cls(
             name=name,
-            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0]),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1]),
+            model_1=one,
+            model_2=two,
             ledger=ledger,
-            report=report,
-            stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2),
+            report=attrs.evolve(report, notes=(*report.notes, *told, *slow), ends=ends),
+            self_checks=checks,
+            stop_ids=stops,
             lockstep=lockstep,
+            template=template,
         )
 
 
@@ -117,6 +149,7 @@ class ModelPairManager:
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
         loaders, device = self.loaders(), pick_device(self.device)
+        start_renderer()
         if not self.shard:
             return self._with_notes(self._pair(*self._both(loaders, device)), loaders)
         with sharded_loading(torch.device(device).type):
@@ -170,7 +203,9 @@ class ModelPairManager:
     ) -> ModelPair:
         name = self.config.name or self._name()
         with translated("the two models cannot be run"):  # a size that only a pass reveals
-            return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep)
+            return ModelPair.of(
+                model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config
+            )
 
     @staticmethod
     def _with_notes(pair: ModelPair, loaders: tuple[ModelLoader, ModelLoader]) -> ModelPair:
@@ -184,8 +219,10 @@ class ModelPairManager:
         return attrs.evolve(pair, report=attrs.evolve(pair.report, notes=notes))
 
     def loaders(self) -> tuple[ModelLoader, ModelLoader]:
-        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        """Both loaders, options checked, and the template's file. Raises ConfigError or
+        PluginError."""
         self.config = resolve_pair(self.config, ModelRegistry.load())
+        template_file(self.config)
         if self.config.model_1 is None or self.config.model_2 is None:
             raise ConfigError(
                 "pair: model_1 and model_2 are not both given",
