@@ -53,6 +53,17 @@ def at_most(maximum: float) -> Validator:
     return check
 
 
+def count(minimum: int, maximum: int = 10**9) -> Validator:
+    """A number of things, at least ``minimum``; what no machine holds is a slip or an attack."""
+    least, most = at_least(minimum), at_most(maximum)
+
+    def check(made: Any, field: Any, value: Any) -> None:
+        least(made, field, value)
+        most(made, field, value)
+
+    return check
+
+
 def only_with(other: str, wanted: str) -> Validator:
     """The value may be given only where ``other``, a field declared before, is ``wanted``."""
 

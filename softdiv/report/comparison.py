@@ -9,11 +9,12 @@ from typing import Any
 import attrs
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.redact import HIDDEN, redacted
 from softdiv.errors import RunError
 from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
 from softdiv.storage.dotted import dotted
 from softdiv.storage.records import read_record
-from softdiv.storage.run import CONFIG, read_manifest
+from softdiv.storage.run_files import CONFIG, RunFiles
 
 _NOT_COMPARED = {"output_dir"}
 
@@ -36,17 +37,17 @@ class RunSummary:
     @classmethod
     def of(cls, run_dir: Path) -> RunSummary:
         """Raises RunError if it is no run folder, or was not evaluated yet."""
-        manifest = read_manifest(run_dir)
-        if "evaluate" not in manifest["stages"]:
+        run = RunFiles.of(run_dir)
+        if not run.done("evaluate"):
             raise RunError(
                 f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
             )
         return cls(
             run_dir=run_dir,
-            evaluation=read_record(run_dir / EVALUATION, Evaluation),
-            config=ExperimentConfig.from_file(run_dir / CONFIG).to_dict(),
-            ledger=manifest["stages"]["evaluate"].get("ledger", {}),
-            created=manifest["created"],
+            evaluation=read_record(run.file(EVALUATION), Evaluation),
+            config=ExperimentConfig.from_file(run.file(CONFIG)).to_dict(),
+            ledger=run.stage("evaluate").get("ledger", {}),
+            created=run.manifest["created"],
         )
 
 
@@ -56,7 +57,7 @@ class Comparison:
 
     runs: tuple[RunSummary, RunSummary]
     settings: Mapping[str, tuple[Any, Any]]
-    """dotted key -> its value in each run (None: not set), where they differ"""
+    """dotted key -> its value in each run (None: not set), where they differ; no secrets"""
     shared: Mapping[str, tuple[PromptResult, PromptResult]]
     """text -> its results in each run, of every prompt or baseline that both scored"""
 
@@ -69,7 +70,7 @@ class Comparison:
         return cls(
             runs=(one, two),
             settings={
-                key: (flat_1.get(key), flat_2.get(key))
+                key: (_shown(key, one.config), _shown(key, two.config))
                 for key in dict.fromkeys((*flat_1, *flat_2))
                 if flat_1.get(key) != flat_2.get(key) and key not in _NOT_COMPARED
             },
@@ -77,6 +78,11 @@ class Comparison:
                 text: (by_text_1[text], by_text_2[text]) for text in by_text_1.keys() & by_text_2
             },
         )
+
+
+def _shown(key: str, config: Mapping[str, Any]) -> Any:
+    """The value of a dotted key as anybody may see it; None where it is not set."""
+    return dotted(redacted(config)).get(key, HIDDEN if key in dotted(config) else None)
 
 
 def _by_text(run: RunSummary) -> dict[str, PromptResult]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from softdiv.pipeline import DivergencePipeline
-from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.storage.atomic import sha256_file
+from softdiv.storage.manifest import read_manifest, write_manifest
 
 from .conftest import Call
 
@@ -18,9 +19,9 @@ def other(run: Path) -> Path:
     folder = Path(shutil.copytree(run, run.parent / "two"))
     config = folder / "config.toml"
     config.write_text(config.read_text().replace("test_texts = 4", "test_texts = 3"))
-    manifest = read_json(folder / "manifest.json")  # or it would be refused as changed by hand
+    manifest = read_manifest(folder)  # or it would be refused as changed by hand
     manifest["config"] = {"config.toml": sha256_file(config)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     DivergencePipeline.of_run(folder, force=True).run_stage("evaluate")
     return folder
 
@@ -55,8 +56,26 @@ def test_a_run_with_itself_has_the_same_settings(
 def test_a_run_that_was_not_evaluated_is_named_with_its_command(
     run: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
+    manifest = read_manifest(run)
     del manifest["stages"]["evaluate"]
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(run, manifest)
     assert call("compare", run, run) == 5
     assert f"(softdiv evaluate {run})" in capsys.readouterr().err
+
+
+def test_settings_that_are_secrets_differ_and_are_not_shown(
+    run: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = ["hf_" + letter * 30 for letter in "ab"]
+    folders = [Path(shutil.copytree(run, run.parent / letter)) for letter in "ab"]
+    for folder, secret in zip(folders, secrets, strict=True):
+        config = folder / "config.toml"
+        text = config.read_text().replace("observers = []", "", 1)
+        config.write_text(
+            f'observers = [{{ name = "wandb", project = "{secret}", api_key = 123 }}]\n{text}'
+        )
+    for options in ((), ("--json",)):
+        assert call("compare", *folders, *options) == 0
+        shown = capsys.readouterr().out
+        assert "observers" in shown and shown.count("(redacted)") == 4
+        assert not any(secret in shown for secret in secrets) and "123" not in shown
