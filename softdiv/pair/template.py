@@ -141,8 +141,8 @@ class ChatTemplate:
 
     @functools.cached_property
     def control_tokens(self) -> frozenset[str]:
-        """Tokens that only the template may write: special ones, added ones that it contains or
-        that look like ``<|this|>``, and whatever it writes as one token in brackets.
+        """Tokens that only the template may write: special ones, and added ones that it contains
+        or that look like ``<|this|>``.
 
         An added token that is white space (Gemma's line ends) is text, whoever writes it.
         """
@@ -155,8 +155,6 @@ class ChatTemplate:
         for token in self.tokenizer.get_added_vocab():
             if PIPED.fullmatch(token) or any(token in text for text in written):
                 found.add(token)
-        for ids in map(self.tokens, written[1:]):
-            found |= {t for t in self.tokenizer.convert_ids_to_tokens(ids) if _in_brackets(t)}
         return frozenset(token for token in found if token.strip())
 
     @functools.cached_property
@@ -226,11 +224,6 @@ class ChatTemplate:
                 f"pair.template_arguments: the chat template does not use '{name}'",
                 fix=f"did you mean '{close[0]}'?" if close else "",
             )
-
-
-def _in_brackets(token: str) -> bool:
-    """``<turn>`` and ``[INST]``, but not the bytes of SentencePiece, ``<0x0A>``."""
-    return bool(re.fullmatch(r"</?(?!0x..>)[^\s<>]{3,}>|\[/?[A-Z_]{3,}\]", token.strip("▁Ġ")))
 
 
 def own_template(tokenizer: Any) -> str | None:
