@@ -95,7 +95,7 @@ class RerunDecoder:
         for embeds, lengths in zip(
             self._embeds.split(ROWS), self._lengths.split(ROWS), strict=True
         ):
-            part = embeds[:, : int(lengths.max())]
+            part = embeds[:, : int(lengths.max())].clone()  # GIT adds its positions in place
             index = torch.arange(part.shape[1], device=self.device).expand(len(part), -1)
             mask = (index < lengths[:, None]).long()
             states = self._wrapper.hidden(part, mask, index)

@@ -15,7 +15,8 @@ from softdiv.pair.wrapper import ModelWrapper
 LARGEST_STEP = 0.1
 """Of the prompt's own norm: further away a derivative says little about a difference."""
 NARROWER = (1.0, 0.1)
-"""Steps tried; a mixture of experts jumps where a token changes its expert."""
+"""Steps tried, each to both sides and to either one: a mixture of experts jumps where a token
+changes its expert, and such an edge is often near on one side."""
 
 
 def gradient_error(
@@ -32,8 +33,8 @@ def gradient_error(
         soft: ``[k, H]``, where the gradient is taken.
 
     Returns:
-        The best of two steps; infinite where the gradient is not
-        finite, None where it is exactly zero.
+        The best of all steps and sides; infinite where the gradient is not finite, None where it
+        is exactly zero.
     """
     targets, _ = targets_of([answer], wrapper.device)
 
@@ -51,22 +52,26 @@ def gradient_error(
         return None
     if not bool(gradient.isfinite().all()):
         return float("inf")
+    with torch.no_grad():
+        here = float(mean_log_prob(soft))
+    typical = float(gradient.norm()) / gradient.numel() ** 0.5  # slope along a random direction
     along_random = torch.randn(soft.shape, generator=torch.Generator().manual_seed(0))
     error = 0.0
     for direction in (gradient, along_random.to(gradient)):
         unit = direction / direction.norm()
         slope = float((gradient * unit).sum())
-        step = min(tolerance.change / max(abs(slope), 1e-12), LARGEST_STEP * float(soft.norm()))
+        steep = max(abs(slope), typical)  # one that is flat by chance needs no wider step
+        step = min(tolerance.change / steep, LARGEST_STEP * float(soft.norm()))
         best = float("inf")
         for size in (step * narrower for narrower in NARROWER):
             with torch.no_grad():
-                ends = [float(mean_log_prob(soft + sign * size * unit)) for sign in (1, -1)]
-            difference = (ends[0] - ends[1]) / (2 * size)
-            relative = abs(difference - slope) / max(abs(difference), abs(slope), 1e-30)
-            rounding = tolerance.noise * (1 + abs(ends[0])) / size
-            if abs(difference - slope) <= rounding:
-                relative = min(relative, tolerance.gradient)
-            best = min(best, relative)
+                up, down = (float(mean_log_prob(soft + sign * size * unit)) for sign in (1, -1))
+            rounding = tolerance.noise * (1 + abs(here)) / size
+            for difference in ((up - down) / (2 * size), (up - here) / size, (here - down) / size):
+                relative = abs(difference - slope) / max(abs(difference), steep)
+                if abs(difference - slope) <= rounding:
+                    relative = min(relative, tolerance.gradient)
+                best = min(best, relative)
             if best <= tolerance.gradient:
                 break
         if direction is gradient or best > tolerance.gradient:

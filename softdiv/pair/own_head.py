@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softdiv.pair.layers import body_of
+
 
 class _Returned:
     """A body's output: its final states, and nothing else that a head might ask for."""
@@ -30,7 +32,7 @@ def logits_of(model: Any, states: Tensor) -> Tensor:
     Cohere's factors, and those of models yet to come, are applied as their authors wrote them.
     """
     rows = states.reshape(1, -1, states.shape[-1])
-    with _body_returns(model.base_model, rows):
+    with _body_returns(body_of(model), rows):
         ids = torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device)
         logits: Tensor = model(input_ids=ids, use_cache=False).logits
     return logits.reshape(*states.shape[:-1], logits.shape[-1])

@@ -11,7 +11,7 @@ from torch import Tensor
 from softdiv.errors import PairError
 from softdiv.pair.decoder import start_decoding
 from softdiv.pair.inputs import assemble
-from softdiv.pair.layout import Context
+from softdiv.pair.layout import Context, Layout
 from softdiv.pair.teacher_forcing import response_states
 from softdiv.pair.tolerance import Tolerance
 from softdiv.pair.wrapper import ModelWrapper
@@ -43,14 +43,15 @@ class Probe:
 
     @classmethod
     def of(cls, wrapper: ModelWrapper, tolerance: Tolerance) -> Probe:
-        """Ordinary tokens, the same for every model of one vocabulary.
+        """Ordinary tokens, the same for every model of one vocabulary, behind the control tokens
+        of a conversation.
 
         Raises:
             PairError: the vocabulary is too small to have any.
         """
         wanted = PREFIX + sum(BEHIND) + SOFT + ANSWER * len(BEHIND)
         ids = _some(wrapper.ordinary_ids(), wanted)
-        prefix, ids = ids[:PREFIX], ids[PREFIX:]
+        prefix, ids = [*_control(wrapper), *ids[:PREFIX]], ids[PREFIX:]
         contexts, answers, rows = [], [], []
         for length in BEHIND:
             behind, answer, ids = (
@@ -62,8 +63,8 @@ class Probe:
             answers.append(answer)
             rows.append([*prefix, *behind, *answer])
         soft, last = ids[:SOFT], contexts[-1].before
-        contexts[-1] = Context(last[:PREFIX], last[PREFIX:], has_slot=True)
-        rows[-1] = [*prefix, *soft, *rows[-1][PREFIX:]]
+        contexts[-1] = Context(last[: len(prefix)], last[len(prefix) :], has_slot=True)
+        rows[-1] = [*prefix, *soft, *rows[-1][len(prefix) :]]
         with torch.no_grad():
             embedded = wrapper.embed(torch.tensor(soft, device=wrapper.device)).float()
             own = [_plain(wrapper, row)[-ANSWER - 1 : -1] for row in rows]
@@ -120,15 +121,6 @@ class Probe:
         return torch.stack(columns, dim=1).flatten(0, 1), self.own
 
     @torch.no_grad()
-    def moved(self) -> Compared:
-        """A soft prompt that is no token's embedding is taken too, whatever it does."""
-        moved = 1.01 * self.soft
-        found = self.wrapper.log_probs(
-            response_states(self.wrapper, [self.slot], [self.answer], moved)
-        )
-        return torch.where(found.isfinite(), self.own[-ANSWER:], found), self.own[-ANSWER:]
-
-    @torch.no_grad()
     def shortened(self) -> Compared:
         """The model alone, without the tokens that come later."""
         found = [_plain(self.wrapper, row[:-ANSWER])[-1] for row in self.rows]
@@ -137,13 +129,15 @@ class Probe:
     @torch.no_grad()
     def one_by_one(self) -> Compared:
         """Embeddings in place of ids: one row at a time, no padding, no cache."""
-        found = []
-        for row in self.rows:
-            ids = torch.tensor([row], device=self.wrapper.device)
-            index = torch.arange(len(row), device=self.wrapper.device)[None]
-            states = self.wrapper.hidden(self.wrapper.embed(ids), torch.ones_like(ids), index)
-            found.append(self.wrapper.log_probs(states[0, -ANSWER - 1 : -1]))
-        return torch.cat(found), self.own
+        return torch.cat([self._alone(self._embedded(row)) for row in self.rows]), self.own
+
+    @torch.no_grad()
+    def moved(self) -> Compared:
+        """A soft prompt that is no token's embedding is taken too, whatever it does."""
+        embeds, start = self._embedded(self.rows[-1]), len(self.slot.before)
+        embeds[:, start : start + SOFT] *= 1.01
+        found, own = self._alone(embeds), self.own[-ANSWER:]
+        return torch.where(found.isfinite(), own, found), own
 
     @torch.no_grad()
     def padded_behind(self) -> Compared:
@@ -168,6 +162,16 @@ class Probe:
         states = self.wrapper.hidden(batch.embeds, batch.mask, batch.positions)
         return self.wrapper.log_probs(states[:, -1]), self.own[::ANSWER]
 
+    def _embedded(self, row: Sequence[int]) -> Tensor:
+        """``[1, L, H]``."""
+        return self.wrapper.embed(torch.tensor([list(row)], device=self.wrapper.device))
+
+    def _alone(self, embeds: Tensor) -> Tensor:
+        """``[3, V]`` of the answer that ends a row ``[1, L, H]``."""
+        index = torch.arange(embeds.shape[1], device=self.wrapper.device)[None]
+        states = self.wrapper.hidden(embeds, torch.ones_like(index), index)
+        return self.wrapper.log_probs(states[0, -ANSWER - 1 : -1])
+
 
 def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:
     """``[L, V]`` by the model alone."""
@@ -176,6 +180,14 @@ def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:
         wrapper.turn.before_forward()
     logits = wrapper.model(input_ids=ids, use_cache=False).logits[0]
     return wrapper.normalised(wrapper.shown(logits))
+
+
+def _control(wrapper: ModelWrapper) -> list[int]:
+    """What a chat template writes around texts: RoBERTa counts no position where its padding
+    token stands, which often ends a turn."""
+    ordinary = set(wrapper.ordinary_ids())
+    written = dict.fromkeys(Layout(wrapper.tokenizer).hard("Hello.").before)
+    return [i for i in written if i not in ordinary and i < wrapper.embedding_table.shape[0]]
 
 
 def _some(ordinary: Sequence[int], count: int) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 
 import attrs
 from transformers import DynamicCache
@@ -23,6 +24,7 @@ from softdiv.pair.tolerance import Tolerance
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import reason
 
+FAILS = "its own forward pass fails"
 CAUSAL = "it is not causal, a token changes what stands before it"
 IDS = "it needs token ids beside embeddings, and a soft prompt has none"
 BEHIND = "padding behind a row leaks into it"
@@ -36,14 +38,15 @@ GRADIENT = "gradient is wrong"
 
 Parts = tuple[tuple[str, Callable[[Probe], Compared]], ...]
 RUN: Parts = (
+    (IDS, Probe.moved),
     (PREFIX, Probe.forced),
     (POSITIONS, Probe.decoded),
-    (IDS, Probe.moved),
 )
 """What a run does; what is said where nothing of :data:`PARTS` explains a difference."""
 WITHOUT_CACHE: Parts = (
     (CAUSAL, Probe.shortened),
     (IDS, Probe.one_by_one),
+    (IDS, Probe.moved),
     (BEHIND, Probe.padded_behind),
 )
 PARTS: Parts = (*WITHOUT_CACHE, (BEFORE, Probe.padded_before))
@@ -83,7 +86,12 @@ def self_check(wrapper: ModelWrapper) -> SelfCheck:
         PairError: a part of the path does not give the model's own answers; says which.
     """
     with _unpaid(wrapper):
-        probe = Probe.of(wrapper, Tolerance.of(wrapper.model))
+        try:
+            probe = Probe.of(wrapper, Tolerance.of(wrapper.model))
+        except SoftdivError:
+            raise
+        except Exception as failed:  # an architecture's own: xLSTM's in 16 bits
+            raise _refusal(wrapper, f"{FAILS} ({_short(failed)})") from failed
         tolerance = probe.tolerance
         cache = "" if _all_keys_and_values(wrapper) else STATE
         if cache or _fault(probe, RUN):
@@ -93,8 +101,8 @@ def self_check(wrapper: ModelWrapper) -> SelfCheck:
                 raise _refusal(wrapper, _fault(probe, (*WITHOUT_CACHE, *RUN)) or fault)
         try:
             error = gradient_error(wrapper, probe.slot, probe.answer, probe.soft, tolerance)
-        except RuntimeError as failed:  # torch's, where a backward pass is not possible
-            raise _refusal(wrapper, f"{NONE} ({reason(failed)[:160]})") from failed
+        except Exception as failed:  # an architecture's own, where no backward pass is possible
+            raise _refusal(wrapper, f"{NONE} ({_short(failed)})") from failed
         if error is None:
             raise _refusal(wrapper, ZERO)
         if not error <= tolerance.gradient:
@@ -106,7 +114,10 @@ def self_check(wrapper: ModelWrapper) -> SelfCheck:
 
 def _all_keys_and_values(wrapper: ModelWrapper) -> bool:
     """Whether every layer's past is keys and values, which padding can be masked in."""
-    cache = DynamicCache(config=wrapper.model.config)
+    try:
+        cache = DynamicCache(config=wrapper.model.config)
+    except Exception:  # BLT's configuration has no count of layers
+        return False
     return all(hasattr(layer, "keys") and hasattr(layer, "values") for layer in cache.layers)
 
 
@@ -118,10 +129,14 @@ def _fault(probe: Probe, parts: Parts) -> str:
         except SoftdivError:
             raise
         except Exception as error:  # whatever an architecture does not take is its own to say
-            return f"{words} ({reason(error)[:160]})"
+            return f"{words} ({_short(error)})"
         if not far <= probe.tolerance.nats:
             return f"{words} (log-probs differ by {far:.2g} nats)"
     return ""
+
+
+def _short(error: Exception) -> str:
+    return shorten(reason(error), 160, placeholder=" ...")
 
 
 def _refusal(wrapper: ModelWrapper, fault: str) -> PairError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,11 @@ from transformers import DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from softdiv.errors import PairError
+from softdiv.pair.layers import body_of
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import ShardTurn
 from softdiv.pair.own_head import logits_of
+from softdiv.pair.own_scale import scale_of_ids
 from softdiv.plugin.failures import reason
 
 HEAD_TOLERANCE = 2e-2
@@ -61,6 +63,7 @@ class ModelWrapper:
     )
     _recomputing: bool = attrs.field(init=False, default=False)
     _plain_head: bool = attrs.field(init=False, default=True)
+    _scale: float = attrs.field(init=False, default=1.0)
 
     def __attrs_post_init__(self) -> None:
         self.model.requires_grad_(False).eval()
@@ -91,10 +94,8 @@ class ModelWrapper:
     @property
     def max_positions(self) -> int | None:
         """Positions the model was made for; None where its configuration does not say."""
-        limit: int | None = getattr(
-            self.model.config.get_text_config(), "max_position_embeddings", None
-        )
-        return limit
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return limit if limit and limit > 0 else None  # XLNet's says -1
 
     def ordinary_ids(self) -> list[int]:
         """Ids with text of their own: no special, added (control) or left out tokens."""
@@ -107,7 +108,7 @@ class ModelWrapper:
     def embed(self, ids: Tensor) -> Tensor:
         """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
         embedded: Tensor = self.model.get_input_embeddings()(ids)
-        return embedded
+        return embedded if self._scale == 1 else embedded * self._scale
 
     def hidden(
         self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None = None
@@ -140,7 +141,7 @@ class ModelWrapper:
                 "position_ids": positions,
                 "past_key_values": cache,
             }
-        out = self.model.base_model(
+        out = body_of(self.model)(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
             use_cache=cache is not None,
             **where,
@@ -254,7 +255,7 @@ class ModelWrapper:
             self.turn.before_forward()
         try:
             self.model.set_attn_implementation("eager")
-            out = self.model.base_model(input_ids=row, output_attentions=True, use_cache=False)
+            out = body_of(self.model)(input_ids=row, output_attentions=True, use_cache=False)
         finally:
             self.model.set_attn_implementation(before)
         weights = [layer[0].float() for layer in out.attentions or () if layer is not None]
@@ -267,13 +268,13 @@ class ModelWrapper:
     def _check_head(self) -> None:
         """Use the head alone where that gives the logits, else all that follows the body."""
         ids = torch.tensor([[1, 2, 3]], device=self.device)
-        head = self.model.get_output_embeddings()
-        if head is None or self.model.base_model is self.model:
+        if self.model.get_output_embeddings() is None:
             raise PairError(f"{self.name} is not a causal language model with a separate head")
+        body = body_of(self.model)
         with torch.no_grad():
             try:
                 theirs = self.shown(self.model(input_ids=ids).logits)
-                body = self.model.base_model(input_ids=ids).last_hidden_state
+                states = body(input_ids=ids).last_hidden_state
             except Exception as error:  # whatever an architecture wants is its own to say
                 raise PairError(
                     f"{self.name} ({self.model.config.model_type}) does not answer token ids alone",
@@ -288,8 +289,10 @@ class ModelWrapper:
             limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
             for plain in (True, False):
                 self._plain_head = plain
-                if float((self.head(body) - theirs).abs().max()) <= limit:
-                    return
+                with suppress(Exception):  # Electra's head is narrower than its body
+                    if float((self.head(states) - theirs).abs().max()) <= limit:
+                        self._scale = scale_of_ids(self.model, ids, states, HEAD_TOLERANCE)
+                        return
         raise PairError(
             f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
             why="softdiv computes log-probabilities from hidden states and would be wrong",

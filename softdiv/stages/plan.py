@@ -16,7 +16,7 @@ from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import PairError
-from softdiv.pair.layers import decoder_layers
+from softdiv.pair.layers import body_of, decoder_layers
 from softdiv.plugin.interfaces import ModelLoader, PlannableLoader
 from softdiv.plugin.records import Example
 from softdiv.training.schedule import Schedule
@@ -143,7 +143,7 @@ def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -
     embeds = table.new_empty((rows, length, table.shape[1]), requires_grad=True)
     model.requires_grad_(False).eval()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.base_model(inputs_embeds=embeds, attention_mask=mask, use_cache=False)
+        body_of(model)(inputs_embeds=embeds, attention_mask=mask, use_cache=False)
     total: int = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     if not checkpointing:
         return total
