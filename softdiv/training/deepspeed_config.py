@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from softdiv.config.limits import out_of_limits
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import ConfigError, RunError, did_you_mean
 from softdiv.storage.atomic import read_json
@@ -76,12 +77,17 @@ _FIXED = {"train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "grad
 
 
 def _read(path: Path) -> dict[str, Any]:
+    key = "training.engine.deepspeed_config"
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{key}: {path} is a folder, a pipe or a device, not a file")
         table = read_json(path)
-    except (RunError, OSError) as error:
-        raise ConfigError(f"training.engine.deepspeed_config: {error}") from error
+    except (RunError, OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{key}: {error}") from error
     if not isinstance(table, dict):
-        raise ConfigError(f"training.engine.deepspeed_config: {path} is not a JSON object")
+        raise ConfigError(f"{key}: {path} is not a JSON object")
+    if problem := out_of_limits(table):
+        raise ConfigError(f"{key}: {path}: {problem.path} {problem.message}")
     return table
 
 

@@ -13,15 +13,19 @@ from softdiv.storage.manifest import read_manifest, write_manifest
 from .conftest import Call
 
 
+def _rewrite(folder: Path, config: str) -> None:
+    """Another config, with its hash: or it would be refused as changed by hand."""
+    (folder / "config.toml").write_text(config)
+    manifest = read_manifest(folder)
+    manifest["config"] = {"config.toml": sha256_file(folder / "config.toml")}
+    write_manifest(folder, manifest)
+
+
 @pytest.fixture
 def other(run: Path) -> Path:
     """The same run, evaluated on fewer texts."""
     folder = Path(shutil.copytree(run, run.parent / "two"))
-    config = folder / "config.toml"
-    config.write_text(config.read_text().replace("test_texts = 4", "test_texts = 3"))
-    manifest = read_manifest(folder)  # or it would be refused as changed by hand
-    manifest["config"] = {"config.toml": sha256_file(config)}
-    write_manifest(folder, manifest)
+    _rewrite(folder, (folder / "config.toml").read_text().replace("texts = 4", "texts = 3"))
     DivergencePipeline.of_run(folder, force=True).run_stage("evaluate")
     return folder
 
@@ -69,11 +73,9 @@ def test_settings_that_are_secrets_differ_and_are_not_shown(
     secrets = ["hf_" + letter * 30 for letter in "ab"]
     folders = [Path(shutil.copytree(run, run.parent / letter)) for letter in "ab"]
     for folder, secret in zip(folders, secrets, strict=True):
-        config = folder / "config.toml"
-        text = config.read_text().replace("observers = []", "", 1)
-        config.write_text(
-            f'observers = [{{ name = "wandb", project = "{secret}", api_key = 123 }}]\n{text}'
-        )
+        text = (folder / "config.toml").read_text().replace("observers = []", "", 1)
+        watched = f'observers = [{{ name = "wandb", project = "{secret}", api_key = 123 }}]'
+        _rewrite(folder, f"{watched}\n{text}")
     for options in ((), ("--json",)):
         assert call("compare", *folders, *options) == 0
         shown = capsys.readouterr().out

@@ -162,6 +162,7 @@ def check(path: Path) -> str:
     return "works"
 
 
+@pytest.mark.timeout(900)
 def test_mutated_configs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
@@ -186,6 +187,7 @@ def test_mutated_configs(
     assert found["works"] > TRIED / 20 and found["ConfigError"] > TRIED / 5, "the mix is no test"
 
 
+@pytest.mark.timeout(900)
 def test_dry_runs_of_mutated_configs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 import torch
 from tiny_training import DEEPSPEED_WARNS, config
@@ -92,10 +93,29 @@ def test_contradictions_are_all_named_with_both_values(tmp_path):
     assert len(caught.value.problems) == 7
 
 
-@pytest.mark.parametrize(("content", "message"), [("{", "damaged"), ("[1]", "not a JSON object")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "damaged"),
+        ("[1]", "not a JSON object"),
+        ('{"a":' * 100_000, "recursion"),
+        ('{"a":' * 100 + "1" + "}" * 100, "nested too deeply"),
+        ('{"train_batch_size": %s}' % ("9" * 400), "train_batch_size must be at most"),
+        ('{"train_batch_size": %s}' % ("9" * 5000), "4300 digits"),
+    ],
+)
 def test_a_file_that_is_no_json_object(tmp_path, content, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         deepspeed_config(training(tmp_path, content))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_or_a_device(tmp_path):
+    options = training(tmp_path, {})
+    for path in (str(tmp_path), "/dev/zero"):
+        engine = attrs.evolve(options.engine, deepspeed_config=path)
+        with pytest.raises(ConfigError, match="not a file"):
+            deepspeed_config(attrs.evolve(options, engine=engine))
 
 
 def test_a_missing_file(tmp_path):
