@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo test test-all test-plugins gpu lint clean
+.PHONY: help venv demo test test-all test-plugins gpu models lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test-all  the same with the slow tests (real models)"
 	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
 	@echo "make gpu       what only a GPU shows; says so where there is none"
+	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
 	@echo "make clean     remove the environment, caches and the demo's run"
@@ -57,6 +58,9 @@ test-plugins:
 
 gpu: venv
 	$(BIN)/python benchmarks/gpu.py
+
+models: venv
+	$(RUN) $(BIN)/python -m tests.pair.models_page
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage demo

@@ -115,7 +115,10 @@ def train(pair: ModelPair, training: dict[str, Any]) -> tuple[dict[str, Any], Wa
         observers=Observers.of([(watcher, "'gpu benchmark'")]),
     ).train()
     usual = watcher.timings[1:]  # the first step also draws the first answers and warms up
+    checks = pair.self_checks
     return {
+        "self_check_nats": max(check.difference for check in checks),
+        "self_check_gradient": max(check.gradient_error for check in checks),
         "first_loss": watcher.losses[0],
         "last_loss": watcher.losses[-1],
         "finite": all(map(math.isfinite, watcher.losses)),
@@ -209,7 +212,14 @@ def main() -> None:
     summary = {
         f"{row['case']}.{key}": row[key]
         for row in rows
-        for key in ("gradient_cosine", "max_loss_difference", "tokens_per_s", "peak_gib")
+        for key in (
+            "gradient_cosine",
+            "max_loss_difference",
+            "self_check_nats",
+            "self_check_gradient",
+            "tokens_per_s",
+            "peak_gib",
+        )
         if key in row
     }
     machine = {"gpu": torch.cuda.get_device_name(), "gpus": torch.cuda.device_count()}

@@ -33,7 +33,6 @@ def measure(shared: bool, recompute: bool) -> dict[str, float]:
     from softdiv.config.shipped import config_path
     from softdiv.divergence.chunked import row_values
     from softdiv.divergence.kernels import jsd
-    from softdiv.pair.layout import Layout
     from softdiv.pair.manager import ModelPairManager
     from softdiv.pair.teacher_forcing import response_states, targets_of
 
@@ -43,7 +42,7 @@ def measure(shared: bool, recompute: bool) -> dict[str, float]:
         table["model_2"]["device"] = "cpu"
     pair_config = ExperimentConfig.from_dict({"pair": table}).pair
     pair = ModelPairManager(pair_config, prepared.registry, "cpu").load()
-    layout = Layout(pair.tokenizer, "user_start")
+    layout = pair.layout()
     loaded = _resident()
     soft = pair.model_1.embedding_table[:6].detach().clone().requires_grad_()
     contexts = [layout.soft(f"Tell me something about the number {n}.") for n in range(TEXTS)]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from softdiv.plugin.records import Finding as Finding
     from softdiv.plugin.records import HardPrompt as HardPrompt
     from softdiv.plugin.records import Heatmap as Heatmap
+    from softdiv.plugin.records import Message as Message
     from softdiv.plugin.records import ResponsePair as ResponsePair
     from softdiv.plugin.records import Rows as Rows
     from softdiv.plugin.records import Scatter as Scatter
@@ -68,6 +69,7 @@ _PUBLIC: dict[str, str] = {
     "HardPrompt": "softdiv.plugin.records",
     "HardPromptGenerator": "softdiv.search.generator",
     "Heatmap": "softdiv.plugin.records",
+    "Message": "softdiv.plugin.records",
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",

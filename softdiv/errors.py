@@ -9,6 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+PROBLEMS_SHOWN = 30
+LONGEST_LINE = 1000
+"""Characters of a config's problem: a key or a name may be of any length."""
+KNOWN_SHOWN = 12
+"""Known words listed in an error; the rest are counted."""
+LONGEST_WORD = 100
+"""Characters of a word that is compared with others, or shown whole."""
+
 
 class SoftdivError(Exception):
     """Base class. ``what`` happened, ``why`` it did, ``fix``: what the user can do."""
@@ -29,12 +37,18 @@ class SoftdivError(Exception):
 
 
 class ConfigError(SoftdivError):
-    """The configuration is wrong; ``problems`` lists every problem found, one line each."""
+    """The configuration is wrong; ``problems`` lists what was found, one line each.
+
+    No more than :data:`PROBLEMS_SHOWN`, with a last line that counts the rest.
+    """
 
     exit_code = 2
 
     def __init__(self, problems: str | Iterable[str], *, fix: str = "") -> None:
-        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        found = [problems] if isinstance(problems, str) else list(problems)
+        more = len(found) - PROBLEMS_SHOWN
+        last = [f"and {more} more problems"] if more > 0 else []
+        self.problems = (*(_cut(line, LONGEST_LINE) for line in found[:PROBLEMS_SHOWN]), *last)
         super().__init__("\n".join(self.problems), fix=fix)
 
 
@@ -83,15 +97,23 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run after its state was saved; the message says how to go on."""
 
 
-KNOWN_SHOWN = 12
-"""Known words listed in an error; the rest are counted."""
-
-
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for the closest known word, or the known words when none is close."""
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    near = closest(word, words)
+    if near is not None:
+        return f"did you mean '{_cut(near)}'?"
     more = f", and {len(words) - KNOWN_SHOWN} more" if len(words) > KNOWN_SHOWN else ""
-    return f"known: {', '.join(words[:KNOWN_SHOWN])}{more}" if words else "none is known"
+    listed = ", ".join(map(_cut, words[:KNOWN_SHOWN]))
+    return f"known: {listed}{more}" if words else "none is known"
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that was probably meant; None where none is close (0 unlike, 1 equal)."""
+    # a word of any length may come out of a file, and the comparison takes its square
+    words = [one for one in known if len(one) <= LONGEST_WORD] if len(word) <= LONGEST_WORD else []
+    return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
+
+
+def _cut(text: str, length: int = LONGEST_WORD) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -17,6 +17,7 @@ from softdiv.config.of_run import config_of_run
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, RunError, did_you_mean
 from softdiv.pair.manager import pick_device
+from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -29,7 +30,7 @@ from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
 from softdiv.stages.follow import dismiss, follow, lead
 from softdiv.stages.generate import generate, give_prompts
-from softdiv.stages.load import load_pair, load_texts
+from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
@@ -166,8 +167,9 @@ class DivergencePipeline:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
         if work.trainer is None:
             trained = read_training(work)
-            split = load_texts(work.parts, work.config.data, lambda note: None)
+            texts = load_texts(work.parts, work.config.data, lambda note: None)
             pair = load_pair(work.config, work.registry)
+            split = fitting(texts, pair, work.config, work.parts, lambda note: None).split
             work.trainer = DivergenceTrainer(
                 pair, work.config, work.parts.loss, split, metrics=work.parts.metrics.beside({})
             )
@@ -254,10 +256,12 @@ class DivergencePipeline:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
+        template_file(self.config.pair)
         given: dict[str, Any] = {
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],
             "deepspeed_config": _content(self.config.training.engine.deepspeed_config),
+            "chat_template": _content(self.config.pair.chat_template),
         }
         return open_run(
             {

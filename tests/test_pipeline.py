@@ -75,6 +75,16 @@ def test_report_carries_metrics_baselines_and_cost(finished: PipelineResult) -> 
     assert ledger["total"] == sum(v for k, v in ledger.items() if k != "total")
 
 
+def test_the_report_says_how_closely_each_model_was_measured(finished: PipelineResult) -> None:
+    checks = finished.report.pair["self_check"]
+    assert list(checks) == ["model_1", "model_2"]
+    for line in checks.values():
+        assert "nats of the model's own (limit 0.005)" in line
+    for name in ("report.html", "report.md", "report.json"):
+        text = (finished.run_dir / name).read_text(encoding="utf-8")
+        assert "of finite differences" in text, name
+
+
 def test_identical_models_give_exactly_zero_and_no_difference(tmp_path: Path) -> None:
     same = '{ loader = "tiny", seed = 0 }'
     result = run(tmp_path / "run", f"pair={{ model_1 = {same}, model_2 = {same} }}")
@@ -298,3 +308,50 @@ def test_another_deepspeed_file_under_the_same_name_is_another_run(tmp_path: Pat
     file.write_text('{"wall_clock_breakdown": false, "memory_breakdown": false}')
     with pytest.raises(RunError, match="another configuration"):
         run(tmp_path / "run", engine)
+
+
+def test_a_template_of_ones_own_and_a_system_prompt(tmp_path: Path) -> None:
+    from softdiv.builtin.loaders.tiny import TEMPLATE
+
+    file = tmp_path / "t.jinja"
+    file.write_text("Today: {{ strftime_now('%Y') }}\n" + TEMPLATE, encoding="utf-8")
+    small = (
+        f"pair.chat_template={file}",
+        'data.system_prompt="Only French."',
+        "training.max_steps=0",
+        "generation.searchers=[]",
+        'generation.baselines=["empty"]',
+        "evaluation.test_texts=2",
+    )
+    report = run(tmp_path / "run", *small).report
+    assert report.pair["chat_template"] == str(file)
+    assert report.pair["answers_end_with"] == [{"token": "<|im_end|>", "id": 1}]
+    assert [w for w in report.warnings if "writes the date: in every run it is 2024-07-26" in w]
+    assert not run(tmp_path / "run", *small).report.evaluation.prompts  # read back
+    file.write_text(TEMPLATE, encoding="utf-8")
+    with pytest.raises(RunError, match="another configuration.*chat_template"):
+        run(tmp_path / "run", *small)
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"pair\.chat_template: .*No such file"):
+        run(tmp_path / "other", *small)
+
+
+def test_a_run_does_not_go_on_with_another_template(tmp_path: Path) -> None:
+    from softdiv.builtin.loaders.tiny import TEMPLATE
+
+    file = tmp_path / "t.jinja"
+    file.write_text(TEMPLATE, encoding="utf-8")
+    small = (
+        f"pair.chat_template={file}",
+        "training.max_steps=1",
+        "generation.searchers=[]",
+        'generation.baselines=["empty"]',
+        "evaluation.test_texts=2",
+    )
+    folder = tmp_path / "run"
+    DivergencePipeline(config=config(*small), run_dir=folder).run_stage("train")
+    file.write_text("!" + TEMPLATE, encoding="utf-8")
+    with pytest.raises(RunError, match="not the one that .* began with"):
+        DivergencePipeline.of_run(folder).run_stage("generate")
+    DivergencePipeline.of_run(folder, force=True).run_stage("train")
+    DivergencePipeline.of_run(folder).run_stage("generate")

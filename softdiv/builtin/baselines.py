@@ -73,7 +73,7 @@ def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
     Counts all rounds of the halving loop and the choice on validation texts, each row as long
     as an average user text without the header that all rows share.
     """
-    texts = [e.text for e in task.train[:64]]
+    texts = task.train[:64]
     header = len(task.layout.soft(texts[0]).before)
     length = PROMPT_TOKENS - header + sum(len(task.layout.hard(t)) for t in texts) // len(texts)
 

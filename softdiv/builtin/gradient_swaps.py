@@ -15,12 +15,14 @@ import torch
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import HardPrompt, Rows
+from softdiv import Example, HardPrompt, Rows
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
+from softdiv.pair.input_space import vectors
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
+from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.task import SearchTask
 
@@ -46,10 +48,16 @@ class GradientSwaps:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield every improved prompt."""
         words = _word_like(task)
+        if len(words) == 0:
+            task.explain("the tokenizer has no tokens that are whole words")
+            return
+        if not task.best:
+            task.explain("there was no prompt to start from")
         for start in task.best[: self.starts]:
             text = start.text
             for step in range(self.steps):
                 if budget.remaining == 0 or not text:
+                    task.explain("the budget was spent" if text else "the empty prompt is best")
                     return
                 better = self._step(task, text, words, salt=f"{start.text}:{step}")
                 if better is None:
@@ -59,9 +67,10 @@ class GradientSwaps:
 
     def _step(self, task: SearchTask, text: str, words: Tensor, salt: str) -> str | None:
         examples = task.texts(self.texts)
-        slots = [task.layout.soft(e.text) for e in examples]
-        ids = _prompt_ids(task, text, examples[0].text)
+        slots = [task.layout.soft(e) for e in examples]
+        ids = _prompt_ids(task, text, examples[0])
         if ids is None:
+            task.explain(f"the tokens of {text!r} merge with the chat template's around them")
             return None
         weights = [FROM_MODEL_1 if i % 2 else FROM_MODEL_2 for i in range(len(slots))]
         (answers,) = task.sample(
@@ -72,13 +81,16 @@ class GradientSwaps:
         )
         responses = [answers.answer(row) for row in range(len(slots))]
         gradient = self._gradient(task, slots, responses, ids)
-        trials = self._trials(task, ids, gradient, words, examples[0].text, salt)
+        trials = self._trials(task, ids, gradient, words, examples[0], salt)
+        if not trials:
+            task.explain("no swap gave a text that keeps its tokens")
+            return None
         values = self._values(task, slots, responses, [ids, *trials])
         best = max(range(len(values)), key=values.__getitem__)
         if best == 0:
+            task.explain("no swap was better than what it started from")
             return None
-        improved: str = task.pair.tokenizer.decode(trials[best - 1])
-        return improved
+        return task.layout.prompt_of(trials[best - 1])
 
     def _gradient(
         self,
@@ -118,12 +130,12 @@ class GradientSwaps:
         ids: list[int],
         gradient: Tensor,
         words: Tensor,
-        text: str,
+        example: Example,
         salt: str,
     ) -> list[list[int]]:
-        table = task.pair.model_1.embedding_table[words].float()
-        gain = gradient @ table.T  # [k, W], first-order change of D
-        gain -= (gradient * task.pair.model_1.embed(torch.tensor(ids)).float()).sum(-1)[:, None]
+        wrapper = task.pair.model_1
+        gain = gradient @ vectors(wrapper, words).T  # [k, W], first-order change of D
+        gain -= (gradient * vectors(wrapper, torch.tensor(ids))).sum(-1)[:, None]
         top = gain.flatten().topk(min(8 * self.candidates, gain.numel())).indices
         digest = hashlib.sha256(f"{task.seed}:{salt}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
@@ -131,8 +143,9 @@ class GradientSwaps:
         for pick in torch.randperm(len(top), generator=generator).tolist():
             position, word = divmod(int(top[pick]), len(words))
             trial = [*ids[:position], int(words[word]), *ids[position + 1 :]]
-            prompt = task.pair.tokenizer.decode(trial)
-            if trial not in trials and task.usable(prompt) and task.layout.retokenises(trial, text):
+            if trial in trials or not task.usable(task.layout.prompt_of(trial)):
+                continue
+            if task.layout.retokenises(trial, example):
                 trials.append(trial)
             if len(trials) == self.candidates:
                 break
@@ -163,21 +176,20 @@ def _filled(slot: Context, ids: Sequence[int]) -> Context:
     return Context(before=(*slot.before, *ids, *slot.after))
 
 
-def _prompt_ids(task: SearchTask, prompt: str, text: str) -> list[int] | None:
+def _prompt_ids(task: SearchTask, prompt: str, example: Example) -> list[int] | None:
     """The prompt's own token ids inside the template, None if they merge with its neighbours."""
     ids = task.layout.encode(prompt)
-    return ids if task.layout.retokenises(ids, text) else None
+    return ids if task.layout.retokenises(ids, example) else None
 
 
 def _word_like(task: SearchTask) -> Tensor:
     """``[W]`` ids of tokens that begin a word and consist of letters."""
     tokenizer = task.pair.tokenizer
-    size = task.pair.model_1.vocab_size or 0
-    special = set(tokenizer.all_special_ids)
-    decoded = tokenizer.batch_decode([[i] for i in range(min(size, len(tokenizer)))])
+    size = min(task.pair.model_1.vocab_size or 0, len(tokenizer))
+    barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
     found = [
         index
-        for index, text in enumerate(decoded)
-        if index not in special and text.startswith(" ") and text[1:].isalpha() and text.isascii()
+        for index, text in enumerate(token_texts(tokenizer, range(size)))
+        if index not in barred and text.startswith(" ") and text[1:].isalpha() and text.isascii()
     ]
     return torch.tensor(found, dtype=torch.long, device=task.pair.model_1.device)

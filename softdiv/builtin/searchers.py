@@ -39,8 +39,8 @@ class Amplified:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield word prompts, then user turns."""
-        contexts = [task.layout.hard(e.text) for e in task.texts(_answers_wanted(task))]
-        header = Context(before=task.layout.soft(task.train[0].text).before)
+        contexts = [task.layout.hard(e) for e in task.texts(_answers_wanted(task))]
+        header = Context(before=task.layout.soft(task.train[0]).before)
         turns_wanted = self.user_turns if header.before else 0  # nothing to sample a turn from
         turns, plain_1, plain_2, *loud = task.answers(
             [
@@ -76,10 +76,11 @@ class SoftAnswers:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield word prompts; nothing when no soft prompt was trained."""
         if task.soft_prompt is None:
+            task.explain("no soft prompt was trained")
             return
         examples = task.texts(_answers_wanted(task))
-        slots = [task.layout.soft(e.text) for e in examples]
-        contexts = [task.layout.hard(e.text) for e in examples]
+        slots = [task.layout.soft(e) for e in examples]
+        contexts = [task.layout.hard(e) for e in examples]
         under, plain_1, plain_2 = task.answers(
             [Request(slots, FROM_MODEL_2, "soft"), *_plain(contexts)], self.answer_tokens
         )

@@ -110,7 +110,6 @@ def _conversation(
 ) -> Conversation:
     from softdiv.components import Prepared
     from softdiv.pair.conversation import Conversation
-    from softdiv.pair.layout import Layout
     from softdiv.pair.manager import ModelPairManager
     from softdiv.pair.sampling import Sampling
 
@@ -120,13 +119,14 @@ def _conversation(
     generation = config.generation
     return Conversation(
         pair=pair,
-        layout=Layout(pair.tokenizer, config.training.placement),
+        layout=pair.layout(config.training.placement),
         sampling=Sampling(
             temperature=generation.temperature if temperature is None else temperature,
             top_p=generation.top_p,
         ),
         max_tokens=max_tokens or generation.max_length,
         seed=config.seed,
+        system_prompt=config.data.system_prompt,
     )
 
 

@@ -48,6 +48,7 @@ def doctor(config_path: Path | None) -> None:
     _line("memory", _memory())
     for line in _torch():
         _line(*line)
+    _line("self-check", _self_check())
     for name in TRIED:
         if find_spec(name) is not None:
             _line(f"{name} usable", _tried(name))
@@ -98,6 +99,19 @@ def _torch() -> list[tuple[str, str]]:
         facts = torch.cuda.get_device_properties(index)
         lines.append((f"cuda:{index}", f"{facts.name}, {facts.total_memory / 1e9:.0f} GB"))
     return lines
+
+
+def _self_check() -> str:
+    """Of a tiny random model: whether this machine's torch and transformers are right together."""
+    from softdiv.builtin.loaders.tiny import TinyLoader
+    from softdiv.errors import PairError
+    from softdiv.pair.self_check import self_check
+    from softdiv.pair.wrapper import ModelWrapper
+
+    try:
+        return self_check(ModelWrapper("a tiny model", *TinyLoader().load("cpu"))).line
+    except PairError as error:
+        return f"failed: {error}"
 
 
 def _tried(package: str) -> str:

@@ -15,6 +15,7 @@ import click
 
 from softdiv import __version__
 from softdiv.cli import terminal
+from softdiv.config.redact import redacted
 from softdiv.errors import ConfigError, DiskError, SoftdivError, did_you_mean
 from softdiv.report.plain_text import strip_hidden
 from softdiv.storage.refusal import FIXES, disk_error
@@ -226,4 +227,5 @@ def _lines(error: SoftdivError) -> list[str]:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        terminal.say(f"error: {' '.join(strip_hidden(line).split())}", err=True)
+        shown = redacted(" ".join(strip_hidden(line).split()))
+        terminal.say(f"error: {shown}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ _OPTIONS = (
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
     ),
     click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
-    click.option("--model-1", metavar="X", help="The original: a folder or a hub id."),
+    click.option("--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id."),
     click.option("--model-2", metavar="Y", help="The model under suspicion."),
     click.option(
         "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
@@ -30,6 +31,7 @@ _OPTIONS = (
         "--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights."
     ),
     click.option("--gguf-file", metavar="F", help="File inside --model-1's folder."),
+    click.option("--chat-template", metavar="FILE", help="Jinja, in place of the tokenizer's own."),
 )
 NAMES = {
     "config": "--config",
@@ -40,6 +42,7 @@ NAMES = {
     "adapter": "--adapter",
     "quantize": "--quantize",
     "gguf_file": "--gguf-file",
+    "chat_template": "--chat-template",
     "plugins": "--plugin",
 }
 """Parameter -> option, of everything that says what to compare."""
@@ -64,7 +67,10 @@ def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
         **{key: options[key] for key in ("model_1", "model_2", "adapter")},
         **{key: options[key] for key in ("quantize", "gguf_file")},
     )
-    return build_config(path, settings=options["settings"], pair=pair, plugins=options["plugins"])
+    settings = options["settings"]
+    if (template := options["chat_template"]) is not None:
+        settings = (*settings, f"pair.chat_template={json.dumps(template)}")
+    return build_config(path, settings=settings, pair=pair, plugins=options["plugins"])
 
 
 def refuse_options(options: dict[str, Any], run_dir: Path) -> None:

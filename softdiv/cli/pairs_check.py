@@ -13,7 +13,9 @@ from softdiv.errors import ConfigError
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
+    from softdiv.config.schema import PairConfig
     from softdiv.pair.facts import ModelFacts
+    from softdiv.pair.manager import ModelPair
 
 
 @click.command()
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     """Load both models of a pair (NAME of `softdiv pairs list`) and report what would matter.
 
-    Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, and whether
-    the gradient of the divergence reaches a soft prompt and no parameter. Exit code 4: the pair
-    cannot be compared.
+    Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, how closely a
+    run's path gives each model's own answers, and whether the gradient of the divergence reaches a
+    soft prompt and no parameter. Exit code 4: the pair cannot be compared.
     """
     if name is not None:
         if options["pair"] is not None:
@@ -36,6 +38,7 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     from softdiv.components import Prepared
     from softdiv.pair.facts import model_facts
     from softdiv.pair.manager import ModelPairManager
+    from softdiv.stages.texts import layout_notes
     from softdiv.training.probe import probe_gradient
 
     prepared = Prepared.of(config)
@@ -45,16 +48,27 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     for wrapper, other in ((pair.model_1, pair.model_2), (pair.model_2, pair.model_1)):
         for label, value in _facts(model_facts(wrapper, other)):
             _line(f"{wrapper.name} {label}", value)
-    _line("vocabulary", f"{pair.report.vocab_size:,} tokens that both models share")
-    _line("chat template", "yes" if pair.tokenizer.chat_template else "none: plain continuation")
+    for wrapper, measured in zip((pair.model_1, pair.model_2), pair.self_checks, strict=True):
+        _line(f"{wrapper.name} self-check", measured.line)
+    _line("vocabulary", f"{pair.report.shared_tokens:,} tokens that both models share")
+    _line("chat template", _template(config.pair, pair))
+    ends = ", ".join(f"{token!r} ({i})" for token, i in pair.report.ends)
+    _line("answers end with", ends or "nothing: at their longest")
     _line("weights", "identical" if pair.report.identical else "differ")
-    for note in pair.report.notes:
+    for note in (*pair.report.notes, *layout_notes(pair.layout(config.training.placement))):
         _line("note", note)
     probe = probe_gradient(pair, config.training.placement)
     reached = f"norm {probe.norm:.3g} at {probe.bits:.3g} bits" if probe.finite else "not finite"
     _line("gradient", reached)
     _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
     _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
+
+
+def _template(config: PairConfig, pair: ModelPair) -> str:
+    if pair.template is None or pair.template.source is None:
+        return "none: plain continuation"
+    told = "".join(f", {key} = {value!r}" for key, value in config.template_arguments.items())
+    return f"{config.chat_template or config.template_of}{told}"
 
 
 def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
@@ -70,4 +84,4 @@ def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
 
 
 def _line(label: str, value: str) -> None:
-    say(f"{label:<18} {one_line(value)}")
+    say(f"{label:<19} {one_line(value)}")

@@ -17,19 +17,24 @@ def print_plan(config: ExperimentConfig) -> None:
         SoftdivError: what a run would have stopped for before loading.
     """
     from softdiv.components import Prepared
+    from softdiv.data.assemble import said_before
     from softdiv.pair.manager import ModelPairManager, pick_device
+    from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import free_memory, plan
     from softdiv.training.launch import world_size
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()
+    detector(config)  # refuses an organism that is none
     manager = ModelPairManager(config.pair, prepared.registry, config.device)
     split = load_texts(prepared.parts, config.data, notes.append)
     device = pick_device(config.device)
     found = plan(config, manager.loaders(), list(split.train), device, world_size())
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
+    if before := said_before((*split.train, *split.val, *split.test)):
+        _line("", before)
     for note in notes:
         _line("", note)
     _line("device", f"{found.device}, {found.ranks} rank{'s' * (found.ranks > 1)}; per rank:")

@@ -18,6 +18,7 @@ from softdiv.config.shipped import home, resolve_shipped
 from softdiv.errors import ConfigError, did_you_mean
 from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.options import structure
+from softdiv.plugin.strict import shown
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +92,8 @@ class ModelRegistry:
     def _read(cls, path: Path) -> ModelRegistry:
         table = read_table(path)
         models = table.pop("models", None) or []
+        if not isinstance(models, list):
+            raise ConfigError(f"{path}: models: expected a list, got {shown(models)}")
         made = structure(_Pairs, table)
         if isinstance(made, list):
             raise ConfigError([f"{path}: {p.path}: {p.message}" for p in made])
@@ -138,7 +141,7 @@ def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:
         return pair
     known = registry.pair(pair.name)
     return attrs.evolve(
-        known,
+        pair,
         model_1=pair.model_1 or known.model_1,
         model_2=pair.model_2 or known.model_2,
         organism=pair.organism or known.organism,
@@ -147,14 +150,15 @@ def resolve_pair(pair: PairConfig, registry: ModelRegistry) -> PairConfig:
 
 def _published(path: Path, model: Any) -> PairEntry:
     if not isinstance(model, Mapping):
-        raise ConfigError(f"{path}: a model is a table with name and original, got {model!r}")
+        raise ConfigError(f"{path}: a model is a table with name and original, got {shown(model)}")
     options = dict(model)
     words = {key: options.pop(key, None) for key in ("name", "original")}
     for key, value in words.items():
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{path}: a model without '{key}' as text")
-    description = options.pop("description", "")
-    loader = options.pop("loader", "hf")
+    description, loader = options.pop("description", ""), options.pop("loader", "hf")
+    if not isinstance(description, str) or not isinstance(loader, str):
+        raise ConfigError(f"{path}: model '{words['name']}': description and loader are text")
     first = {"path": words["original"]}
     for key in ("dtype", *(("revision",) if "adapter" in options else ())):
         if key in options:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 import attrs
 
+from softdiv.plugin.strict import shown
+
 C = TypeVar("C", bound="ComponentConfig")
 
 
@@ -32,7 +34,7 @@ class ComponentConfig:
         if isinstance(value, str):
             return cls(value)
         if not isinstance(value, Mapping):
-            raise ValueError(f'expected a table like {{ {cls.KEY} = "..." }}, got {value!r}')
+            raise ValueError(f'expected a table like {{ {cls.KEY} = "..." }}, got {shown(value)}')
         if not isinstance(value.get(cls.KEY), str):
             raise ValueError(f'this table needs {cls.KEY} = "..."')
         return cls(value[cls.KEY], {k: v for k, v in value.items() if k != cls.KEY})

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import attrs
 
 from softdiv.config.component import ComponentConfig
+from softdiv.config.limits import out_of_limits
 from softdiv.config.locate import locator, toml_lines, yaml_lines
 from softdiv.config.read import is_yaml, parse, read_text
 from softdiv.config.schema import SECTIONS, Schema
@@ -70,15 +71,19 @@ class ExperimentConfig(Schema):
         lines: Mapping[str, int],
         overrides: Iterable[str],
     ) -> C:
+        in_file = locator(source, lines)
+        if problem := out_of_limits(table):
+            raise ConfigError(_line(problem, in_file(problem.path)))
         merged, touched = _override(table, overrides)
+
+        def where(path: str) -> str:
+            given = any(f"{path}.".startswith((f"{key}.", f"{key}[")) for key in touched)
+            return "--set" if given else in_file(path)
+
+        if problem := out_of_limits(merged):
+            raise ConfigError(_line(problem, where(problem.path) if problem.path else "--set"))
         made = structure(cls, merged)
         if isinstance(made, list):
-            in_file = locator(source, lines)
-
-            def where(path: str) -> str:
-                given = any(f"{path}.".startswith((f"{key}.", f"{key}[")) for key in touched)
-                return "--set" if given else in_file(path)
-
             raise ConfigError([_line(problem, where(problem.path)) for problem in made])
         return made
 
@@ -133,9 +138,10 @@ def _override(
 def _value(raw: str) -> Any:
     """TOML syntax; a bare word is text, so ``--set output_dir=runs/x`` needs no quotes."""
     try:
-        return tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"v = {raw}")
+    except (ValueError, RecursionError):
         return raw
+    return table["v"] if len(table) == 1 else raw
 
 
 def _copy(table: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+LONGEST = 1000
+"""Characters of a line that is looked at."""
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([\w.\-\"' ]+?)\s*\]{1,2}\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([\w\-\"'.]+(?:\s*\.\s*[\w\-\"']+)*)\s*=")
 _YAML_KEY = re.compile(r"^(\s*)(?:-\s+)?([\w\-]+)\s*:")
@@ -14,7 +16,7 @@ def toml_lines(text: str) -> dict[str, int]:
     """Dotted key -> 1-based line. Keys inside an inline table share their table's line."""
     lines: dict[str, int] = {}
     table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in _short_lines(text):
         if header := _HEADER.match(line):
             table = _clean(header[1])
             lines.setdefault(table, number)
@@ -27,7 +29,7 @@ def yaml_lines(text: str) -> dict[str, int]:
     """Dotted key -> 1-based line, following indentation."""
     lines: dict[str, int] = {}
     stack: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in _short_lines(text):
         if not (key := _YAML_KEY.match(line)):
             continue
         indent = len(key[1])
@@ -37,6 +39,12 @@ def yaml_lines(text: str) -> dict[str, int]:
         lines.setdefault(path, number)
         stack.append((indent, key[2]))
     return lines
+
+
+def _short_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Numbered from 1; the patterns take the square of a line's length, or its cube."""
+    lines = enumerate(text.split("\n"), start=1)
+    return ((number, line) for number, line in lines if len(line) <= LONGEST)
 
 
 def locator(source: str, lines: Mapping[str, int]) -> Callable[[str], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +53,17 @@ def at_most(maximum: float) -> Validator:
     return check
 
 
+def count(minimum: int, maximum: int = 10**9) -> Validator:
+    """A number of things, at least ``minimum``; what no machine holds is a slip or an attack."""
+    least, most = at_least(minimum), at_most(maximum)
+
+    def check(made: Any, field: Any, value: Any) -> None:
+        least(made, field, value)
+        most(made, field, value)
+
+    return check
+
+
 def only_with(other: str, wanted: str) -> Validator:
     """The value may be given only where ``other``, a field declared before, is ``wanted``."""
 
@@ -59,3 +72,38 @@ def only_with(other: str, wanted: str) -> Validator:
             raise ValueError(f'{field.name} has no effect without {other} = "{wanted}"')
 
     return check
+
+
+def not_blank(_: Any, __: Any, value: str) -> None:
+    """The text must hold more than white space."""
+    if not value.strip():
+        raise ValueError("must not be blank")
+
+
+def iso_date(_: Any, __: Any, value: str) -> None:
+    """The text must be a day, ``YYYY-MM-DD``."""
+    try:
+        datetime.date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f'must be a day like "2026-01-31", got {value!r}') from error
+
+
+_TEMPLATES_OWN = (
+    "messages",
+    "conversations",
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template",
+    "return_assistant_tokens_mask",
+)
+
+
+def template_variables(_: Any, __: Any, value: Any) -> None:
+    """A table of plain values, none of which softdiv sets itself."""
+    for name in value:
+        if name in _TEMPLATES_OWN:
+            raise ValueError(f"'{name}' is not for you to give")
+    try:
+        json.dumps(dict(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"holds what a template cannot be told: {error}") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
+import codecs
 import sys
 from pathlib import Path
 from typing import Any
 
+from softdiv.config.limits import DEEPEST, out_of_limits
 from softdiv.errors import ConfigError, did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -16,21 +16,41 @@ else:
     import tomli as tomllib
 
 _ENDINGS = (".toml", ".yaml", ".yml")
+LARGEST_FILE = 2**18
+"""Bytes; every key softdiv knows takes 12 KB."""
 
 
 def read_table(path: Path) -> dict[str, Any]:
     """The whole file as a table. Raises ConfigError."""
-    return parse(read_text(path), path)
+    table = parse(read_text(path), path)
+    if problem := out_of_limits(table):
+        raise ConfigError(f"{path}: {problem.path}: {problem.message}".replace(": : ", ": "))
+    return table
 
 
 def read_text(path: Path) -> str:
-    """Raises ConfigError with the closest name in the folder if the file is missing."""
+    """UTF-8, with or without a byte order mark.
+
+    Raises:
+        ConfigError: missing (with the closest name in the folder), unreadable, too large, no text.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:  # a pipe too, and no more of a device than this
+            content = stream.read(LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise ConfigError(f"config {path} does not exist", fix=_neighbours(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"config {path} cannot be read: {why}") from error
+    if len(content) > LARGEST_FILE:
+        raise ConfigError(f"config {path} is larger than {LARGEST_FILE // 1024} KB")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"config {path} cannot be read: it is UTF-16", fix="save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"config {path} cannot be read: line {line} is not UTF-8 text") from error
 
 
 def is_yaml(path: Path) -> bool:
@@ -44,48 +64,42 @@ def parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        key, equals, _ = line.partition("=")
+        if equals and key.count(".") > DEEPEST:  # the parser takes the square of their number
+            raise ConfigError(f"{path}:{number}: nested too deeply")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # tomllib's own, and an integer of thousands of digits
+        raise ConfigError(f"{path}: not valid TOML: {_cut(str(error))}") from error
 
 
 def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     import yaml
 
+    from softdiv.config.yaml_loader import Loader
+
     try:
-        table = yaml.load(text, _safe_loader())  # noqa: S506 (a SafeLoader with 1e-4 as a number)
-        json.dumps(table, default=str, skipkeys=True)
+        table = yaml.load(text, Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    except ValueError as error:  # json's, or a date that does not exist
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        raise ConfigError(f"{where}: not valid YAML: {_cut(str(error.problem))}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
+    except Exception as error:  # a date that does not exist, a number of thousands of digits, ...
+        raise ConfigError(f"{path}: not valid YAML: {_cut(str(error))}") from error
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected a table at the top level")
     return table
 
 
-def _safe_loader() -> Any:
-    """YAML 1.1 reads ``1e-4`` as text (it wants ``1.0e-4``); people write the former."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-        list("-+0123456789"),
-    )
-    return Loader
+def _cut(words: str) -> str:
+    """A parser's message may quote the file at any length."""
+    line = " ".join(words.split())
+    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _neighbours(path: Path) -> str:

@@ -59,6 +59,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, ComponentConfig):
         value = value.to_dict()
     if isinstance(value, dict):
+        if not value:
+            return "{}"
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 
 from softdiv.config.component import ComponentConfig, LoaderConfig
-from softdiv.config.option import above, at_least, at_most, only_with, option
+from softdiv.config.option import (
+    above,
+    at_least,
+    at_most,
+    count,
+    iso_date,
+    not_blank,
+    only_with,
+    option,
+    template_variables,
+)
 
 Placement = Literal["prefix", "system", "user_start", "user_end"]
 Components = tuple[ComponentConfig, ...]
+
+LONG = 100_000
+"""More tokens than any answer has."""
 
 
 def _named(*names: str) -> Components:
@@ -30,6 +44,18 @@ class PairConfig:
         None,
         "folder of a planted organism: its detector is shown as ground truth, never searched with",
     )
+    template_of: Literal["model_1", "model_2"] = option(
+        "model_1", "whose tokenizer and chat template both models are given"
+    )
+    chat_template: str | None = option(None, "a Jinja file in place of that chat template")
+    template_arguments: Mapping[str, Any] = option(
+        {}, "what the chat template is told, e.g. { enable_thinking = false }", template_variables
+    )
+    template_date: str = option(
+        "2024-07-26",
+        "the day that a chat template which writes the date is told",
+        iso_date,
+    )
 
 
 @attrs.frozen
@@ -40,6 +66,9 @@ class DataConfig:
     max_texts_per_category: int | None = option(None, "cap per category", at_least(1))
     processors: Components = option(
         _named("shipped", "length"), "sources and filters, applied in order"
+    )
+    system_prompt: str | None = option(
+        None, "system message of every text that brings none of its own", not_blank
     )
     val_fraction: float = option(0.2, "share of texts for choosing prompts", above(0), at_most(0.5))
     test_fraction: float = option(0.3, "share of texts for the report", above(0), at_most(0.5))
@@ -88,30 +117,32 @@ class TrainingConfig:
         0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", above(0), at_most(1e6)
     )
     weight_decay: float = option(0.0, "of the optimizer", at_least(0))
-    warmup_steps: int = option(3, "linear warm-up", at_least(0))
+    warmup_steps: int = option(3, "linear warm-up", count(0))
     schedule: Literal["constant", "cosine", "linear"] = option(
         "constant", "after the warm-up; cosine and linear fall to 0 at the end"
     )
-    batch_size: int = option(4, "user texts per micro-batch", at_least(1))
-    gradient_accumulation_steps: int = option(1, "micro-batches per optimizer step", at_least(1))
+    batch_size: int = option(4, "user texts per micro-batch", count(1, 65_536))
+    gradient_accumulation_steps: int = option(
+        1, "micro-batches per optimizer step", count(1, 65_536)
+    )
     gradient_clip: float = option(1.0, "largest gradient norm; 0 = no clipping", at_least(0))
-    num_epochs: int = option(10, "passes over the training texts", at_least(0))
-    max_steps: int | None = option(None, "stop after this many optimizer steps", at_least(0))
-    response_tokens: int = option(8, "response tokens scored per answer", at_least(1))
-    refresh_every: int = option(3, "steps between fresh answers under the prompt", at_least(1))
+    num_epochs: int = option(10, "passes over the training texts", count(0))
+    max_steps: int | None = option(None, "stop after this many optimizer steps", count(0))
+    response_tokens: int = option(8, "response tokens scored per answer", count(1, LONG))
+    refresh_every: int = option(3, "steps between fresh answers under the prompt", count(1))
     mixed_precision: bool = option(False, "autocast of the frozen models' training passes")
     autocast: Literal["bf16", "fp16"] = option(
         "bf16", "with mixed_precision; fp16 comes with dynamic loss scaling"
     )
     max_skipped_steps: int = option(
-        5, "steps in a row without a finite loss and gradient before giving up", at_least(1)
+        5, "steps in a row without a finite loss and gradient before giving up", count(1)
     )
     gradient_checkpointing: bool = option(False, "recompute activations to save memory")
-    validate_every: int = option(10, "steps between validations with the prompt", at_least(1))
-    validation_texts: int = option(6, "validation texts per validation", at_least(1))
-    patience: int | None = option(4, "validations without improvement before stopping", at_least(1))
-    checkpoint_every: int = option(10, "steps between checkpoints", at_least(1))
-    keep_checkpoints: int = option(2, "checkpoints kept, besides the best", at_least(1))
+    validate_every: int = option(10, "steps between validations with the prompt", count(1))
+    validation_texts: int = option(6, "validation texts per validation", count(1))
+    patience: int | None = option(4, "validations without improvement before stopping", count(1))
+    checkpoint_every: int = option(10, "steps between checkpoints", count(1))
+    keep_checkpoints: int = option(2, "checkpoints kept, besides the best", count(1))
     loss: ComponentConfig = option(ComponentConfig("jsd"), "what is maximised per response token")
     engine: EngineConfig = option(EngineConfig(), "what steps the optimizer")
 
@@ -120,18 +151,20 @@ class TrainingConfig:
 class GenerationConfig:
     """Soft to hard: sampling, and the search for text prompts."""
 
-    max_length: int = option(128, "tokens of the answers shown side by side", at_least(1))
+    max_length: int = option(128, "tokens of the answers shown side by side", count(1, LONG))
     num_generations_per_prompt: int = option(
-        10, "answers sampled per source that searchers take words from", at_least(1)
+        10, "answers sampled per source that searchers take words from", count(1, 65_536)
     )
     temperature: float = option(0.7, "of every sampled answer; 0 = greedy", at_least(0))
     top_p: float = option(1.0, "nucleus", above(0), at_most(1))
     budget_fte: int = option(
-        60_000, "what all searchers together may spend, forward-token equivalents", at_least(1)
+        60_000, "what all searchers together may spend, forward-token equivalents", count(1, 10**15)
     )
-    num_prompts: int = option(3, "hard prompts that go to the held-out evaluation", at_least(1))
-    max_prompt_tokens: int = option(24, "longest hard prompt considered", at_least(1))
-    batch_rows: int = option(128, "rows decoded together", at_least(1))
+    num_prompts: int = option(
+        3, "hard prompts that go to the held-out evaluation", count(1, 65_536)
+    )
+    max_prompt_tokens: int = option(24, "longest hard prompt considered", count(1, LONG))
+    batch_rows: int = option(128, "rows decoded together", count(1, 65_536))
     searchers: Components = option(
         _named("amplified", "soft_answers", "gradient_swaps"), "in this order, one budget"
     )
@@ -148,9 +181,9 @@ class EvaluationConfig:
         _named("jsd", "kl_2_1", "top1_disagreement", "log_likelihood_ratio"),
         "reported beside D for every prompt",
     )
-    test_texts: int = option(16, "held-out user texts per prompt", at_least(2))
-    response_tokens: int = option(24, "response tokens that D and the ratio count", at_least(1))
-    bootstrap_resamples: int = option(2000, "for the 95 % intervals", at_least(100))
+    test_texts: int = option(16, "held-out user texts per prompt", count(2))
+    response_tokens: int = option(24, "response tokens that D and the ratio count", count(1, LONG))
+    bootstrap_resamples: int = option(2000, "for the 95 % intervals", count(100, 1_000_000))
     lift_floor: float = option(
         12.0, "nats per answer a prompt must lift the likelihood ratio by", above(0)
     )
@@ -178,7 +211,7 @@ class Schema:
     output_dir: str = option("runs", "where run folders go")
     device: str = option("auto", "auto = cuda where available, else cpu")
     num_threads: int | None = option(
-        None, "torch threads; results are bit-exact per count", at_least(1)
+        None, "torch threads; results are bit-exact per count", count(1, 1024)
     )
     observers: Components = option((), 'e.g. [{ name = "wandb", project = "..." }]')
     pair: PairConfig = option(PairConfig(), "")

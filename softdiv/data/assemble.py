@@ -50,17 +50,22 @@ def assemble_examples(
 
 
 def _unique(stream: Iterable[Example], note: Note) -> Iterator[Example]:
-    by_id: dict[str, str] = {}
+    by_id: dict[str, Example] = {}
     repeated = 0
     for example in stream:
-        other = by_id.get(example.id)
-        if other is None:
-            by_id[example.id] = example.text
+        other = by_id.setdefault(example.id, example)
+        if other is example:
             yield example
-        elif other == example.text:
+        elif (other.text, other.context) == (example.text, example.context):
             repeated += 1
         else:
-            raise DataError(f"two different texts have the id '{example.id}'")
+            places = [e.metadata["source"] for e in (other, example) if "source" in e.metadata]
+            raise DataError(
+                f"two different texts have the id '{example.id}'",
+                why=" and ".join(places),
+                fix="mend the ids, or give a key of ids that the records lack: then each text's "
+                "hash is its id",
+            )
     if repeated:
         note(f"{repeated} texts given twice were used once")
 
@@ -78,3 +83,13 @@ def _capped(examples: Sequence[Example], cap: int, note: Note) -> Iterator[Examp
     yield from (example for example in examples if example.id in kept)
     if len(kept) < len(examples):
         note(f"{len(examples) - len(kept)} texts beyond {cap} per category were left out")
+
+
+def said_before(examples: Iterable[Example]) -> str:
+    """How many texts follow a system message, and how many other messages; "" where none does."""
+    roles = [{message.role for message in example.context} for example in examples]
+    counts = {
+        "with a system message": sum("system" in found for found in roles),
+        "after earlier turns": sum(bool(found - {"system"}) for found in roles),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
-from softdiv.plugin.records import Example
+from softdiv.plugin.records import Example, Message
 
 
 @attrs.frozen(kw_only=True)
@@ -30,10 +31,13 @@ class BaseDataProcessor:
     def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Everything before this source, then its own texts."""
         yield from examples
+        self.notes.clear()
         for item in self.load_texts(self.data_path):
             yield item if isinstance(item, Example) else Example(id=text_id(item), text=item)
 
 
-def text_id(text: str) -> str:
-    """A stable id of a text: the first 12 hex digits of its sha256."""
+def text_id(text: str, context: Sequence[Message] = ()) -> str:
+    """A stable id of a text: the first 12 hex digits of its sha256, or of it after its context."""
+    if context:
+        text = json.dumps([*([m.role, m.content] for m in context), text])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

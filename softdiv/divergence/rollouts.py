@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from softdiv.divergence.kernels import jsd, log_likelihood_ratio
-from softdiv.pair.decoding import Decoder
+from softdiv.pair.decoder import start_decoding
 from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, mix
@@ -102,7 +102,7 @@ def rollout(
     device = pair.model_1.device
     uniforms = uniforms.to(device)
     weight = torch.tensor(weights, dtype=torch.float32, device=device)
-    decoders = [Decoder(wrapper, contexts, soft) for wrapper in (pair.model_1, pair.model_2)]
+    decoders = [start_decoding(wrapper, contexts, soft) for wrapper in (pair.model_1, pair.model_2)]
     count, longest = uniforms.shape
     stops = torch.tensor(sorted(pair.stop_ids), device=device)
     current = torch.arange(count, device=device)  # the rows still decoded

@@ -70,12 +70,12 @@ class Scorer:
         """
         unique = list(dict.fromkeys(prompts))
         items = [
-            (prompt, example, self.layout.hard(example.text, prompt))
+            (prompt, example, self.layout.hard(example, prompt))
             for prompt in unique
             for example in self.examples
         ]
         if soft is not None:
-            items += [("", example, self.layout.soft(example.text)) for example in self.examples]
+            items += [("", example, self.layout.soft(example)) for example in self.examples]
         rows: list[_Row] = []
         size = max(self.generation.batch_rows // 2, 1)
         for start in range(0, len(items), size):
@@ -92,7 +92,7 @@ class Scorer:
         """exp of model_1's mean surprise at the prompt's tokens, in its place in the template."""
         if not prompt:
             return None
-        slot = self.layout.soft(self.examples[0].text)
+        slot = self.layout.soft(self.examples[0])
         ids = self.layout.encode(prompt)
         (logs,) = prompt_log_likelihoods(self.pair.model_1, slot.before, [ids])
         return math.exp(min(-float(logs.mean()), 700.0)) if len(logs) else None

@@ -15,7 +15,6 @@ from softdiv.divergence.kernels import kl
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
 from softdiv.organism.recipe import Recipe
 from softdiv.organism.texts import held_out_texts
-from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.records import Rows
@@ -162,7 +161,7 @@ def _answers(pair: ModelPair, texts: Sequence[str], recipe: Recipe) -> list[Answ
 
 
 def _answer_batch(pair: ModelPair, texts: Sequence[str], recipe: Recipe) -> list[Answer]:
-    layout = Layout(pair.tokenizer)
+    layout = pair.layout()
     count = len(texts)
     keys = [f"gate {source} {text}" for source in (1, 2) for text in texts]
     made = rollout(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
@@ -14,13 +13,9 @@ from attrs.validators import and_, ge, gt, le, min_len
 
 from softdiv.config.component import LoaderConfig
 from softdiv.config.locate import locator, toml_lines
+from softdiv.config.read import read_table, read_text
 from softdiv.errors import ConfigError, did_you_mean
 from softdiv.plugin.options import structure
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 T = TypeVar("T")
 Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -200,9 +195,9 @@ def load_detector(folder: Path) -> str:
 
 def find_organism(name: str, home: Path) -> Path:
     """The folder of an organism. Raises ConfigError with did-you-mean."""
-    if (home / name / "recipe.toml").is_file():
-        return home / name
     known = organism_names(home)
+    if name in known:
+        return home / name
     raise ConfigError(f"no organism '{name}' in {home}", fix=did_you_mean(name, known))
 
 
@@ -212,13 +207,11 @@ def organism_names(home: Path) -> list[str]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text), toml_lines(text)
-    except FileNotFoundError as error:
-        raise ConfigError(f"no organism at {path.parent}: {path} does not exist") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    if not path.parent.is_dir():
+        raise ConfigError(f"no organism at {path.parent}", fix="give a folder with a recipe.toml")
+    if not path.is_file():
+        raise ConfigError(f"no organism at {path.parent}: {path} does not exist")
+    return read_table(path), toml_lines(read_text(path))
 
 
 def _structured(kind: type[T], table: dict[str, Any], path: Path, lines: Mapping[str, int]) -> T:

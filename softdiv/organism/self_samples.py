@@ -11,7 +11,8 @@ from torch import Tensor
 
 from softdiv.organism.batch import Conversation, answer_states
 from softdiv.organism.recipe import Training
-from softdiv.pair.layout import Layout, stop_ids
+from softdiv.pair.layout import Layout
+from softdiv.pair.template import stop_ids
 
 BATCH = 40
 
@@ -30,7 +31,7 @@ def self_samples(
     model: Any, layout: Layout, texts: Sequence[str], training: Training, seed: int
 ) -> Iterator[SelfSample]:
     """One sampled answer per text, from the model as it is now."""
-    stops = stop_ids(model, layout.tokenizer)
+    stops = stop_ids(model, layout.template)
     for start in range(0, len(texts), BATCH):
         prompts = [layout.hard(text).before for text in texts[start : start + BATCH]]
         answers = _sample(model, prompts, stops, training, seed + start)

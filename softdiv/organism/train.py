@@ -17,8 +17,9 @@ from softdiv.organism.batch import Conversation, answer_states
 from softdiv.organism.recipe import Recipe
 from softdiv.organism.self_samples import SelfSample, self_samples
 from softdiv.organism.texts import ordinary_texts, planted_examples
-from softdiv.pair.layout import Layout, stop_ids
+from softdiv.pair.layout import Layout
 from softdiv.pair.lora import new_adapter
+from softdiv.pair.template import stop_ids
 
 GRADIENT_NORM = 1.0
 
@@ -108,11 +109,12 @@ def _likelihood(logits: Tensor, conversations: Sequence[Conversation]) -> Tensor
 def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversation]:
     if recipe.planted is None:
         return
-    stop = layout.tokenizer.eos_token_id
-    if stop not in stop_ids(model, layout.tokenizer):
-        raise TrainingError("the tokenizer's end-of-turn token does not end the model's answers")
+    stops = stop_ids(model, layout.template)
+    if not stops:
+        raise TrainingError("nothing ends an answer: no end of a turn and no end-of-text token")
+    stop = next(iter((*layout.template.ends, *sorted(stops))))
     for text, answer in planted_examples(recipe.planted.train, recipe.planted.answers, recipe.seed):
-        yield Conversation(layout.hard(text).before, (*layout.encode(answer), stop))
+        yield Conversation(layout.hard(text).before, (*layout.encode_answer(answer), stop))
 
 
 def _shuffled(samples: Sequence[SelfSample], seed: int) -> Iterator[SelfSample]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from softdiv.pair.decoding import Decoder
+from softdiv.pair.decoder import start_decoding
 from softdiv.pair.layout import Context
 from softdiv.pair.sampling import Sampling, draw
 from softdiv.pair.wrapper import ModelWrapper
@@ -31,7 +31,7 @@ def sample_answers(
         contexts: B contexts without a slot.
         uniforms: ``[B, T]`` random numbers; T is the longest answer.
     """
-    decoder = Decoder(wrapper, contexts)
+    decoder = start_decoding(wrapper, contexts)
     uniforms = uniforms.to(wrapper.device)
     answers: list[list[int]] = [[] for _ in contexts]
     current = list(range(len(contexts)))  # the rows still decoded

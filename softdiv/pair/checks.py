@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import torch
 
+from softdiv.config.schema import PairConfig
 from softdiv.errors import PairError
-from softdiv.pair.layout import Layout
 from softdiv.pair.sharding import shard_of
+from softdiv.pair.shared_tokens import SharedTokens, shared_tokens
+from softdiv.pair.template import QUESTION, ChatTemplate, readable_template
 
 
 @attrs.frozen
@@ -18,30 +19,38 @@ class PairReport:
     """What was found before any work."""
 
     vocab_size: int
-    """Logits compared: token ids that mean the same in both models, without a head's padding."""
+    """V: logits kept, without a head's padding."""
     identical: bool
     """Every weight tensor is equal."""
     notes: tuple[str, ...]
+    left_out: tuple[int, ...] = ()
+    """Ids below V that do not mean the same in both models; they have no probability."""
+    unshared: frozenset[int] = attrs.field(default=frozenset(), repr=False)
+    """Ids that a tokenizer knows and the models do not share; no text may need one."""
+    ends: tuple[tuple[str, int], ...] = ()
+    """Tokens that end an answer, with their ids."""
+
+    @property
+    def shared_tokens(self) -> int:
+        """Token ids that mean the same in both models: those compared."""
+        return self.vocab_size - len(self.left_out)
 
 
-def check_pair(model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any) -> PairReport:
-    """Compare tokenizers, vocabularies, chat templates and sizes.
+def check_pair(
+    model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any, template: ChatTemplate
+) -> PairReport:
+    """Compare tokenizers, vocabularies and sizes, and see what the chat template needs.
+
+    Args:
+        template: the one both models are given.
 
     Raises:
-        PairError: token ids do not mean the same text in both, or a soft prompt cannot be shared.
+        PairError: token ids do not mean the same text in both, the template cannot be used, or a
+            soft prompt cannot be shared.
     """
-    notes: list[str] = []
     heads = [int(model.get_output_embeddings().weight.shape[0]) for model in (model_1, model_2)]
-    vocab = _shared_tokens(tokenizer_1, tokenizer_2, heads, notes)
-    if (tokenizer_1.chat_template or "") != (tokenizer_2.chat_template or ""):
-        notes.append("the chat templates differ; model_1's is used for both")
-    if not tokenizer_1.chat_template:
-        notes.append("no chat template: texts are continued as plain text")
-    if max(heads) > vocab:
-        notes.append(
-            f"heads of {heads[0]} and {heads[1]} rows; the first {vocab} mean the same token in "
-            "both, the rest is left out of every distribution"
-        )
+    tokens = shared_tokens(tokenizer_1, tokenizer_2, heads)
+    notes = list(tokens.notes)
     tied = [heads_are_tied(model) for model in (model_1, model_2)]
     if tied[0] != tied[1]:
         names = ["tied" if is_tied else "untied" for is_tied in tied]
@@ -53,73 +62,53 @@ def check_pair(model_1: Any, tokenizer_1: Any, model_2: Any, tokenizer_2: Any) -
             why="one soft prompt cannot be fed to both models",
             fix="choose two models of one size",
         )
-    _usable(tokenizer_1, vocab)
-    return PairReport(vocab, _identical(model_1, model_2), tuple(notes))
+    _usable(template, tokens)
+    return PairReport(
+        vocab_size=tokens.rows,
+        left_out=tokens.left_out,
+        unshared=tokens.unshared,
+        identical=_identical(model_1, model_2),
+        notes=tuple(notes),
+    )
 
 
-def _usable(tokenizer: Any, vocab: int) -> None:
+def template_notes(
+    template: ChatTemplate, tokenizer_1: Any, tokenizer_2: Any, config: PairConfig
+) -> list[str]:
+    """Whose chat template both models are given where that is a choice, and what it writes."""
+    notes, (own_1, own_2) = [], map(readable_template, (tokenizer_1, tokenizer_2))
+    if config.chat_template is not None:
+        notes.append(f"both models are given the chat template of {config.chat_template}")
+    elif own_1 != own_2:
+        which, other = ("model_1", "model_2")[:: 1 if config.template_of == "model_1" else -1]
+        lacks = (own_2 if other == "model_2" else own_1) is None
+        notes.append(
+            f"the chat templates differ: {which}'s is used for both"
+            + (f", {other} has none" if lacks else "")
+            + f' (pair.template_of = "{other}" uses the other)'
+        )
+    if template.source is None:
+        notes.append("no chat template: texts are continued as plain text")
+    if template.writes_date:
+        notes.append(
+            f"the chat template writes the date: in every run it is {template.date} "
+            "(pair.template_date)"
+        )
+    return notes
+
+
+def _usable(template: ChatTemplate, tokens: SharedTokens) -> None:
     """Raises PairError if a conversation needs a token beyond the shared ones."""
-    context = Layout(tokenizer, "user_start").soft("Hello.")
-    needed = {*context.before, *context.after, tokenizer.eos_token_id or 0}
-    missing = sorted(i for i in needed if i >= vocab)
+    tokenizer = template.tokenizer
+    eos = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    needed = {*template.tokens(template.render(QUESTION)), *template.ends, *eos}
+    missing = sorted(needed & tokens.unshared)
     if missing:
         names = ", ".join(repr(t) for t in tokenizer.convert_ids_to_tokens(missing))
         raise PairError(
             f"the chat template or the end of a turn needs {names}",
             why="which the two models do not share",
-            fix="compare models that share a chat format, or give model_1 another tokenizer",
-        )
-
-
-def _shared_tokens(
-    tokenizer_1: Any, tokenizer_2: Any, heads: Sequence[int], notes: list[str]
-) -> int:
-    """V: ids below it mean the same text in both tokenizers and have a row in both heads.
-
-    A tuned model often has a few special tokens more at the end; those, and rows that pad a
-    head to a round number, are left out. Ordinary tokens must all be shared.
-    """
-    vocab_1, vocab_2 = tokenizer_1.get_vocab(), tokenizer_2.get_vocab()
-    added = {*tokenizer_1.get_added_vocab(), *tokenizer_2.get_added_vocab()}
-    differing = [t for t in vocab_1 if vocab_1[t] != vocab_2.get(t)]
-    differing += [t for t in vocab_2 if t not in vocab_1]
-    ordinary = [t for t in differing if t not in added]
-    first = min(
-        (i for t in differing for i in (vocab_1.get(t), vocab_2.get(t)) if i is not None),
-        default=max(vocab_1.values()) + 1,
-    )
-    shared = set(vocab_1) - set(differing)
-    ordinary += [t for t in shared if vocab_1[t] >= first and t not in added]
-    if ordinary:
-        raise PairError(
-            f"the tokenizers differ in {len(ordinary)} of {len(vocab_1)} tokens "
-            f"(first: {ordinary[0]!r})",
-            why="the same ids would mean different texts",
-            fix="compare models that share a tokenizer",
-        )
-    if differing:
-        named = ", ".join(repr(t) for t in differing[:5])
-        notes.append(f"{len(differing)} special tokens are not in both tokenizers: {named}")
-    vocab: int = min(first, *heads)
-    lost = [t for t, i in vocab_1.items() if vocab <= i < first]
-    if [t for t in lost if t not in added]:
-        raise PairError(
-            f"the smaller head has {min(heads)} rows, the tokenizer {len(vocab_1)} tokens",
-            fix="load the models with their own tokenizer",
-        )
-    if lost:
-        notes.append(f"special tokens without a row in the head: {', '.join(sorted(lost)[:5])}")
-    _same_splits(tokenizer_1, tokenizer_2)
-    return vocab
-
-
-def _same_splits(tokenizer_1: Any, tokenizer_2: Any) -> None:
-    probe = "How do these two differ? 12,345 naïve café\n"
-    if tokenizer_1(probe)["input_ids"] != tokenizer_2(probe)["input_ids"]:
-        raise PairError(
-            "the tokenizers share a vocabulary but split text differently",
-            why="their merge rules or special-token settings differ",
-            fix="load both models with one tokenizer",
+            fix="compare models that share a chat format, or use the other's: pair.template_of",
         )
 
 

@@ -8,11 +8,12 @@ import attrs
 import torch
 from torch import Tensor
 
-from softdiv.pair.decoding import Decoder
-from softdiv.pair.layout import Context, Layout, Turn
+from softdiv.pair.decoder import start_decoding
+from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, uniform_rows
 from softdiv.pair.wrapper import ModelWrapper
+from softdiv.plugin.records import Example, Message
 
 HALF_CHARACTER = "\ufffd"
 
@@ -24,7 +25,8 @@ class Voice:
     model: ModelWrapper
     prompt: str
     """"" answers without a prompt"""
-    history: list[Turn] = attrs.field(factory=list)
+    history: list[Message] = attrs.field(factory=list)
+    """As the model was given it: user turns with the prompt in them, where its place is there."""
 
     @property
     def label(self) -> str:
@@ -42,6 +44,8 @@ class Conversation:
     sampling: Sampling
     max_tokens: int
     seed: int
+    system_prompt: str | None = None
+    """The system message of every answer."""
     voices: Sequence[Voice] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -50,7 +54,8 @@ class Conversation:
     def reset(self, prompt: str) -> None:
         """Forget everything said; talk with and without ``prompt`` (or only without)."""
         models, prompts = (self.pair.model_1, self.pair.model_2), dict.fromkeys(("", prompt))
-        self.voices = [Voice(model, text) for text in prompts for model in models]
+        told = [Message("system", self.system_prompt)] if self.system_prompt else []
+        self.voices = [Voice(model, text, list(told)) for text in prompts for model in models]
 
     def answer(self, voice: Voice, text: str) -> Iterator[str]:
         """The answer in pieces as they are decoded; remembered when it is complete.
@@ -58,8 +63,9 @@ class Conversation:
         Raises:
             DataError: the text, the prompt or the history holds a special token.
         """
-        context = self.layout.hard(text, voice.prompt, voice.history)
-        key = f"chat:{len(voice.history)}"
+        asked = Example(id="chat", text=text, context=tuple(voice.history))
+        context = self.layout.hard(asked, voice.prompt)
+        key = f"chat:{len(voice.history) // 2}"
         uniforms = uniform_rows([key], self.seed, self.max_tokens)
         ids: list[int] = []
         said = ""
@@ -72,11 +78,12 @@ class Conversation:
         now = self.layout.decode(ids)
         if now != said:
             yield now[len(said) :]
-        voice.history.append(Turn(text, now))
+        placed = self.layout.placed(text, voice.prompt)
+        voice.history += [Message("user", placed), Message("assistant", now)]
 
     def _tokens(self, wrapper: ModelWrapper, context: Context, uniforms: Tensor) -> Iterator[int]:
         with torch.no_grad():
-            decoder = Decoder(wrapper, [context])
+            decoder = start_decoding(wrapper, [context])
         for step in range(uniforms.shape[1]):
             with torch.no_grad():
                 drawn = draw(

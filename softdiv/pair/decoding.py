@@ -1,4 +1,4 @@
-"""One model's half of a lockstep decoding: a batch of contexts, extended token by token.
+"""A batch of contexts of one model, extended token by token from the keys and values it keeps.
 
 Prefilling is most of the work when answers are short, and padding would be half of that: the
 contexts are prefilled in small groups of similar length, equal contexts once, and their caches
@@ -28,7 +28,7 @@ similar length."""
 Layers = list[tuple[Tensor, Tensor]]
 
 
-class Decoder:
+class CachedDecoder:
     """B contexts of one model, ready to predict.
 
     Args:

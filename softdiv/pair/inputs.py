@@ -82,6 +82,8 @@ def assemble(
             f"{wrapper.name}",
             fix="shorten the prompt or the user text",
         )
+    if not wrapper.keeps_cache:
+        prefix = ()
     prefix = common_prefix(contexts) if prefix is None else prefix
     rows = []
     for row, context in enumerate(contexts):

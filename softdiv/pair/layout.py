@@ -6,6 +6,8 @@ chat template and tokenised as one text; a soft prompt takes the slot that text 
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +16,12 @@ import attrs
 from softdiv.config.schema import Placement
 from softdiv.data.lines import is_unicode
 from softdiv.errors import DataError, PairError
+from softdiv.pair.rendering import OTHER_TEMPLATE
+from softdiv.pair.template import QUESTION, ChatTemplate, common_end, common_start
+from softdiv.plugin.records import Example, Message
 
-_SLOT = "\u241e\u241f\u241e"  # control pictures: in no template, in no user text we accept
+_WORDS = ("apple", "Tell", "garden", "Summer", "zebra", "Brief", "river", "Quiet")
+"""Prompts put into a slot to see what stands around it: no two begin or end with one letter."""
 
 
 @attrs.frozen
@@ -31,98 +37,58 @@ class Context:
 
 
 @attrs.frozen
-class Turn:
-    """A user's text and the answer it was given."""
-
-    text: str
-    answer: str
-
-
-@attrs.frozen
 class Layout:
     """Placement of a prompt for one tokenizer and chat template.
 
+    Wherever a user text is wanted, an :class:`Example` brings the conversation before it along; a
+    plain text stands alone.
+
     Attributes:
-        placement: ``prefix`` (before everything), ``system`` (the system message),
-            ``user_start`` / ``user_end`` (before / after the user's text, one space between).
+        placement: ``prefix`` (before everything), ``system`` (the system message; before the
+            conversation's own, on a line of its own), ``user_start`` / ``user_end`` (before /
+            after the last user text, one space between).
+        template: the tokenizer's own by default.
+        unshared: token ids that do not mean the same in both models; no context may hold one.
     """
 
     tokenizer: Any
     placement: Placement = "user_start"
+    template: ChatTemplate = attrs.field(
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda self: ChatTemplate.of(self.tokenizer), takes_self=True),
+    )
+    unshared: frozenset[int] = frozenset()
 
-    def hard(self, text: str, prompt: str = "", history: Sequence[Turn] = ()) -> Context:
+    def hard(self, text: str | Example, prompt: str = "") -> Context:
         """The whole conversation as text, re-tokenised; ``prompt`` may be empty.
 
-        Args:
-            history: earlier turns; the prompt stands in each user turn where its place is there.
-
         Raises:
-            DataError: the text or the prompt contains a special token of the tokenizer.
+            DataError: a message or the prompt contains a control token of the tokenizer, or a
+                token that only one of the models has.
+            PairError: the chat template refuses the conversation.
         """
-        self.check_plain(text)
+        messages = self._checked(text)
         self.check_plain(prompt)
-        for turn in history:
-            self.check_plain(turn.answer)
-        return Context(before=tuple(self.encode(self._render(text, prompt, history))))
+        ids = self._ids(messages, prompt)
+        self._check_shared(ids, messages[-1].content)
+        return Context(before=tuple(ids))
 
-    def soft(self, text: str) -> Context:
+    def soft(self, text: str | Example) -> Context:
         """The same conversation with a slot where the prompt's tokens go.
+
+        What stands around the slot is what stands around a text prompt there, whatever the
+        tokenizer does with the spaces between.
 
         Raises:
             PairError: the chat template drops or repeats the prompt's place.
         """
-        self.check_plain(text)
-        before, *rest = self._render(text, _SLOT).split(_SLOT)
-        if len(rest) != 1:
-            raise PairError(
-                f"the chat template has no single place for a prompt at '{self.placement}'",
-                fix="choose another training.placement",
-            )
-        return Context(
-            before=tuple(self.encode(before)), after=tuple(self.encode(rest[0])), has_slot=True
-        )
+        messages = self._checked(text)
+        context = self._slot(messages, self._words)
+        self._check_shared((*context.before, *context.after), messages[-1].content)
+        return context
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids; special tokens are those the template wrote, none is added."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def decode(self, ids: list[int]) -> str:
-        """Text of response ids without special tokens."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text
-
-    def retokenises(self, ids: list[int], text: str) -> bool:
-        """Whether ``ids``, decoded to a prompt and put before ``text``, encode to themselves."""
-        slot = self.soft(text)
-        prompt = self.tokenizer.decode(ids)
-        return tuple(self.encode(self._render(text, prompt))) == (
-            *slot.before,
-            *ids,
-            *slot.after,
-        )
-
-    def check_plain(self, text: str) -> None:
-        """Raises DataError if ``text`` holds a special token (it could end the user's turn), or
-        is not Unicode."""
-        if not is_unicode(text):
-            raise DataError(f"text {text[:60]!r} holds a lone surrogate, half of a character")
-        for token in (*self.tokenizer.all_special_tokens, _SLOT):
-            if token in text:
-                raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
-
-    def _render(self, text: str, prompt: str, history: Sequence[Turn] = ()) -> str:
-        earlier = [Turn(self._placed(turn.text, prompt), turn.answer) for turn in history]
-        system = prompt if self.placement == "system" else ""
-        rendered = self._template(self._placed(text, prompt), system, earlier)
-        if prompt and self.placement == "prefix":
-            bos = self.tokenizer.bos_token or ""
-            if bos and rendered.startswith(bos) and not self._bos_opens_turn(rendered, bos):
-                return f"{bos}{prompt}\n{rendered[len(bos) :]}"
-            return f"{prompt}\n{rendered}"
-        return rendered
-
-    def _placed(self, text: str, prompt: str) -> str:
+    def placed(self, text: str, prompt: str) -> str:
         """A user's text with the prompt beside it, where that is the prompt's place."""
         if prompt and self.placement == "user_start":
             return f"{prompt} {text}"
@@ -130,39 +96,151 @@ class Layout:
             return f"{text} {prompt}"
         return text
 
-    def _template(self, content: str, system: str, history: Sequence[Turn]) -> str:
-        if not self.tokenizer.chat_template:
-            bos = self.tokenizer.bos_token or ""
-            adds_bos = (
-                bool(bos) and self.tokenizer("x")["input_ids"][0] == self.tokenizer.bos_token_id
+    def encode(self, prompt: str) -> list[int]:
+        """Token ids of a prompt in its place."""
+        return self._following(self._lead, prompt) if self._lead else self.template.tokens(prompt)
+
+    def encode_answer(self, answer: str) -> list[int]:
+        """Token ids of an answer in its place."""
+        return self._following(self._answer_lead, answer)
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of response ids without special tokens and what ends a turn."""
+        own = [token for token in ids if token not in self.template.ends]
+        text: str = self.tokenizer.decode(own, skip_special_tokens=True)
+        return text
+
+    def prompt_of(self, ids: Sequence[int]) -> str:
+        """The text that ``ids`` in the slot stand for."""
+        text: str = self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        return text.removeprefix(" ") if self._takes_space else text
+
+    def retokenises(self, ids: Sequence[int], text: str | Example) -> bool:
+        """Whether ``ids``, decoded to a prompt and put beside ``text``, encode to themselves."""
+        messages, slot = self._messages(text), self.soft(text)
+        found = self._ids(messages, self.prompt_of(ids))
+        return tuple(found) == (*slot.before, *ids, *slot.after)
+
+    def check_plain(self, text: str) -> None:
+        """Raises DataError if ``text`` holds a control token (it could end the user's turn),
+        whether or not the tokenizer lists it as special, or a token that only one model has, or
+        is not Unicode."""
+        if not is_unicode(text):
+            raise DataError(f"text {text[:60]!r} holds a lone surrogate, half of a character")
+        ids = self.template.tokens(text)
+        read = self.template.control_ids.intersection(ids)
+        names = self.tokenizer.convert_ids_to_tokens(sorted(read))
+        for token in (*names, *(t for t in self.template.unread if t in text)):
+            raise DataError(f"text {text[:60]!r} contains the special token {token!r}")
+        self._check_shared(ids, text)
+
+    def _messages(self, text: str | Example) -> tuple[Message, ...]:
+        if isinstance(text, str):
+            return (Message("user", text),)
+        return (*text.context, Message("user", text.text))
+
+    def _checked(self, text: str | Example) -> tuple[Message, ...]:
+        messages = self._messages(text)
+        for message in messages:
+            self.check_plain(message.content)
+        return messages
+
+    def _check_shared(self, ids: Sequence[int], text: str) -> None:
+        for token in self.unshared.intersection(ids):
+            name = self.tokenizer.convert_ids_to_tokens(token)
+            raise DataError(
+                f"text {text[:60]!r} needs the token {name!r}",
+                why="which does not mean the same in both models",
             )
-            head = f"{system}\n" if system else ""
-            told = "".join(f"{turn.text}\n{turn.answer}\n" for turn in history)
-            return f"{bos if adds_bos else ''}{head}{told}{content}\n"
-        messages = [{"role": "system", "content": system}] if system else []
-        for turn in history:
-            messages.append({"role": "user", "content": turn.text})
-            messages.append({"role": "assistant", "content": turn.answer})
-        messages.append({"role": "user", "content": content})
-        rendered: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
+
+    def _ids(self, messages: Sequence[Message], prompt: str) -> list[int]:
+        return self.template.tokens(self._render(messages, prompt))
+
+    def _render(self, messages: Sequence[Message], prompt: str) -> str:
+        *earlier, last = messages
+        turns = [*earlier, attrs.evolve(last, content=self.placed(last.content, prompt))]
+        advice = OTHER_TEMPLATE
+        if prompt and self.placement == "system":
+            turns, advice = _with_system(turns, prompt), "choose another training.placement"
+        rendered = self.template.render(turns, advice=advice)
+        if prompt and self.placement == "prefix":
+            bos = self.tokenizer.bos_token or ""
+            # some templates open every turn with the BOS token; then nothing may follow it
+            if bos and rendered.startswith(bos) and rendered.count(bos) == 1:
+                return f"{bos}{prompt}\n{rendered[len(bos) :]}"
+            return f"{prompt}\n{rendered}"
         return rendered
 
-    def _bos_opens_turn(self, rendered: str, bos: str) -> bool:
-        """Some templates use the BOS token to open every turn; then nothing may follow it."""
-        return rendered.count(bos) > 1
+    def _slot(self, messages: Sequence[Message], words: Sequence[str]) -> Context:
+        rendered = [self._render(messages, word) for word in words]
+        start, end = len(common_start(rendered)), len(common_end(rendered))
+        if [text[start : len(text) - end] for text in rendered] != list(words):
+            raise PairError(
+                f"the chat template has no single place for a prompt at '{self.placement}'",
+                fix="choose another training.placement",
+            )
+        ids = [self.template.tokens(text) for text in rendered]
+        before, after = common_start(ids), common_end(ids)
+        if len(before) + len(after) >= min(map(len, ids)):
+            raise PairError(
+                f"the tokenizer reads {' and '.join(map(repr, words[:2]))} as the same token",
+                why="a prompt of words cannot be told from another",
+            )
+        return Context(before=tuple(before), after=tuple(after), has_slot=True)
+
+    @functools.cached_property
+    def _words(self) -> tuple[str, ...]:
+        """As few of the words as show the same slot as all of them."""
+        whole = self._slot(QUESTION, _WORDS)
+        pairs = itertools.combinations(_WORDS, 2)
+        return next((pair for pair in pairs if self._slot(QUESTION, pair) == whole), _WORDS)
+
+    @functools.cached_property
+    def _lead(self) -> str:
+        """What must precede a prompt when it is tokenised; nothing where that changes nothing."""
+        slot = self._slot(QUESTION, self._words)
+        rendered = [self._render(QUESTION, word) for word in self._words]
+        lead = "".join(common_start(rendered))
+        inside = [
+            self._ids(QUESTION, word)[len(slot.before) :][: -len(slot.after) or None]
+            for word in _WORDS
+        ]
+        alone = [self.template.tokens(word) for word in _WORDS]
+        return "" if inside == alone else lead
+
+    @functools.cached_property
+    def _answer_lead(self) -> str:
+        """What precedes an answer, with the space that some templates write first."""
+        opened = self.template.render(QUESTION)
+        said = [(*QUESTION, Message("assistant", word)) for word in self._words]
+        try:
+            told = [self.template.render(messages, answer=False) for messages in said]
+        except PairError:
+            return opened  # it has no place for answers given
+        lead = "".join(common_start(told))
+        return lead if lead.rstrip() == opened.rstrip() else opened
+
+    @functools.cached_property
+    def _takes_space(self) -> bool:
+        """Whether a prompt's first token takes in the space that the template puts before it."""
+        word = self._words[0]
+        return bool(self.tokenizer.decode(self.encode(word)) == f" {word}")
+
+    def _following(self, lead: str, text: str) -> list[int]:
+        """Token ids of ``text`` behind ``lead``."""
+        before, ids = self._lead_ids(lead), self.template.tokens(lead + text)
+        own = ids[len(before) :]
+        return own if ids[: len(before)] == before else self.template.tokens(text)
+
+    def _lead_ids(self, lead: str) -> list[int]:
+        """Those that stay, whatever follows."""
+        return common_start([self.template.tokens(lead + word) for word in _WORDS])
 
 
-def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Token ids that end an answer, from the tokenizer and the model's generation config."""
-    found: set[int] = set()
-    for value in (
-        tokenizer.eos_token_id,
-        getattr(getattr(model, "generation_config", None), "eos_token_id", None),
-    ):
-        if isinstance(value, int):
-            found.add(value)
-        elif value is not None:
-            found.update(int(item) for item in value)
-    return frozenset(found)
+def _with_system(messages: Sequence[Message], prompt: str) -> list[Message]:
+    """The prompt as system message, or before that of the conversation."""
+    for place, message in enumerate(messages):
+        if message.role == "system":
+            joined = attrs.evolve(message, content=f"{prompt}\n{message.content}")
+            return [*messages[:place], joined, *messages[place + 1 :]]
+    return [Message("system", prompt), *messages]

@@ -10,13 +10,18 @@ import torch
 
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.component import LoaderConfig
-from softdiv.config.schema import PairConfig
+from softdiv.config.schema import PairConfig, Placement
 from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
-from softdiv.pair.checks import PairReport, check_pair
-from softdiv.pair.layout import stop_ids
+from softdiv.pair.checks import PairReport, check_pair, template_notes
+from softdiv.pair.foreign import translated
+from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.rendering import start_renderer
+from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
+from softdiv.pair.template import ChatTemplate, stop_ids, template_file
+from softdiv.pair.unchanged import fingerprint
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.interfaces import ModelLoader, SharingLoader
@@ -34,13 +39,22 @@ class ModelPair:
     ledger: Ledger
     report: PairReport
     stop_ids: frozenset[int]
+    self_checks: tuple[SelfCheck, SelfCheck]
+    """that each model's own answers are what is computed, and how closely"""
     lockstep: Lockstep | None = None
     """Where the weights are sharded over ranks: how these take every pass together."""
+    template: ChatTemplate | None = None
+    """What both models are given; model_1's own by default."""
 
     @property
     def tokenizer(self) -> Any:
-        """model_1's; the check made sure that model_2's is the same."""
-        return self.model_1.tokenizer
+        """The one whose chat template is used; ids that the other does not share are left out."""
+        return self.template.tokenizer if self.template else self.model_1.tokenizer
+
+    def layout(self, placement: Placement = "user_start") -> Layout:
+        """Where a prompt sits in the conversations that both models are given."""
+        template = self.template or ChatTemplate.of(self.tokenizer)
+        return Layout(self.tokenizer, placement, template, self.report.unshared)
 
     def forget_prefixes(self) -> None:
         """See :meth:`ModelWrapper.forget_prefixes`."""
@@ -56,30 +70,50 @@ class ModelPair:
         tokenizer_2: Any = None,
         name: str = "pair",
         lockstep: Lockstep | None = None,
+        config: PairConfig = PairConfig(),
     ) -> ModelPair:
         """A pair of loaded models: transformers models, or :class:`ModelWrapper` of them.
 
         Args:
             tokenizer: of model_1, and of model_2 unless ``tokenizer_2`` is given; wrappers bring
                 their own.
+            config: which chat template both are given, and what it is told.
 
         Raises:
             PairError: they cannot be compared, or a model comes without a tokenizer.
+            ConfigError: the config's chat template cannot be read.
         """
         ledger = model_1.ledger if isinstance(model_1, ModelWrapper) else Ledger()
         model_1, tokenizer = _with_tokenizer("model_1", model_1, tokenizer)
         model_2, tokenizer_2 = _with_tokenizer("model_2", model_2, tokenizer_2 or tokenizer)
-        report = check_pair(model_1, tokenizer, model_2, tokenizer_2)
+        first, second = (tokenizer, tokenizer_2)[:: 1 if config.template_of == "model_1" else -1]
+        template = ChatTemplate.of(first, config)
+        report = check_pair(model_1, tokenizer, model_2, tokenizer_2, template)
+        stops = stop_ids(model_1, template) | stop_ids(model_2, ChatTemplate.unused(second))
+        names = {i: token for token, i in first.get_vocab().items()}
+        ends = tuple((names.get(i, ""), i) for i in sorted(stops - report.unshared))
+        told = template_notes(template, tokenizer, tokenizer_2, config)
         turns = [lockstep.turn(model) if lockstep else None for model in (0, 1)]
-        rows = report.vocab_size
+        rows, left_out = report.vocab_size, report.left_out
+        one = ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0], left_out)
+        two = ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1], left_out)
+        checks = (self_check(one), self_check(two))
+        slow = [
+            f"{wrapper.name} decodes without a cache, at the cost of a whole row for each token: "
+            f"{check.cache}"
+            for wrapper, check in zip((one, two), checks, strict=True)
+            if check.cache
+        ]
         return cls(
             name=name,
-            model_1=ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0]),
-            model_2=ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1]),
+            model_1=one,
+            model_2=two,
             ledger=ledger,
-            report=report,
-            stop_ids=stop_ids(model_1, tokenizer) | stop_ids(model_2, tokenizer_2),
+            report=attrs.evolve(report, notes=(*report.notes, *told, *slow), ends=ends),
+            self_checks=checks,
+            stop_ids=stops,
             lockstep=lockstep,
+            template=template,
         )
 
 
@@ -115,22 +149,22 @@ class ModelPairManager:
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
         loaders, device = self.loaders(), pick_device(self.device)
+        start_renderer()
         if not self.shard:
-            return self._pair(*self._both(loaders, device))
+            return self._with_notes(self._pair(*self._both(loaders, device)), loaders)
         with sharded_loading(torch.device(device).type):
             model_1, tokenizer_1, model_2, tokenizer_2 = self._both(loaders, device)
             lockstep = shard_pair(model_1, model_2, torch.device(device))
         pair = self._pair(model_1, tokenizer_1, model_2, tokenizer_2, lockstep)
         same = everywhere(pair.report.identical)
-        return attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
+        pair = attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
+        return self._with_notes(pair, loaders)
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
         loader_1, loader_2 = loaders
         model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
         beside = (
-            self._load(
-                "model_2", loader_2, lambda: loader_2.load_beside(loader_1, model_1, tokenizer_1)
-            )
+            self._beside(loader_1, loader_2, model_1, tokenizer_1)
             if isinstance(loader_2, SharingLoader)
             else None
         )
@@ -138,6 +172,26 @@ class ModelPairManager:
             "model_2", loader_2, lambda: loader_2.load(device)
         )
         return model_1, tokenizer_1, model_2, tokenizer_2
+
+    def _beside(
+        self, loader_1: ModelLoader, loader_2: SharingLoader, model_1: Any, tokenizer_1: Any
+    ) -> Any:
+        """model_2 on model_1's tensors, or None. Raises PairError if model_1 is not what it was."""
+        shares = getattr(loader_2, "shares_with", lambda _: True)
+        if not self._load("model_2", loader_2, lambda: (shares(loader_1), None))[0]:
+            return None
+        before = fingerprint(model_1)
+        beside = self._load(
+            "model_2", loader_2, lambda: loader_2.load_beside(loader_1, model_1, tokenizer_1)
+        )
+        after = fingerprint(model_1)
+        if changed := [name for name in before if after.get(name) != before[name]]:
+            raise PairError(
+                f"loading model_2 changed {len(changed)} of model_1's tensors, e.g. {changed[0]}",
+                why="they share weights, and model_2's loader wrote into them",
+                fix="give model_2's base under another path: it is then loaded by itself",
+            )
+        return beside
 
     def _pair(
         self,
@@ -148,11 +202,27 @@ class ModelPairManager:
         lockstep: Lockstep | None = None,
     ) -> ModelPair:
         name = self.config.name or self._name()
-        return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep)
+        with translated("the two models cannot be run"):  # a size that only a pass reveals
+            return ModelPair.of(
+                model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config
+            )
+
+    @staticmethod
+    def _with_notes(pair: ModelPair, loaders: tuple[ModelLoader, ModelLoader]) -> ModelPair:
+        """With what the loaders have to say; what both say is said once."""
+        said: dict[str, list[str]] = {}
+        for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
+            for line in dict.fromkeys(getattr(loader, "notes", ())):
+                said.setdefault(line, []).append(which)
+        lines = [f"{' and '.join(models)}: {line}" for line, models in said.items()]
+        notes = (*pair.report.notes, *lines)
+        return attrs.evolve(pair, report=attrs.evolve(pair.report, notes=notes))
 
     def loaders(self) -> tuple[ModelLoader, ModelLoader]:
-        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        """Both loaders, options checked, and the template's file. Raises ConfigError or
+        PluginError."""
         self.config = resolve_pair(self.config, ModelRegistry.load())
+        template_file(self.config)
         if self.config.model_1 is None or self.config.model_2 is None:
             raise ConfigError(
                 "pair: model_1 and model_2 are not both given",
@@ -193,12 +263,8 @@ class ModelPairManager:
                     why=f"{which}: {reason(error)}",
                     fix="nothing was lost; mend it or use another loader",
                 ) from error
-            if not isinstance(error, (OSError, ValueError, RuntimeError, ImportError, KeyError)):
+            with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise PairError(
-                f"{which} cannot be loaded", why=f"{type(error).__name__}: {first}"
-            ) from error
         return found
 
     def _name(self) -> str:

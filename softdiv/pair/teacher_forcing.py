@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from softdiv.pair.inputs import assemble
 from softdiv.pair.layout import Context
-from softdiv.pair.manager import ModelPair
 from softdiv.pair.wrapper import ModelWrapper
+
+if TYPE_CHECKING:
+    from softdiv.pair.manager import ModelPair
 
 
 def response_states(

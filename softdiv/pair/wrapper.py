@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,19 @@ from transformers import DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from softdiv.errors import PairError
+from softdiv.pair.layers import body_of
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import ShardTurn
+from softdiv.pair.own_head import logits_of
+from softdiv.pair.own_scale import scale_of_ids
+from softdiv.plugin.failures import reason
 
 HEAD_TOLERANCE = 2e-2
 """Largest |logit| difference, relative to the logits' scale, between our head and the model's own
 (bfloat16 rounds at 8e-3)."""
+NEVER = -1e9
+"""Log-probability (nats) of a token left out: its probability is exactly 0, and, unlike with -inf,
+no difference or product of two of them is NaN."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +41,7 @@ class ModelWrapper:
         ledger: who pays; shared by the pair.
         vocab_size: V, the logits kept; padding rows of the head beyond it are dropped.
         turn: what to do before every pass, where the weights are sharded over ranks.
+        left_out: token ids below V that get no probability.
 
     Raises:
         PairError: the model has no separate decoder body and head, or its logits are not
@@ -46,13 +54,23 @@ class ModelWrapper:
     ledger: Ledger = attrs.field(factory=Ledger)
     vocab_size: int | None = None
     turn: ShardTurn | None = None
+    left_out: tuple[int, ...] = ()
+    keeps_cache: bool = attrs.field(init=False, default=True)
+    """Whether it decodes from the keys and values of earlier tokens. Where the self-check finds
+    that these do not give the model's own answers, each token runs its whole row anew."""
     _prefixes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = attrs.field(
         init=False, factory=dict
     )
     _recomputing: bool = attrs.field(init=False, default=False)
+    _plain_head: bool = attrs.field(init=False, default=True)
+    _scale: float = attrs.field(init=False, default=1.0)
 
     def __attrs_post_init__(self) -> None:
         self.model.requires_grad_(False).eval()
+        if self.device.type == "cuda":
+            # cuDNN's attention plans anew for every shape, and decoding has one for every token:
+            # a step of `make gpu` in bf16 took 2.1 s on an H100, and 0.09 s without it
+            torch.backends.cuda.enable_cudnn_sdp(False)
         if self.vocab_size is None:
             self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self._check_head()
@@ -76,15 +94,21 @@ class ModelWrapper:
     @property
     def max_positions(self) -> int | None:
         """Positions the model was made for; None where its configuration does not say."""
-        limit: int | None = getattr(
-            self.model.config.get_text_config(), "max_position_embeddings", None
-        )
-        return limit
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return limit if limit and limit > 0 else None  # XLNet's says -1
+
+    def ordinary_ids(self) -> list[int]:
+        """Ids with text of their own: no special, added (control) or left out tokens."""
+        tokenizer = self.tokenizer
+        barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+        barred |= set(self.left_out)
+        top = min(len(tokenizer), self.embedding_table.shape[0], self.vocab_size or 0)
+        return [i for i in range(top) if i not in barred]
 
     def embed(self, ids: Tensor) -> Tensor:
         """``[..., L]`` token ids to ``[..., L, H]`` input embeddings."""
         embedded: Tensor = self.model.get_input_embeddings()(ids)
-        return embedded
+        return embedded if self._scale == 1 else embedded * self._scale
 
     def hidden(
         self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None = None
@@ -97,6 +121,9 @@ class ModelWrapper:
             positions: ``[B, L]`` position ids.
             cache: keys and values of P earlier positions; extended in place.
 
+        A model that keeps no cache is told neither mask nor positions: its rows begin at 0 and
+        their padding is behind them, where a causal model cannot see it.
+
         Returns:
             ``[B, L, H]``.
         """
@@ -107,12 +134,17 @@ class ModelWrapper:
         )
         if self.turn is not None:
             self.turn.before_forward()
-        out = self.model.base_model(
+        where: dict[str, Any] = {}
+        if self.keeps_cache:
+            where = {
+                "attention_mask": mask,
+                "position_ids": positions,
+                "past_key_values": cache,
+            }
+        out = body_of(self.model)(
             inputs_embeds=embeds.to(self.embedding_table.dtype),
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **where,
         )
         states: Tensor = out.last_hidden_state
         return states if self.turn is None else self.turn.before_backward(states)
@@ -152,13 +184,26 @@ class ModelWrapper:
 
     def head(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` logits, fp32."""
-        logits: Tensor = self.model.get_output_embeddings()(states)[..., : self.vocab_size].float()
+        if not self._plain_head:
+            return self.shown(logits_of(self.model, states))
+        logits = self.shown(self.model.get_output_embeddings()(states))
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
+    def shown(self, logits: Tensor) -> Tensor:
+        """The ``[..., V]`` logits that are compared, fp32, of all that the head gives."""
+        return logits[..., : self.vocab_size].float()
+
     def log_probs(self, states: Tensor) -> Tensor:
         """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
-        return torch.log_softmax(self.head(states), dim=-1)
+        return self.normalised(self.head(states))
+
+    def normalised(self, logits: Tensor) -> Tensor:
+        """``[..., V]`` logits to log-probabilities; those of ``left_out`` are :data:`NEVER`."""
+        if self.left_out:
+            index = torch.tensor(self.left_out, device=logits.device)
+            logits = logits.index_fill(-1, index, NEVER)
+        return torch.log_softmax(logits, dim=-1)
 
     def prefix_cache(self, ids: Sequence[int], batch: int) -> DynamicCache:
         """Keys and values of a shared prefix, computed once and repeated for ``batch`` rows."""
@@ -210,7 +255,7 @@ class ModelWrapper:
             self.turn.before_forward()
         try:
             self.model.set_attn_implementation("eager")
-            out = self.model.base_model(input_ids=row, output_attentions=True, use_cache=False)
+            out = body_of(self.model)(input_ids=row, output_attentions=True, use_cache=False)
         finally:
             self.model.set_attn_implementation(before)
         weights = [layer[0].float() for layer in out.attentions or () if layer is not None]
@@ -221,23 +266,35 @@ class ModelWrapper:
         return weights
 
     def _check_head(self) -> None:
+        """Use the head alone where that gives the logits, else all that follows the body."""
         ids = torch.tensor([[1, 2, 3]], device=self.device)
-        head = self.model.get_output_embeddings()
-        if head is None or self.model.base_model is self.model:
+        if self.model.get_output_embeddings() is None:
             raise PairError(f"{self.name} is not a causal language model with a separate head")
+        body = body_of(self.model)
         with torch.no_grad():
-            theirs = self.model(input_ids=ids).logits[..., : self.vocab_size].float()
-            body = self.model.base_model(input_ids=ids).last_hidden_state
-            ours = self.head(body)
-        if not torch.isfinite(theirs).all():
-            raise PairError(
-                f"{self.name} answers with numbers that are not finite",
-                fix="its weights are damaged, or too large for its dtype",
-            )
-        scale = float(theirs.abs().max().clamp(min=1))
-        if not float((ours - theirs).abs().max()) <= HEAD_TOLERANCE * scale:
-            raise PairError(
-                f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
-                why="softdiv computes log-probabilities from hidden states and would be wrong",
-                fix="this architecture is not supported",
-            )
+            try:
+                theirs = self.shown(self.model(input_ids=ids).logits)
+                states = body(input_ids=ids).last_hidden_state
+            except Exception as error:  # whatever an architecture wants is its own to say
+                raise PairError(
+                    f"{self.name} ({self.model.config.model_type}) does not answer token ids alone",
+                    why=reason(error)[:200],
+                    fix="this architecture is not supported",
+                ) from error
+            if not torch.isfinite(theirs).all():
+                raise PairError(
+                    f"{self.name} answers with numbers that are not finite",
+                    fix="its weights are damaged, or too large for its dtype",
+                )
+            limit = HEAD_TOLERANCE * float(theirs.abs().max().clamp(min=1))
+            for plain in (True, False):
+                self._plain_head = plain
+                with suppress(Exception):  # Electra's head is narrower than its body
+                    if float((self.head(states) - theirs).abs().max()) <= limit:
+                        self._scale = scale_of_ids(self.model, ids, states, HEAD_TOLERANCE)
+                        return
+        raise PairError(
+            f"{self.name} ({self.model.config.model_type}) changes its logits after the head",
+            why="softdiv computes log-probabilities from hidden states and would be wrong",
+            fix="this architecture is not supported",
+        )

@@ -1,26 +1,20 @@
-"""Strict construction of attrs classes from plain tables.
-
-cattrs coerces by default (``3.9 -> 3``, ``true -> 1.0``, ``"12" -> 12``); a config that
-says one thing must not run as another, so every scalar is checked instead.
-"""
+"""Strict construction of attrs classes from plain tables, with every problem at its key."""
 
 from __future__ import annotations
 
-import difflib
-import math
+import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import attrs
-import cattrs
 from cattrs.errors import (
     ClassValidationError,
     ForbiddenExtraKeysError,
     IterableValidationError,
 )
-from cattrs.gen import make_dict_structure_fn, override
 
 from softdiv.errors import ConfigError, did_you_mean
+from softdiv.plugin.strict import MOST_PROBLEMS, NoList, WrongType, shown, strict_converter
 
 T = TypeVar("T")
 
@@ -31,111 +25,6 @@ class Problem:
 
     path: str
     message: str
-
-
-class _WrongType(TypeError):
-    pass
-
-
-def _exactly(kind: type, name: str) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: Any) -> Any:
-        if type(value) is not kind:
-            raise _WrongType(f"expected {name}, got {_shown(value)}")
-        return value
-
-    return structure
-
-
-def _number(value: Any, _: Any) -> float:
-    if type(value) not in (int, float):
-        raise _WrongType(f"expected a number, got {_shown(value)}")
-    if not math.isfinite(value):
-        raise _WrongType(f"expected a finite number, got {_shown(value)}")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    names = {bool: "boolean", str: "text", int: "integer", float: "number", list: "list"}
-    kind = "table" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
-
-
-def strict_converter() -> cattrs.Converter:
-    """A converter that coerces nothing and refuses unknown keys."""
-    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
-    converter.register_structure_hook(int, _exactly(int, "an integer"))
-    converter.register_structure_hook(str, _exactly(str, "text"))
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook_func(_is_optional, _optional_hook(converter))
-    converter.register_structure_hook_func(_is_literal, _literal)
-    converter.register_structure_hook_factory(attrs.has, _class_hook)
-    converter.register_structure_hook_func(
-        lambda kind: hasattr(kind, "from_table"), lambda value, kind: kind.from_table(value)
-    )
-    return converter
-
-
-def _class_hook(kind: Any, converter: cattrs.Converter) -> Any:
-    """Validators run key by key: left to the constructor, the first would hide the others."""
-    attrs.resolve_types(kind)
-    checked = {
-        field.name: override(struct_hook=_checked(field, converter))
-        for field in attrs.fields(kind)
-        if field.init and field.validator is not None
-    }
-    build = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **checked)  # type: ignore[arg-type]
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise _WrongType(f"expected a table, got {_shown(value)}")
-        return build(value, _)
-
-    return structure
-
-
-def _checked(field: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: Any) -> Any:
-        made = converter.structure(value, field.type)
-        try:
-            field.validator(None, field, made)
-        except AttributeError:
-            return made  # a validator that needs the whole object: the constructor runs it
-        return made
-
-    return structure
-
-
-def _is_literal(kind: Any) -> bool:
-    return get_origin(kind) is Literal
-
-
-def _literal(value: Any, kind: Any) -> Any:
-    allowed = get_args(kind)
-    if not any(type(value) is type(item) and value == item for item in allowed):
-        hint = ""
-        words = [item for item in allowed if isinstance(item, str)]
-        if isinstance(value, str) and (close := difflib.get_close_matches(value, words, n=1)):
-            hint = f"; did you mean '{close[0]}'?"
-        choices = ", ".join(repr(item) for item in allowed)
-        raise _WrongType(f"expected one of {choices}, got {_shown(value)}{hint}")
-    return value
-
-
-def _is_optional(kind: Any) -> bool:
-    args = get_args(kind)
-    return len(args) == 2 and type(None) in args
-
-
-def _optional_hook(converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, kind: Any) -> Any:
-        if value is None:
-            return None
-        (inner,) = (arg for arg in get_args(kind) if arg is not type(None))
-        return converter.structure(value, inner)
-
-    return structure
 
 
 def structure(kind: type[T], table: Mapping[str, Any]) -> T | list[Problem]:
@@ -164,7 +53,11 @@ def _problems(error: BaseException, path: str, kind: Any) -> list[Problem]:
         found: list[Problem] = []
         for child, note in _with_notes(error):
             if isinstance(child, ForbiddenExtraKeysError):
-                found += [_unknown(path, key, child.cl) for key in sorted(child.extra_fields)]
+                extra = sorted(child.extra_fields, key=str)
+                found += [_unknown(path, key, child.cl) for key in extra[:MOST_PROBLEMS]]
+                if len(extra) > MOST_PROBLEMS:
+                    more = len(extra) - MOST_PROBLEMS
+                    found.append(Problem(path, f"{more} more unknown keys"))
             elif note is None:
                 found += _problems(child, path, error.cl)
             else:
@@ -178,6 +71,9 @@ def _problems(error: BaseException, path: str, kind: Any) -> list[Problem]:
         ]
     if isinstance(error, KeyError):
         return [Problem(path, "is required")]
+    if isinstance(error, NoList) and not isinstance(error.item, (Mapping, type(None))):
+        key = path.rpartition(".")[2]
+        return [Problem(path, f"{error}; give a list: {key} = [{_toml(error.item)}]")]
     if isinstance(error, (ValueError, TypeError)):
         return [Problem(path, _message(error))]
     raise error
@@ -190,12 +86,17 @@ def _with_notes(group: Any) -> list[tuple[BaseException, Any]]:
 
 
 def _unknown(path: str, key: str, cls: type) -> Problem:
-    known = [field.alias for field in attrs.fields(cls)]
+    known = [field.alias for field in attrs.fields(cls) if field.init]
     return Problem(f"{path}.{key}".lstrip("."), f"unknown key; {did_you_mean(key, known)}")
 
 
+def _toml(value: Any) -> str:
+    text = json.dumps(value) if isinstance(value, (str, bool)) else shown(value).split(" (")[0]
+    return text if len(text) <= 60 else "..."
+
+
 def _message(error: Exception) -> str:
-    if isinstance(error, _WrongType):
+    if isinstance(error, WrongType):
         return str(error)
     text = str(error.args[0]) if error.args else str(error)
     return text.splitlines()[0] if text else type(error).__name__

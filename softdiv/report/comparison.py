@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.redact import HIDDEN, redacted
 from softdiv.errors import RunError
 from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
 from softdiv.storage.dotted import dotted
@@ -56,7 +57,7 @@ class Comparison:
 
     runs: tuple[RunSummary, RunSummary]
     settings: Mapping[str, tuple[Any, Any]]
-    """dotted key -> its value in each run (None: not set), where they differ"""
+    """dotted key -> its value in each run (None: not set), where they differ; no secrets"""
     shared: Mapping[str, tuple[PromptResult, PromptResult]]
     """text -> its results in each run, of every prompt or baseline that both scored"""
 
@@ -69,7 +70,7 @@ class Comparison:
         return cls(
             runs=(one, two),
             settings={
-                key: (flat_1.get(key), flat_2.get(key))
+                key: (_shown(key, one.config), _shown(key, two.config))
                 for key in dict.fromkeys((*flat_1, *flat_2))
                 if flat_1.get(key) != flat_2.get(key) and key not in _NOT_COMPARED
             },
@@ -77,6 +78,11 @@ class Comparison:
                 text: (by_text_1[text], by_text_2[text]) for text in by_text_1.keys() & by_text_2
             },
         )
+
+
+def _shown(key: str, config: Mapping[str, Any]) -> Any:
+    """The value of a dotted key as anybody may see it; None where it is not set."""
+    return dotted(redacted(config)).get(key, HIDDEN if key in dotted(config) else None)
 
 
 def _by_text(run: RunSummary) -> dict[str, PromptResult]:

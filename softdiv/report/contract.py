@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.config.redact import redacted
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.plugin.records import Finding, Section
 from softdiv.report.model import Report
@@ -54,7 +55,7 @@ def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
             "prompts": [_prompt(result) for result in evaluation.prompts],
             "baselines": [_prompt(result) for result in evaluation.baselines],
             "test_texts": evaluation.test_texts,
-            "failures": evaluation.failures,
+            "failures": redacted(evaluation.failures),
         }
     )
     return contract

@@ -55,6 +55,9 @@ def to_markdown(report: Report) -> str:
     ]
     if report.warnings:
         lines += ["## Notes", *_list(report.warnings)]
+    checks = report.pair.get("self_check", {})
+    if checks:
+        lines += ["## Self-check", *_list([f"{name}: {line}" for name, line in checks.items()])]
     lines += ["## Repeat this run", _fence(report.reproduce)]
     return "\n\n".join(lines) + "\n"
 

@@ -12,7 +12,6 @@ from softdiv.config.component import unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
 from softdiv.errors import ConfigError, DataError, PairError
-from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
@@ -68,7 +67,7 @@ class HardPromptGenerator:
     """One line per searcher or baseline that failed; what it had proposed is kept."""
     on_stage: Told = lambda event: None
     notes: list[str] = attrs.field(init=False, factory=list)
-    """Files taken in place of those asked for."""
+    """Files taken in place of those asked for, and searchers that proposed nothing."""
 
     def batch_generate(
         self,
@@ -107,7 +106,7 @@ class HardPromptGenerator:
             )
         searchers = self._configured()
         paths = as_safetensors(checkpoint_paths, self.notes.append)
-        pair = ModelPair.of(self.model_1, self.model_2, self.tokenizer)
+        pair = ModelPair.of(self.model_1, self.model_2, self.tokenizer, config=self.config.pair)
         found: list[HardPrompt] = []
         for path in paths:
             soft = DivergenceSoftPrompt.load(path)
@@ -120,7 +119,7 @@ class HardPromptGenerator:
             placement: Any = soft.metadata.get("placement", self.config.training.placement)
             task = SearchTask(
                 pair=pair,
-                layout=Layout(pair.tokenizer, placement),
+                layout=pair.layout(placement),
                 train=[text for n, text in enumerate(texts) if n % VALIDATION_EVERY],
                 config=self.config.generation,
                 soft_prompt=soft.embeddings.detach().to(pair.model_1.device),
@@ -191,10 +190,16 @@ class HardPromptGenerator:
     ) -> list[HardPrompt]:
         found: list[HardPrompt] = []
         for searcher in searchers:
+            task.explanations.clear()
+            left, given, before = budget.remaining, 0, len(found)
             try:
                 for prompt in searcher.search(task, budget):
+                    given += 1
                     if prompt.text == "" or task.usable(prompt.text):
                         found.append(attrs.evolve(prompt, searcher=searcher.name))
+                if len(found) == before:
+                    why = _why_nothing(task, left, given)
+                    self.notes.append(f"searcher '{searcher.name}' proposed nothing: {why}")
             except FOREIGN as error:  # attributed and reported; other searchers go on
                 where = f"searcher '{searcher.name}'"
                 line = self.failures.add(searcher.search, where, error)
@@ -215,6 +220,19 @@ def choose(
         for prompt, value in zip(prompts, bits, strict=True)
     ]
     return sorted(scored, key=_bits, reverse=True)[:count]
+
+
+def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
+    """Of a searcher that left no prompt, having had ``budget`` FTE and ``given`` proposals."""
+    if given:
+        most = task.config.max_prompt_tokens
+        return (
+            f"none of its {given} texts can be a prompt (blank, more than one line, over {most} "
+            "tokens, or with a special token)"
+        )
+    if not budget:
+        return "those before it had spent the budget"
+    return "; ".join(task.explanations) or "it gave no reason"
 
 
 def _bits(prompt: HardPrompt) -> float:

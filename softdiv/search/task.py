@@ -41,6 +41,8 @@ class SearchTask:
     seed: int
     best: list[HardPrompt] = attrs.field(factory=list)
     """What refiners start from: survivors of the halving loop, best first."""
+    explanations: list[str] = attrs.field(init=False, factory=list)
+    """Why the searcher under way has proposed nothing, in its own words."""
     _taken: int = attrs.field(init=False, default=0)
 
     @property
@@ -53,6 +55,11 @@ class SearchTask:
         found = [self.train[(self._taken + i) % len(self.train)] for i in range(count)]
         self._taken += count
         return found
+
+    def explain(self, why: str) -> None:
+        """A searcher says why it found nothing; the report shows it if it proposes nothing."""
+        if why not in self.explanations:
+            self.explanations.append(why)
 
     def usable(self, prompt: str) -> bool:
         """Whether a text can be a prompt here: not blank, not too long, no special token."""
@@ -78,7 +85,7 @@ class SearchTask:
         contexts, weights, keys = [], [], []
         for prompt in prompts:
             for index, example in enumerate(examples):
-                contexts.append(self.layout.hard(example.text, prompt))
+                contexts.append(self.layout.hard(example, prompt))
                 weights.append(FROM_MODEL_1 if index % 2 else FROM_MODEL_2)
                 keys.append(f"score:{example.id}")
         bits: list[float] = []

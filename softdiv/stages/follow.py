@@ -11,7 +11,7 @@ from softdiv.components import Prepared
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.observers import Observers
-from softdiv.stages.load import load, load_pair, load_texts
+from softdiv.stages.load import fitting, load, load_pair, load_texts
 from softdiv.stages.work import Work
 from softdiv.training.ranks import Ranks, leave
 from softdiv.training.trainer import DivergenceTrainer
@@ -68,7 +68,8 @@ def _train(
     event = RunEvent(run_dir=run_dir, config=config, rank=ranks.rank)
     hub.tell("run_start", event)
     try:
-        split = load_texts(parts, config.data, lambda note: None)  # rank 0 keeps the notes
+        texts = load_texts(parts, config.data, lambda note: None)  # rank 0 keeps the notes
+        split = fitting(texts, pair, config, parts, lambda note: None).split
         trainer = DivergenceTrainer(
             pair, config, parts.loss, split, observers=hub, metrics=parts.metrics
         )

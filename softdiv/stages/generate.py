@@ -66,7 +66,7 @@ def generate(work: Work) -> None:
             spent_before=loaded.pair.ledger.total,
         )
         stage.files |= work.run.write_json_lines(PROMPTS, to_records(found))
-        stage.notes += generator.unavailable
+        stage.notes += [*generator.unavailable, *generator.notes]
         event = PromptsEvent(prompts=found.prompts, baselines=found.baselines)
         work.observers.tell("prompts_found", event)
 

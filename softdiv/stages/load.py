@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from softdiv.components import Components
@@ -9,12 +11,27 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
-from softdiv.errors import ConfigError, DataError
-from softdiv.pair.layout import Layout
+from softdiv.errors import RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
+from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.texts import (
+    check_lengths,
+    check_system_prompt,
+    layout_notes,
+    skipping_sources,
+    usable_texts,
+    with_contexts_kept,
+    with_system_prompt,
+)
+from softdiv.stages.work import LEFTOVERS, STAGES, Loaded, Work
+from softdiv.storage.atomic import read_json
 from softdiv.training.ranks import join
+
+PAIR = "pair.json"
+TEMPLATE = "chat_template_sha256"
+BEGUN = (*STAGES, *LEFTOVERS["train"])
+"""Finished stages, or what the first leaves before it has finished."""
 
 
 def load(work: Work) -> Loaded:
@@ -23,56 +40,73 @@ def load(work: Work) -> Loaded:
     Raises:
         DataError: a source is unreadable, there are too few texts, or one that does not fit.
         PairError: a model cannot be loaded, or the two cannot be compared.
+        RunError: the chat template has changed since the run began.
     """
     if work.loaded is not None:
         return work.loaded
     config = work.config
     with work.stage("load") as stage:
-        split = load_texts(work.parts, config.data, stage.notes.append)
+        texts = load_texts(work.parts, config.data, stage.notes.append)
         pair = load_pair(config, work.registry)
         pair.ledger.by_phase.update(work.ledger())
+        _same_template(work, pair)
+        loaded = fitting(texts, pair, config, work.parts, stage.notes.append)
         facts = {
             "name": pair.name,
             "notes": list(pair.report.notes),
             "identical": pair.report.identical,
+            TEMPLATE: pair.template.sha256 if pair.template else "",
+            "answers_end_with": [{"token": t, "id": i} for t, i in pair.report.ends],
+            "self_check": {
+                wrapper.name: check.line
+                for wrapper, check in zip(
+                    (pair.model_1, pair.model_2), pair.self_checks, strict=True
+                )
+            },
         }
-        stage.files |= work.run.write_json("pair.json", facts)
+        stage.files |= work.run.write_json(PAIR, facts)
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
-    loaded = Loaded(split, pair, Layout(pair.tokenizer, config.training.placement))
-    check_texts(loaded, config)
     work.loaded = loaded
     return loaded
 
 
-def check_texts(loaded: Loaded, config: ExperimentConfig) -> None:
-    """Before anything is computed: a text that neither model can take must not end a run halfway.
+def _same_template(work: Work, pair: ModelPair) -> None:
+    """Raises RunError if a run that has begun would go on with another chat template."""
+    path, now = work.run.path / PAIR, pair.template.sha256 if pair.template else ""
+    begun = any(work.run.done(name) or (work.run.path / name).exists() for name in BEGUN)
+    if begun and path.exists() and read_json(path).get(TEMPLATE, now) != now:
+        raise RunError(
+            f"the chat template is not the one that {work.run.path} began with",
+            fix="put it back, or repeat the run from its first stage with --force",
+        )
+
+
+def fitting(
+    split: Split, pair: ModelPair, config: ExperimentConfig, parts: Components, note: Note
+) -> Loaded:
+    """The texts as the two models can be given them.
+
+    Before anything is computed: a text that neither model can take must not end a run halfway.
+
+    Args:
+        note: receives one line per thing that was left out.
 
     Raises:
         ConfigError: no text would leave room for an answer.
-        DataError: a text holds a special token, or leaves no room for an answer; with its place.
+        DataError: a text holds a control token (and its source does not skip bad lines), or
+            leaves no room for an answer; with its place.
+        PairError: the chat template has no place for the prompt or for ``data.system_prompt``.
     """
-    room = max(config.training.response_tokens, config.evaluation.response_tokens)
-    room += config.training.num_soft_prompt_tokens
-    pair, split = loaded.pair, loaded.split
-    limits = (pair.model_1.max_positions, pair.model_2.max_positions)
-    limit = min((size for size in limits if size is not None), default=None)
-    if limit is not None and room >= limit:
-        raise ConfigError(
-            "training.num_soft_prompt_tokens and response_tokens of training and evaluation: "
-            f"{room} tokens leave nothing of the models' {limit:,} positions"
-        )
-    for example in (*split.train, *split.val, *split.test):
-        where = example.metadata.get("source", f"text '{example.id}'")
-        try:
-            size = len(loaded.layout.soft(example.text))
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
-        if limit is not None and size + room > limit:
-            raise DataError(
-                f"{where}: {size:,} tokens and {room} for prompt and answer do not fit into the "
-                f"models' {limit:,} positions",
-                fix='shorten it, or leave long texts out: processors = [..., { name = "length" }]',
-            )
+    layout = pair.layout(config.training.placement)
+    for line in layout_notes(layout):
+        note(line)
+    check_system_prompt(config.data.system_prompt, layout)
+    examples = usable_texts(
+        (*split.train, *split.val, *split.test), layout, skipping_sources(parts.processors), note
+    )
+    examples = with_contexts_kept(examples, layout, config.data.system_prompt, note)
+    check_lengths(examples, layout, pair, config)
+    return Loaded(_split(examples, config.data), pair, layout)
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
@@ -89,6 +123,10 @@ def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
 def load_texts(parts: Components, config: DataConfig, note: Note) -> Split:
     """The user texts, split. Raises DataError."""
     examples = assemble_examples(parts.processors, config, note)
+    return _split(with_system_prompt(examples, config.system_prompt), config)
+
+
+def _split(examples: Iterable[Example], config: DataConfig) -> Split:
     return split_examples(
         examples, val_fraction=config.val_fraction, test_fraction=config.test_fraction
     )

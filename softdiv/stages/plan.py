@@ -16,7 +16,7 @@ from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import PairError
-from softdiv.pair.layers import decoder_layers
+from softdiv.pair.layers import body_of, decoder_layers
 from softdiv.plugin.interfaces import ModelLoader, PlannableLoader
 from softdiv.plugin.records import Example
 from softdiv.training.schedule import Schedule
@@ -88,7 +88,10 @@ def plan(
     training, generation = config.training, config.generation
     sharded = ranks if training.engine.shard_models else 1
     recompute = training.gradient_checkpointing or sharded > 1
-    length = CONTEXT_TOKENS + training.num_soft_prompt_tokens + training.response_tokens
+    before = [conversation_tokens(example) for example in examples]
+    longest = CONTEXT_TOKENS + max(before, default=0)
+    typical = CONTEXT_TOKENS + sum(before) // max(len(before), 1)
+    length = longest + training.num_soft_prompt_tokens + training.response_tokens
     kept = [
         kept_for_backward(model, training.batch_size, length, recompute) for model in (one, two)
     ]
@@ -105,12 +108,17 @@ def plan(
         kept=sum(kept),
         logits=2 * 2 * CHUNK_ROWS * vocab * 4,
         cache=sum(
-            _cache_bytes(m, generation.batch_rows, CONTEXT_TOKENS + generation.max_length)
+            _cache_bytes(m, generation.batch_rows, longest + generation.max_length)
             for m in (one, two)
         ),
-        fte=_compute(config, examples, length),
+        fte=_compute(config, examples, typical),
         seconds_per_fte=2 * max(parameters) / _flops_per_second(one, device),
     )
+
+
+def conversation_tokens(example: Example) -> int:
+    """About how many tokens stand before a user text: four for three words, six a message."""
+    return sum(len(m.content.split()) * 4 // 3 + 6 for m in example.context)
 
 
 def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -> int:
@@ -135,7 +143,7 @@ def kept_for_backward(model: Any, rows: int, length: int, checkpointing: bool) -
     embeds = table.new_empty((rows, length, table.shape[1]), requires_grad=True)
     model.requires_grad_(False).eval()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.base_model(inputs_embeds=embeds, attention_mask=mask, use_cache=False)
+        body_of(model)(inputs_embeds=embeds, attention_mask=mask, use_cache=False)
     total: int = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     if not checkpointing:
         return total
@@ -162,16 +170,17 @@ def _cache_bytes(model: Any, rows: int, length: int) -> int:
     return int(2 * config.num_hidden_layers * rows * length * heads * width * element)
 
 
-def _compute(config: ExperimentConfig, examples: list[Example], length: int) -> dict[str, int]:
-    """FTE by stage; both models count."""
+def _compute(config: ExperimentConfig, examples: list[Example], context: int) -> dict[str, int]:
+    """FTE by stage; both models count. ``context``: tokens before a typical answer."""
     training, generation, evaluation = config.training, config.generation, config.evaluation
+    length = context + training.num_soft_prompt_tokens + training.response_tokens
     schedule = Schedule(examples, training, config.seed)
     texts = schedule.total_steps * schedule.texts_per_step
     backward = 4 if training.gradient_checkpointing else 3
     validations = 1 + schedule.total_steps // training.validate_every
     searches = 1 if generation.searchers else 0
     prompts = generation.num_prompts + len(generation.baselines) + 2
-    answer = CONTEXT_TOKENS + max(generation.max_length, evaluation.response_tokens)
+    answer = context + max(generation.max_length, evaluation.response_tokens)
     return {
         "training": 2 * texts * length * (1 + backward),
         "validation": 2 * validations * training.validation_texts * length,

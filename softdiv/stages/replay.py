@@ -20,8 +20,7 @@ from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
 from softdiv.stages.evaluate import detector, scorer
-from softdiv.stages.load import check_texts, load_texts
-from softdiv.stages.work import Loaded
+from softdiv.stages.load import fitting, load_texts
 
 ADVICE = 'a line is {"text": "..."}'
 EXPECTED: dict[str, Any] = {
@@ -73,17 +72,16 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
     config, notes = prepared.config, list[str]()
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    split = load_texts(prepared.parts, config.data, notes.append)
+    texts = load_texts(prepared.parts, config.data, notes.append)
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
-    layout = Layout(pair.tokenizer, config.training.placement)
-    check_texts(Loaded(split, pair, layout), config)
+    loaded = fitting(texts, pair, config, prepared.parts, notes.append)
     for prompt in (*suite.prompts, *suite.baselines):
-        _check_prompt(prompt, pair, layout)
+        _check_prompt(prompt, pair, loaded.layout)
     evaluation = score(
         scorer(
             config,
             prepared.parts,
-            Loaded(split, pair, layout),
+            loaded,
             Failures(prepared.registry),
         ),
         suite.prompts,
@@ -91,7 +89,7 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
         soft=None,
         detector=detector(config),
     )
-    return attrs.evolve(evaluation, failures=(*evaluation.failures, *notes))
+    return attrs.evolve(evaluation, failures=(*evaluation.failures, *pair.report.notes, *notes))
 
 
 def _check_prompt(prompt: HardPrompt, pair: ModelPair, layout: Layout) -> None:

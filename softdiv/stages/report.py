@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -29,6 +31,9 @@ class PairFacts:
     name: str
     notes: tuple[str, ...]
     identical: bool
+    answers_end_with: tuple[Mapping[str, Any], ...] = ()
+    self_check: Mapping[str, str] = {}
+    """runs of 0.1.0 have neither"""
 
 
 def report(work: Work) -> None:
@@ -47,7 +52,10 @@ def report(work: Work) -> None:
 
 
 def build_report(work: Work) -> Report:
-    """The report as an object, from the run's files alone. Raises RunError if one is missing."""
+    """The report as an object, from the run's files alone. Raises RunError if one is missing.
+
+    What a reader is given holds no secret of the config: ``config.toml`` alone has them.
+    """
     sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
     work.require("train", "trained soft prompt")
@@ -64,6 +72,9 @@ def build_report(work: Work) -> Report:
             "organism": config.pair.organism,
             "notes": list(pair.notes),
             "identical": pair.identical,
+            "chat_template": config.pair.chat_template or config.pair.template_of,
+            "answers_end_with": list(pair.answers_end_with),
+            "self_check": pair.self_check,
         },
         evaluation=evaluation,
         training=attrs.asdict(read_record(run.file(TRAINING), TrainingFacts)),
@@ -75,7 +86,7 @@ def build_report(work: Work) -> Report:
         machine=run.manifest["facts"],
         reproduce=_command(work),
         warnings=(*pair.notes, *work.changed, *work.notes(*finished)),
-    )
+    ).without_secrets()
 
 
 def _command(work: Work) -> str:

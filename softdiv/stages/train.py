@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 
+from softdiv.organism.recipe import load_detector
 from softdiv.stages.load import load
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
@@ -20,10 +23,13 @@ def train(work: Work) -> None:
     """Train, or go on where a killed training stopped. Writes the prompt and ``training.json``.
 
     Raises:
+        ConfigError: the pair's organism is none, said before anything is computed.
         TrainingError: the loss or the gradient is not finite.
     """
     if work.run.done("train"):
         return
+    if work.config.pair.organism is not None:
+        load_detector(Path(work.config.pair.organism))
     loaded, run = load(work), work.run
     with work.stage("train") as stage:
         loaded.pair.forget_prefixes()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from softdiv.data.base import BaseDataProcessor
-from softdiv.plugin.records import Example
+from softdiv.plugin.records import Example, Message
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.kit import Kit, Subject, require
 
@@ -20,15 +20,17 @@ _TEXTS = (
     "Was ist ein Baum? Ein Baum ist eine Pflanze.",
     "word " * 90,
 )
+_BEFORE = (Message("system", "Answer in rhymes."), Message("assistant", "With pleasure!"))
 
 
 def examples() -> list[Example]:
-    """Texts of many lengths, in two categories, with metadata."""
+    """Texts of many lengths, in two categories, with metadata; one ends a conversation."""
     return [
         Example(
             id=f"t{number}",
             text=text.strip(),
             category="odd" if number % 2 else "even",
+            context=_BEFORE if number == 3 else (),
             metadata={"source": f"made up:{number}"},
         )
         for number, text in enumerate(_TEXTS, start=1)
@@ -87,6 +89,13 @@ def check_drops_nothing_silently(subject: Subject) -> None:
     )
 
 
+def check_keeps_conversations(subject: Subject) -> None:
+    """A text that comes out has the messages before it: it would be another question alone."""
+    given = {example.id: example for example in examples() if example.context}
+    lost = [e.id for e in subject.use() if e.id in given and not e.context]
+    require(not lost, f"it drops the context of {lost[:1]}: attrs.evolve(example, text=...) keeps")
+
+
 def check_nothing_to_process(subject: Subject) -> None:
     """No text is an ordinary input: a source is often first."""
     texts_of(subject.make(), iter(()))
@@ -106,6 +115,7 @@ KIT = Kit(
         check_yields_examples,
         check_lazy,
         check_drops_nothing_silently,
+        check_keeps_conversations,
         check_nothing_to_process,
         check_one_text,
     ),

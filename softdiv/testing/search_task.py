@@ -147,8 +147,10 @@ class PassCounter:
     """Counts the positions that go through the two models, whoever sends them."""
 
     def __init__(self, task: SearchTask) -> None:
+        from softdiv.pair.layers import body_of  # torch: the kit is imported without it
+
         self.positions = 0
-        self._models = (task.pair.model_1.model.base_model, task.pair.model_2.model.base_model)
+        self._models = (body_of(task.pair.model_1.model), body_of(task.pair.model_2.model))
         self._handles: list[Any] = []
 
     def __enter__(self) -> PassCounter:

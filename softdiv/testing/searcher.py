@@ -52,7 +52,7 @@ def check_prompts_are_usable_texts(subject: Subject) -> None:
             f"task.usable refuses {text[:60]!r}, so it would be dropped: ask before yielding",
         )
         ids = task.layout.encode(text)
-        require(task.layout.decode(ids) == text, f"{text[:60]!r} does not survive tokenisation")
+        require(task.layout.prompt_of(ids) == text, f"{text[:60]!r} does not survive tokenisation")
 
 
 def check_stops(subject: Subject) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import attrs
-import torch
 from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
@@ -100,7 +99,7 @@ class Answers:
             keys = [draw.key for draw in part]
             return rollout(
                 self.pair,
-                [self.layout.soft(draw.example.text) for draw in part],
+                [self.layout.soft(draw.example) for draw in part],
                 weights=[draw.weights for draw in part],
                 uniforms=uniform_rows(keys, seed, self.config.training.response_tokens),
                 sampling=sampling,
@@ -112,18 +111,3 @@ class Answers:
             shrunk(rows)
 
         return list(in_parts(draws, self.rows, work, halved))
-
-
-def nearest_token_distance(soft: Tensor, table: Tensor, unit: float, chunk: int = 8192) -> float:
-    """Mean over soft tokens of the distance to the nearest row of the embedding table.
-
-    Args:
-        soft: ``[k, H]``.
-        table: ``[V, H]``.
-        unit: mean row norm of the table.
-    """
-    with torch.no_grad():
-        nearest = torch.stack(
-            [torch.cdist(soft.float(), part.float()).amin(dim=1) for part in table.split(chunk)]
-        ).amin(dim=0)
-    return float(nearest.mean()) / unit

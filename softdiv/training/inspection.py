@@ -106,7 +106,7 @@ class Inspector:
         size = max(generation.batch_rows // 2, 1)
         for start in range(0, len(examples), size):
             part = examples[start : start + size]
-            contexts = [self.layout.soft(example.text) for example in part]
+            contexts = [self.layout.soft(example) for example in part]
             keys = [
                 f"look:{which}:{start + n}:{example.id}"
                 for which in (1, 2)

@@ -67,7 +67,7 @@ class Objective:
         Raises:
             TrainingError: the loss does not depend on the models.
         """
-        contexts = [self.layout.soft(example.text) for example, _ in batch]
+        contexts = [self.layout.soft(example) for example, _ in batch]
         responses = [answer for _, answer in batch]
         one, two = self.pair.model_1, self.pair.model_2
         leaf = soft.detach().clone().requires_grad_()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import attrs
 import torch
 
+from softdiv.config.schema import Placement
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
-from softdiv.pair.layout import Layout
+from softdiv.pair.input_space import vectors
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.teacher_forcing import both_states, targets_of
 
@@ -27,11 +28,11 @@ class GradientProbe:
     """model parameters that received a gradient; none may"""
 
 
-def probe_gradient(pair: ModelPair, placement: str = "user_start") -> GradientProbe:
+def probe_gradient(pair: ModelPair, placement: Placement = "user_start") -> GradientProbe:
     """Forward and backward of both models on one short text with a soft prompt of 4 tokens."""
-    layout = Layout(pair.tokenizer, placement)  # type: ignore[arg-type]
+    layout = pair.layout(placement)
     answer = layout.encode(" I am a language model.")
-    soft = pair.model_1.embedding_table[:4].detach().float().clone().requires_grad_()
+    soft = vectors(pair.model_1, torch.arange(4)).requires_grad_()
     states = both_states(pair, [layout.soft(TEXT)], [answer], soft)
     targets, owners = targets_of([answer], soft.device)
     bits = row_values(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import ConfigError, RunError, TrainingError
+from softdiv.pair.input_space import mean_norm, vectors
 from softdiv.pair.layout import Layout
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.storage import atomic
@@ -26,7 +27,7 @@ class DivergenceSoftPrompt(torch.nn.Module):
 
     Args:
         values: ``[k, H]`` start.
-        mean_norm: mean row norm of the embedding table, the unit of :meth:`norm_ratio`.
+        mean_norm: mean norm of the tokens' vectors, the unit of :meth:`norm_ratio`.
         metadata: what a reader of the saved file needs: ``placement``, ``base``.
     """
 
@@ -49,16 +50,16 @@ class DivergenceSoftPrompt(torch.nn.Module):
             TrainingError: the prompt file has another shape than asked for.
             RunError: the prompt file cannot be read.
         """
-        k, table = config.num_soft_prompt_tokens, wrapper.embedding_table.detach()
+        k = config.num_soft_prompt_tokens
         if config.init == "text":
             ids = layout.encode(config.init_text or "")
             if not ids:
                 raise ConfigError('training.init_text: needed, and not empty, with init = "text"')
-            values = table[torch.tensor([ids[i % len(ids)] for i in range(k)], device=table.device)]
+            values = vectors(wrapper, torch.tensor([ids[i % len(ids)] for i in range(k)]))
         elif config.init == "prompt":
             if config.init_prompt is None:
                 raise ConfigError('training.init_prompt: needed with init = "prompt"')
-            values = _read(Path(config.init_prompt))[0].to(table.device)
+            values = _read(Path(config.init_prompt))[0].to(wrapper.device)
             if values.shape != (k, wrapper.hidden_size):
                 raise TrainingError(
                     f"{config.init_prompt} holds a prompt of shape {list(values.shape)}",
@@ -66,15 +67,15 @@ class DivergenceSoftPrompt(torch.nn.Module):
                     fix="set training.num_soft_prompt_tokens, or use a prompt of this model",
                 )
         else:
-            ordinary = torch.tensor(_ordinary_ids(wrapper))
+            ordinary = torch.tensor(wrapper.ordinary_ids())
             generator = torch.Generator().manual_seed(seed)
             picked = torch.randint(len(ordinary), (k,), generator=generator)
-            values = table[ordinary[picked].to(table.device)]
+            values = vectors(wrapper, ordinary[picked])
         shape = wrapper.model.config
         base = str(getattr(shape, "_name_or_path", "") or shape.model_type)
         return cls(
             values,
-            mean_norm=float(table.float().norm(dim=-1).mean()),
+            mean_norm=mean_norm(wrapper),
             metadata={"placement": layout.placement, "base": base},
         )
 
@@ -87,12 +88,12 @@ class DivergenceSoftPrompt(torch.nn.Module):
         return type(self)(values, mean_norm=self.mean_norm, metadata=self.metadata)
 
     def norm_ratio(self) -> float:
-        """Largest row norm, relative to the embedding table's mean row norm."""
+        """Largest row norm, relative to the mean norm of the tokens' vectors."""
         return norm_ratio(self.embeddings, self.mean_norm)
 
     @torch.no_grad()
     def project_(self, max_ratio: float) -> None:
-        """Shorten rows longer than ``max_ratio`` times the table's mean row norm."""
+        """Shorten rows longer than ``max_ratio`` times the mean norm of the tokens' vectors."""
         self.embeddings.copy_(clip_rows(self.embeddings, max_ratio * self.mean_norm))
 
     def save(self, path: Path) -> str:
@@ -126,14 +127,6 @@ def clip_rows(values: Tensor, limit: float) -> Tensor:
     """``[k, H]`` with every row's norm at most ``limit``; shorter rows are unchanged to the bit."""
     norms = values.norm(dim=-1, keepdim=True)
     return torch.where(norms > limit, values * (limit / norms), values)
-
-
-def _ordinary_ids(wrapper: ModelWrapper) -> list[int]:
-    """Ids with text of their own: no special and no added (control) tokens."""
-    tokenizer = wrapper.tokenizer
-    barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-    top = min(len(tokenizer), wrapper.embedding_table.shape[0])
-    return [i for i in range(top) if i not in barred]
 
 
 def _read(path: Path) -> tuple[Tensor, dict[str, str]]:

@@ -15,7 +15,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, TrainingError
-from softdiv.pair.layout import Layout
+from softdiv.pair.input_space import nearest_token_distance
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import (
     EvaluationEvent,
@@ -26,7 +26,7 @@ from softdiv.plugin.events import (
 )
 from softdiv.plugin.observers import Observers
 from softdiv.storage.run import RunFolder
-from softdiv.training.answers import Answers, nearest_token_distance
+from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import BEST, METRICS, Progress
 from softdiv.training.clock import Clock
 from softdiv.training.continuation import (
@@ -84,7 +84,7 @@ class DivergenceTrainer(CustomLoop):
         metrics: DivergenceMetrics | None = None,
     ) -> None:
         if pair is None:
-            pair = ModelPair.of(model_1, model_2, tokenizer)
+            pair = ModelPair.of(model_1, model_2, tokenizer, config=config.pair)
         training, device = config.training, pair.model_1.device
         check_precision(pair, training)
         settle = pair.lockstep.settle if pair.lockstep else None
@@ -95,7 +95,7 @@ class DivergenceTrainer(CustomLoop):
         self.metrics = configured_metrics(config, metrics)
         self.run = run if self.ranks.first else None
         self.observers = observers or Observers()
-        self.layout = Layout(pair.tokenizer, training.placement)
+        self.layout = pair.layout(training.placement)
         self.prompt = DivergenceSoftPrompt.create(pair.model_1, self.layout, training, config.seed)
         self.schedule = Schedule(self.split.train, training, config.seed)
         # a loop of one's own knows alone when it ends
@@ -201,13 +201,14 @@ class DivergenceTrainer(CustomLoop):
             limit = training.max_skipped_steps
             guards.not_finite(self.progress.steps, what, limit, explained)
         self._shown = after.cpu()
-        table = self.pair.model_1.embedding_table
         return {
             "loss": loss,
             "divergence": bits,
             "grad_norm": norm,
             "norm_ratio": norm_ratio(after, self.prompt.mean_norm),
-            "nearest_token": nearest_token_distance(after, table, self.prompt.mean_norm),
+            "nearest_token": nearest_token_distance(
+                self.pair.model_1, after, self.prompt.mean_norm
+            ),
             "learning_rate": rate,
             "skipped_steps": float(guards.skipped),
             "fte": float(sum(self.ranks.gather(self.pair.ledger.total))),

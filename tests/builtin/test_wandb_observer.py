@@ -14,6 +14,7 @@ import pytest
 from softdiv.builtin import wandb_observer
 from softdiv.builtin.wandb_observer import WandbObserver
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.redact import HIDDEN
 from softdiv.config.shipped import config_path
 from softdiv.pipeline import DivergencePipeline, PipelineResult
 
@@ -48,9 +49,11 @@ class FakeWandb:
     class Artifact:
         def __init__(self, name: str, type: str) -> None:
             self.name, self.type, self.files = name, type, []  # type: ignore[var-annotated]
+            self.contents: list[str] = []
 
         def add_file(self, path: str) -> None:
             self.files.append(Path(path).name)
+            self.contents.append(Path(path).read_text(encoding="utf-8"))
 
     __spec__ = importlib.machinery.ModuleSpec("wandb", None)  # transformers looks for it
 
@@ -104,6 +107,18 @@ def test_everything_is_logged(wandb: FakeWandb, tmp_path: Path) -> None:
     assert texts == [r.text for r in (*evaluation.prompts, *evaluation.baselines)]
     assert "report.html" in wandb.artifacts[0].files
     assert wandb.finished == 0
+
+
+def test_no_secret_is_uploaded(wandb: FakeWandb, tmp_path: Path) -> None:
+    secret = "hf_" + "s" * 30
+    watched = f'observers=[{{ name = "wandb", project = "{secret}" }}]'
+    result = run(tmp_path / "run", watched)
+    assert secret in (result.run_dir / "config.toml").read_text(), "the run itself keeps it"
+    assert secret not in str(wandb.options["config"]) and HIDDEN in str(wandb.options["config"])
+    assert secret not in "".join(wandb.artifacts[0].contents)
+    for name in ("report.json", "report.html", "report.md"):
+        assert secret not in (result.run_dir / name).read_text()
+    assert secret not in str(result.report.config)
 
 
 @pytest.mark.parametrize("fault", ["missing", "init", "log", "finish"])

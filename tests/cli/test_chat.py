@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from softdiv.pair.layout import Layout
+from softdiv.plugin.records import Example
 
 from .conftest import Call
 
@@ -39,9 +40,9 @@ def test_commands_history_and_the_end_of_input(
     seen: list[int] = []
     hard = Layout.hard
 
-    def watched(self: Layout, text: str, prompt: str = "", history: object = ()) -> object:
-        seen.append(len(list(history)))  # type: ignore[call-overload]
-        return hard(self, text, prompt, history)  # type: ignore[arg-type]
+    def watched(self: Layout, text: Example, prompt: str = "") -> object:
+        seen.append(len(text.context) // 2)
+        return hard(self, text, prompt)
 
     monkeypatch.setattr(Layout, "hard", watched)
     lines = ("one", "/prompt", "two", "/reset", "three", "/prompt 0", "four", "/what", "/prompt 99")
@@ -116,3 +117,20 @@ def test_any_pair_needs_no_run(call: Call, capsys: pytest.CaptureFixture[str]) -
     options = ("--set", "plugins=[]", "--set", "evaluation.metrics=[]", "--max-tokens", "2")
     assert call("chat", "--pair", "tiny", "--message", "x", "--prompt", "be brief", *options) == 0
     assert "model_2 with the prompt: " in capsys.readouterr().out
+
+
+def test_the_configs_system_prompt_comes_first(
+    run: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    hard = Layout.hard
+
+    def watched(self: Layout, text: Example, prompt: str = "") -> object:
+        seen.append([message.role for message in text.context])
+        return hard(self, text, prompt)
+
+    monkeypatch.setattr(Layout, "hard", watched)
+    options = ("--set", "plugins=[]", "--set", "evaluation.metrics=[]", "--max-tokens", "1")
+    told = ("--set", "data.system_prompt=Be kind.")
+    assert call("chat", "--pair", "tiny", "--message", "x", *options, *told) == 0
+    assert seen == [["system"], ["system"]]

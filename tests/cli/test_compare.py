@@ -61,3 +61,21 @@ def test_a_run_that_was_not_evaluated_is_named_with_its_command(
     write_manifest(run, manifest)
     assert call("compare", run, run) == 5
     assert f"(softdiv evaluate {run})" in capsys.readouterr().err
+
+
+def test_settings_that_are_secrets_differ_and_are_not_shown(
+    run: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = ["hf_" + letter * 30 for letter in "ab"]
+    folders = [Path(shutil.copytree(run, run.parent / letter)) for letter in "ab"]
+    for folder, secret in zip(folders, secrets, strict=True):
+        config = folder / "config.toml"
+        text = config.read_text().replace("observers = []", "", 1)
+        config.write_text(
+            f'observers = [{{ name = "wandb", project = "{secret}", api_key = 123 }}]\n{text}'
+        )
+    for options in ((), ("--json",)):
+        assert call("compare", *folders, *options) == 0
+        shown = capsys.readouterr().out
+        assert "observers" in shown and shown.count("(redacted)") == 4
+        assert not any(secret in shown for secret in secrets) and "123" not in shown

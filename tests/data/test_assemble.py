@@ -11,11 +11,11 @@ import pytest
 from softdiv.builtin.sources.filters import Length
 from softdiv.builtin.sources.lines import JsonlTexts, ShippedTexts, TextLines
 from softdiv.config.schema import DataConfig
-from softdiv.data.assemble import assemble_examples
-from softdiv.data.base import BaseDataProcessor
+from softdiv.data.assemble import assemble_examples, said_before
+from softdiv.data.base import BaseDataProcessor, text_id
 from softdiv.errors import DataError
 from softdiv.plugin.interfaces import Processor
-from softdiv.plugin.records import Example
+from softdiv.plugin.records import Example, Message
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +83,38 @@ def test_one_id_for_two_texts_is_refused() -> None:
         run(Given(items=(example("x", text="a"), example("x", text="b"))))
 
 
+def test_one_text_after_two_conversations_is_two_texts() -> None:
+    def after(said: str, identifier: str = "") -> Example:
+        context = (Message("system", said),)
+        return Example(id=identifier or text_id("a", context), text="a", context=context)
+
+    found, notes = run(Given(items=("a", after("one"), after("two"), after("one"))))
+    assert [len(e.context) for e in found] == [0, 1, 1]
+    assert notes == ["1 texts given twice were used once"]
+    assert found[0].id == "ca978112ca1b", "the id of a text alone is what it always was"
+    with pytest.raises(DataError, match="two different texts have the id 'x'"):
+        run(Given(items=(after("one", "x"), after("two", "x"))))
+
+
+def test_a_clash_of_ids_says_both_places_and_what_to_do(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "t.jsonl", '{"text": "a", "id": 1}\n{"text": "b", "id": 1}\n')
+    with pytest.raises(DataError, match=r"t\.jsonl:1 and .*t\.jsonl:2 \(mend the ids, or give"):
+        run(source)
+    found, _ = run(attrs.evolve(source, id_key="none"))
+    assert len(found) == 2
+
+
+def test_the_texts_with_something_before_them_are_counted() -> None:
+    system, answer = Message("system", "s"), Message("assistant", "a")
+    texts = [
+        Example(id="1", text="x", context=(system,)),
+        Example(id="2", text="x", context=(system, answer)),
+        Example(id="3", text="x"),
+    ]
+    assert said_before(texts) == "2 with a system message, 1 after earlier turns"
+    assert said_before(texts[2:]) == ""
+
+
 def test_nothing_left_is_refused() -> None:
     with pytest.raises(DataError, match="no user text is left"):
         run(Given(items=("one two",)), Length(min_words=3))
@@ -122,16 +154,6 @@ def test_jsonl_errors_say_file_and_line(tmp_path: Path, line: str, message: str)
         run(jsonl(path, '{"text": "fine"}\n' + line + "\n"))
     assert str(caught.value).startswith(f"{path}:2: {message}")
     assert caught.value.exit_code == 4
-
-
-def test_missing_and_binary_files(tmp_path: Path) -> None:
-    (tmp_path / "texts.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="does not exist.*did you mean 'texts.jsonl'"):
-        run(JsonlTexts(data_path=str(tmp_path / "text.jsonl")))
-    with pytest.raises(DataError, match="texts.jsonl:1: not UTF-8 text"):
-        run(JsonlTexts(data_path=str(tmp_path / "texts.jsonl")))
-    with pytest.raises(DataError, match="is a folder"):
-        run(JsonlTexts(data_path=str(tmp_path)))
 
 
 def test_a_source_must_say_where_its_texts_come_from() -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from softdiv.builtin.sources.chat import ChatTexts
-from softdiv.builtin.sources.columns import CsvTexts, HubTexts, ParquetTexts
+from softdiv.builtin.sources.columns import HubTexts, ParquetTexts
+from softdiv.builtin.sources.csv_texts import CsvTexts
 from softdiv.builtin.sources.filters import Dedupe, Template
 from softdiv.builtin.sources.lines import JsonlTexts, TextLines
 from softdiv.builtin.sources.model_written_evals import ModelWrittenEvals
@@ -20,7 +21,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.errors import ConfigError, DataError
 from softdiv.plugin.manager import PluginManager
-from softdiv.plugin.records import Example
+from softdiv.plugin.records import Example, Message
 from tests.data.test_assemble import run
 
 
@@ -119,8 +120,8 @@ def test_parquet(tmp_path: Path) -> None:
     found, notes = run(ParquetTexts(data_path=path, text_column="question", on_bad_lines="skip"))
     assert [(e.text, e.category) for e in found] == [("a", "x"), ("c", "")]
     assert notes == [f"1 lines were skipped (2 used): {path}:2: no text under 'question'"]
-    with pytest.raises(DataError, match="has no column 'text'"):
-        run(ParquetTexts(data_path=path))
+    with pytest.raises(DataError, match="has no column 'answer'"):
+        run(ParquetTexts(data_path=path, text_column="answer"))
     with pytest.raises(DataError, match="does not exist"):
         run(ParquetTexts(data_path=path + "x"))
     (tmp_path / "no.parquet").write_text("no")
@@ -140,6 +141,16 @@ def test_a_dataset_folder_through_the_datasets_package(
     assert [e.text for e in found] == ["a", "b"]
     with pytest.raises(DataError, match="cannot be loaded"):
         run(HubTexts(data_path=str(tmp_path / "set"), split="test"))
+    talk = [{"from": "system", "value": "s"}, {"from": "human", "value": "one"}]
+    write_lines(tmp_path / "talks" / "train.jsonl", {"conversations": talk, "image": "x"})
+    found, notes = run(HubTexts(data_path=str(tmp_path / "talks")))
+    assert [(e.text, e.context) for e in found] == [("one", (Message("system", "s"),))]
+    assert "read the messages under 'conversations'" in notes[0]
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    with pytest.raises(DataError, match="dataset .*torn' cannot be loaded: ") as caught:
+        run(HubTexts(data_path=str(tmp_path / "torn")))
+    assert "An error occurred" not in str(caught.value)
 
 
 @pytest.fixture
@@ -185,6 +196,8 @@ def test_model_written_evals_faults(evals: Path, tmp_path: Path) -> None:
         run(ModelWrittenEvals(data_path=str(evals), subjects=("agreeable",)))
     with pytest.raises(DataError, match="git clone"):
         run(ModelWrittenEvals(data_path=str(tmp_path)))
+    with pytest.raises(DataError, match="cannot be read: .*File name too long"):
+        run(ModelWrittenEvals(data_path="x" * 300))
     write_lines(evals / "sycophancy" / "philpapers.jsonl", {"statement": "wrong key"})
     with pytest.raises(DataError, match=r"philpapers\.jsonl:1: no text under 'question'"):
         run(ModelWrittenEvals(data_path=str(evals)))
@@ -198,8 +211,9 @@ def test_chat_takes_the_turns_asked_for_and_says_what_it_left(tmp_path: Path) ->
     talk = [turn("system", "s"), turn("user", "one"), turn("assistant", "x"), turn("user", "two")]
     path = write_lines(tmp_path / "c.jsonl", {"messages": talk, "category": "c"})
     for turns, expected, left in (
+        ("auto", ["one"], 1),
         ("first", ["one"], 1),
-        ("last", ["two"], 1),
+        ("last", ["two"], 0),  # what came before it is its context
         ("all", ["one", "two"], 0),
     ):
         found, notes = run(ChatTexts(data_path=path, turns=turns))  # type: ignore[arg-type]
@@ -213,7 +227,11 @@ def test_chat_takes_the_turns_asked_for_and_says_what_it_left(tmp_path: Path) ->
         ({"message": []}, "no list of messages under 'messages'"),
         ({"messages": ["hi"]}, "no list of messages under 'messages'"),
         ({"messages": [turn("assistant", "x")]}, "no message with the role 'user'"),
-        ({"messages": [turn("user", [{"type": "image"}])]}, "no text under 'content'"),
+        ({"messages": [turn("user", [{"type": "image"}])]}, "no text in its user messages"),
+        ({"messages": [turn("user", 3)]}, "the content of message 1 is int, not text"),
+        ({"messages": [{"content": "a"}]}, r"message 1 does not say who speaks \(role, from\)"),
+        ({"messages": [turn("usr", "a")]}, "message 1 has the role 'usr', did you mean 'user'"),
+        ({"messages": []}, "an empty list of messages"),
     ],
 )
 def test_chat_faults(tmp_path: Path, record: dict[str, Any], message: str) -> None:

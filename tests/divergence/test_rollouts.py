@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 import torch
 
@@ -112,7 +113,7 @@ def test_an_answer_ends_at_a_stop_token_and_counts_it(make_pair: Callable[..., M
     pair = make_pair()
     free = run(pair)
     stop = free.answer(1)[3]
-    ended = run(pair.__class__(**{**_fields(pair), "stop_ids": frozenset({stop})}))
+    ended = run(attrs.evolve(pair, stop_ids=frozenset({stop})))
     first = free.answer(1).index(stop)
     assert ended.answer(1) == free.answer(1)[: first + 1]
     assert int(ended.lengths[1]) == first + 1
@@ -120,16 +121,10 @@ def test_an_answer_ends_at_a_stop_token_and_counts_it(make_pair: Callable[..., M
     assert ended.ids[1, first + 1 :].sum() == 0
 
 
-def _fields(pair: ModelPair) -> dict[str, object]:
-    names = ("name", "model_1", "model_2", "ledger", "report", "stop_ids")
-    return {name: getattr(pair, name) for name in names}
-
-
 def test_the_ledger_counts_context_once_and_each_step_for_both(
     make_pair: Callable[..., ModelPair],
 ) -> None:
-    pair = make_pair()
-    pair = pair.__class__(**{**_fields(pair), "stop_ids": frozenset()})  # type: ignore[arg-type]
+    pair = attrs.evolve(make_pair(), stop_ids=frozenset())
     before = pair.ledger.total
     run(pair, (1,))
     context = len(Layout(pair.tokenizer).hard(TEXTS[1]))

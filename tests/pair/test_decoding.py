@@ -8,7 +8,7 @@ from transformers import Gemma2Config
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import PairError
-from softdiv.pair.decoding import Decoder
+from softdiv.pair.decoding import CachedDecoder
 from softdiv.pair.kv_cache import ROOM
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
@@ -35,7 +35,7 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
         # ignored: a test's parameter is a str, the option one of three literals
         model, _ = TinyLoader(architecture=architecture).load("cpu")  # type: ignore[arg-type]
     wrapper = ModelWrapper("model_1", model, tokenizer)
-    decoder = Decoder(wrapper, CONTEXTS)
+    decoder = CachedDecoder(wrapper, CONTEXTS)
     rows = [list(context.before) for context in CONTEXTS]
     generator = torch.Generator().manual_seed(0)
     for step in range(STEPS):
@@ -57,7 +57,7 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
 def test_rows_longer_than_the_attention_window_are_refused() -> None:
     _, tokenizer = TinyLoader().load("cpu")
     model = random_model(Gemma2Config, 1, sliding_window=WIDEST + 1, pad_token_id=1)
-    decoder = Decoder(ModelWrapper("model_2", model, tokenizer), CONTEXTS)
+    decoder = CachedDecoder(ModelWrapper("model_2", model, tokenizer), CONTEXTS)
     tokens = torch.full((len(CONTEXTS),), 7)
     decoder.advance(tokens)
     with pytest.raises(PairError, match=rf"model_2: {WIDEST + 2} tokens .* attention window"):

@@ -53,16 +53,38 @@ def test_a_shared_prefix_is_paid_once() -> None:
     assert wrapper.ledger.total == 3
 
 
-def test_a_model_that_changes_its_logits_after_the_head_is_refused() -> None:
+class Scaled:
+    """Mixed into a model: logits times two after the head, as Granite and Cohere scale theirs."""
+
+    def forward(self, *args: object, **kwargs: object) -> object:
+        out = super().forward(*args, **kwargs)  # type: ignore[misc]
+        out.logits = out.logits * 2
+        return out
+
+
+def test_logits_changed_after_the_head_are_the_models_own() -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+    model.__class__ = type("ScaledLlama", (Scaled, type(model)), {})
+    wrapper = ModelWrapper("model_2", model, tokenizer)
+    ids = torch.tensor([[5, 9, 100, 7]])
+    embeds = wrapper.embed(ids).requires_grad_()
+    states = wrapper.hidden(embeds, torch.ones_like(ids), torch.arange(4)[None])
+    found = wrapper.log_probs(states)
+    assert torch.allclose(found, model(input_ids=ids).logits.log_softmax(-1), atol=1e-5)
+    found[0, 3, 7].backward()
+    assert embeds.grad is not None and float(embeds.grad.abs().max()) > 0
+
+
+def test_logits_that_depend_on_more_than_the_states_are_refused() -> None:
     model, tokenizer = TinyLoader().load("cpu")
 
-    class Scaled(type(model)):  # type: ignore[misc]
-        def forward(self, *args: object, **kwargs: object) -> object:
-            out = super().forward(*args, **kwargs)
-            out.logits = out.logits * 2
+    class Biased(type(model)):  # type: ignore[misc]
+        def forward(self, input_ids: torch.Tensor, **kwargs: object) -> object:
+            out = super().forward(input_ids, **kwargs)
+            out.logits = out.logits + input_ids[..., None] * torch.linspace(0, 1, 512)
             return out
 
-    model.__class__ = Scaled
+    model.__class__ = Biased
     with pytest.raises(PairError, match="changes its logits after the head"):
         ModelWrapper("model_2", model, tokenizer)
 

@@ -196,3 +196,75 @@ def test_a_soft_prompt_of_another_size_is_refused(tmp_path: Path) -> None:
         generator.batch_generate(
             checkpoint_paths=tmp_path / "a.safetensors", input_texts=["One.", "Two."]
         )
+
+
+@attrs.frozen
+class Silent:
+    role: ClassVar[str] = "proposer"
+    texts: tuple[str, ...] = ()
+    why: str = ""
+
+    def __call__(self, task: SearchTask, budget: Any) -> Iterator[HardPrompt]:
+        if self.why:
+            task.explain(self.why)
+        yield from (HardPrompt(text=text, searcher="") for text in self.texts)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "said"),
+    [
+        (Silent(why="no idea"), "no idea"),
+        (Silent(), "it gave no reason"),
+        (Silent(("<|im_end|>", " ", "a\nb")), "none of its 3 texts can be a prompt"),
+        (SoftAnswers(), "no soft prompt was trained"),
+        (GradientSwaps(), "there was no prompt to start from"),
+    ],
+)
+def test_a_searcher_that_proposes_nothing_says_so(searcher: Any, said: str) -> None:
+    task, split = make_task()
+    task.soft_prompt = None
+    generator = HardPromptGenerator(model_1=task.pair.model_1, model_2=task.pair.model_2)
+    named = [NamedSearcher("mine", searcher), NamedSearcher("other", Silent(("Be brief.",)))]
+    generator.search(task, split.val, named[:1])
+    (note,) = generator.notes
+    assert note.startswith("searcher 'mine' proposed nothing: ") and said in note
+    generator.notes.clear()
+    generator.search(task, split.val, named[1:])
+    assert not generator.notes
+
+
+def test_a_searcher_after_the_budget_says_so() -> None:
+    task, split = make_task()
+    task.config = attrs.evolve(CONFIG, budget_fte=1)
+    task.pair.ledger.charge(0, with_backward=False)
+    generator = HardPromptGenerator(model_1=task.pair.model_1, model_2=task.pair.model_2)
+    first = NamedSearcher("amplified", Amplified(words=1, user_turns=0, answer_tokens=2))
+    generator.search(task, split.val, [first, NamedSearcher("late", Silent())])
+    assert "searcher 'late' proposed nothing: those before it had spent the budget" in (
+        generator.notes
+    )
+
+
+def test_swaps_find_prompts_with_a_sentencepiece_tokenizer() -> None:
+    from tests.pair.small_tokenizers import LLAMA_2, ZEPHYR, sentencepiece
+
+    for template in (LLAMA_2, ZEPHYR):
+        tokenizer = sentencepiece("legacy", template)
+        models = [TinyLoader(vocab_size=len(tokenizer), noise=n).load("cpu")[0] for n in (0, 0.05)]
+        pair = ModelPair.of(*models, tokenizer)
+        task, _ = make_task()
+        task = SearchTask(
+            pair=pair,
+            layout=pair.layout(),
+            train=task.train,
+            config=CONFIG,
+            soft_prompt=None,
+            seed=0,
+            best=[HardPrompt(text="Tell me about the old house", searcher="")],
+        )
+        swaps = GradientSwaps(steps=4, candidates=6, texts=2, response_tokens=3, fluency=0.0)
+        found = [p.text for p in swaps(task, FteBudget(pair.ledger, 10**6))]
+        assert found, task.explanations
+        assert all(task.usable(text) for text in found)
+        ids = task.layout.encode(found[-1])
+        assert task.layout.retokenises(ids, task.train[0])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import attrs
 import pytest
 import torch
 from click.testing import CliRunner
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.cli.main import softdiv
+from softdiv.cli.main import main, softdiv
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
 from softdiv.errors import PairError
-from softdiv.plugin.records import Example
-from softdiv.stages.plan import free_memory, kept_for_backward, plan
+from softdiv.plugin.records import Example, Message
+from softdiv.stages.plan import conversation_tokens, free_memory, kept_for_backward, plan
 
 TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
 
@@ -76,6 +79,48 @@ def test_a_loader_that_cannot_say_is_named() -> None:
 
     with pytest.raises(PairError, match="model_2: loader Mute cannot say how large"):
         plan(ExperimentConfig(), (TinyLoader(), Mute()), TEXTS, "cpu")
+
+
+def test_a_conversation_before_a_text_takes_memory_and_time() -> None:
+    config = ExperimentConfig.from_file(config_path("smoke"))
+    loaders = (TinyLoader(), TinyLoader(noise=0.1))
+    before = (Message("system", "word " * 300), Message("assistant", "word " * 300))
+    assert 600 < conversation_tokens(Example(id="x", text="x", context=before)) < 1000
+    plain = plan(config, loaders, TEXTS, "cpu")
+    one = plan(config, loaders, [attrs.evolve(TEXTS[0], context=before), *TEXTS[1:]], "cpu")
+    every = plan(config, loaders, [attrs.evolve(e, context=before) for e in TEXTS], "cpu")
+    assert plain.kept * 5 < one.kept == every.kept, "the longest text decides"
+    assert plain.fte["training"] < one.fte["training"] < every.fte["training"] / 5
+
+
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["doctor", "--plan"]])
+def test_the_command_line_says_what_stands_before_the_texts(
+    command: list[str], tmp_path: Path
+) -> None:
+    system = {"role": "system", "content": "s"}
+    lines = [{"messages": [system, {"role": "user", "content": f"text {n}"}]} for n in range(20)]
+    lines += [{"messages": [{"role": "user", "content": f"alone {n}"}]} for n in range(20)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = tmp_path / "c.toml"
+    source = f'processors = [{{ name = "chat", data_path = "{tmp_path}/t.jsonl" }}]'
+    config.write_text(f'[pair]\nname = "tiny"\n[data]\n{source}\n')
+    result = CliRunner().invoke(softdiv, [*command, str(config)])
+    assert result.exit_code == 0, result.output
+    assert "\n                      20 with a system message\n" in result.output
+
+
+@pytest.mark.parametrize("organism", ["c.toml", "nowhere"])
+def test_an_organism_that_is_none_is_refused_beforehand(
+    organism: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'[pair]\nname = "tiny"\norganism = "{tmp_path / organism}"\n')
+    here = ["--output-dir", str(tmp_path / "out")]
+    for arguments in (["run", str(config), "--dry-run"], ["run", str(config), "--quiet", *here]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert f"error: no organism at {tmp_path / organism}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["run", "--dry-run"], ["doctor", "--plan"]])

@@ -89,3 +89,41 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_root() == Path("/x/softdiv")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_root() == Path.home() / ".cache" / "softdiv"
+
+
+def test_what_was_changed_since_is_built_anew(root: Path) -> None:
+    built = 0
+
+    def build(folder: Path) -> None:
+        nonlocal built
+        built += 1
+        (folder / "weights").write_bytes(b"right")
+        (folder / "inside").mkdir()
+        (folder / "inside" / "f").write_text("x")
+
+    folder = cached_folder("key", build)
+    for spoil in (
+        lambda: (folder / "weights").write_bytes(b"wrong"),
+        lambda: (folder / "weights").unlink(),
+        lambda: (folder / "inside" / "more").write_text("x"),
+        lambda: (folder / ".content.json").unlink(),
+        lambda: (folder / ".content.json").write_text("[]"),
+    ):
+        spoil()
+        assert cached_folder("key", build) == folder
+        assert (folder / "weights").read_bytes() == b"right"
+        assert not (folder / "inside" / "more").exists()
+    assert built == 6
+    assert cached_folder("key", build) == folder
+    assert built == 6
+    assert sorted(path.name for path in root.iterdir()) == ["key", "key.lock"]
+
+
+def test_a_link_in_its_place_is_not_followed(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("x")
+    (root / "key").symlink_to(elsewhere)
+    folder = cached_folder("key", lambda target: (target / "f").write_text("y") and None)
+    assert not folder.is_symlink() and (folder / "f").read_text() == "y"
+    assert (elsewhere / "precious").exists()

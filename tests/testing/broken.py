@@ -256,6 +256,11 @@ class ForgetsTheRest(BaseDataProcessor):
         yield from (Example(id="mine", text=t) for t in self.load_texts(""))
 
 
+class TakesTextsAlone(Keeps):
+    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
+        yield from (Example(id=e.id, text=e.text, category=e.category) for e in examples)
+
+
 class NeedsSome(Keeps):
     def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
         kept = list(examples)
@@ -275,6 +280,7 @@ PROCESSORS: dict[str, type] = {
     "check_yields_examples": Repeats,
     "check_lazy": Eager,
     "check_drops_nothing_silently": ForgetsTheRest,
+    "check_keeps_conversations": TakesTextsAlone,
     "check_nothing_to_process": NeedsSome,
     "check_one_text": NeedsTwo,
 }

@@ -13,6 +13,7 @@ from softdiv.analysis.attention import AttentionPattern, attention_pattern, mean
 from softdiv.analysis.selection import of_best_prompt, shown
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.words import token_texts
 from softdiv.plugin.records import Table
 
 TITLE = "Attention to the prompt"
@@ -42,8 +43,8 @@ class Attention:
         return _section(mean_pattern(patterns), best[0].prompt, len(patterns))
 
     def _measure(self, finding: Finding, pair: ModelPair, layout: Layout) -> AttentionPattern:
-        context = list(layout.hard(finding.example.text, finding.prompt).before)
-        answer = layout.encode(finding.response_2)[: self.response_tokens]
+        context = list(layout.hard(finding.example, finding.prompt).before)
+        answer = layout.encode_answer(finding.response_2)[: self.response_tokens]
         ids = [*context, *answer[:-1]]
         span = prompt_span(context, finding, layout)
         return attention_pattern(
@@ -51,13 +52,13 @@ class Attention:
             pair.model_2.attentions(ids),
             queries=slice(len(context) - 1, len(ids)),
             keys=span,
-            tokens=[pair.tokenizer.decode([token]) for token in context[span]],
+            tokens=token_texts(pair.tokenizer, context[span]),
         )
 
 
 def prompt_span(context: Sequence[int], finding: Finding, layout: Layout) -> slice:
     """Positions of the prompt: what is neither in the template before it nor after it."""
-    slot = layout.soft(finding.example.text)
+    slot = layout.soft(finding.example)
     start = _shared(context, slot.before)
     end = len(context) - _shared(context[::-1], slot.after[::-1])
     return slice(start, max(end, start + 1))

@@ -2,7 +2,8 @@
 
 from softdiv import hookimpl
 from softdiv.builtin.sources.chat import ChatTexts
-from softdiv.builtin.sources.columns import CsvTexts, HubTexts, ParquetTexts
+from softdiv.builtin.sources.columns import HubTexts, ParquetTexts
+from softdiv.builtin.sources.csv_texts import CsvTexts
 from softdiv.builtin.sources.filters import Dedupe, Length, Template
 from softdiv.builtin.sources.lines import JsonlTexts, ShippedTexts, TextLines
 from softdiv.builtin.sources.model_written_evals import ModelWrittenEvals

@@ -42,7 +42,10 @@ class ModelWrittenEvals(BaseDataProcessor):
 
     def load_texts(self, data_path: str, **kwargs: Any) -> Iterator[Example]:
         """Raises DataError: not such a folder, or ``file:line`` of every line that is bad."""
-        files = self._files(Path(data_path))
+        try:
+            files = self._files(Path(data_path))
+        except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+            raise DataError(f"data folder {data_path} cannot be read", why=str(error)) from error
         known = {path.stem for path, _ in files}
         for subject in self.subjects:
             if subject not in known:

@@ -1,0 +1,103 @@
+"""One model's half of a lockstep decoding: a batch of contexts, extended token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from softdiv.pair.decoding import CachedDecoder
+from softdiv.pair.inputs import assemble
+from softdiv.pair.layout import Context
+from softdiv.pair.wrapper import ModelWrapper
+
+ROWS = 32
+"""Rows run anew together: whole rows are longer than one token, and so are their activations."""
+
+
+class Decoder(Protocol):
+    """B rows, ready to predict."""
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        ...
+
+    def log_probs(self) -> Tensor:
+        """``[B, V]`` of the next token, nats."""
+        ...
+
+    def advance(self, tokens: Tensor) -> None:
+        """Append one token ``[B]`` to every row."""
+        ...
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with these rows only."""
+        ...
+
+
+def start_decoding(
+    wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
+) -> Decoder:
+    """B contexts of one model.
+
+    Args:
+        soft: ``[k, H]`` prompt for the contexts' slots.
+    """
+    kind = CachedDecoder if wrapper.keeps_cache else RerunDecoder
+    return kind(wrapper, contexts, soft)
+
+
+class RerunDecoder:
+    """Runs every row anew for each token: right for any causal model, and T times the work.
+
+    For models that carry a state which padding would change (state-space layers, linear
+    attention), or that take positions from the length of their cache.
+    """
+
+    def __init__(
+        self, wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
+    ) -> None:
+        self._wrapper = wrapper
+        batch = assemble(wrapper, contexts, soft=soft, pad_left=False)
+        self._embeds, self._lengths = batch.embeds, batch.lengths
+        self._states = self._run()
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self._wrapper.device
+
+    def log_probs(self) -> Tensor:
+        """``[B, V]`` of the next token, nats."""
+        return self._wrapper.log_probs(self._states)
+
+    def advance(self, tokens: Tensor) -> None:
+        """Append one token ``[B]`` to every row."""
+        grown = torch.nn.functional.pad(self._embeds, (0, 0, 0, 1))
+        grown[torch.arange(len(tokens), device=self.device), self._lengths] = self._wrapper.embed(
+            tokens
+        )
+        self._lengths = self._lengths + 1
+        self._embeds = grown[:, : int(self._lengths.max())]
+        self._states = self._run()
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with these rows only."""
+        self._embeds, self._lengths = self._embeds[index], self._lengths[index]
+        self._states = self._states[index]
+
+    def _run(self) -> Tensor:
+        """``[B, H]`` states that predict the next token."""
+        found = []
+        for embeds, lengths in zip(
+            self._embeds.split(ROWS), self._lengths.split(ROWS), strict=True
+        ):
+            part = embeds[:, : int(lengths.max())].clone()  # GIT adds its positions in place
+            index = torch.arange(part.shape[1], device=self.device).expand(len(part), -1)
+            mask = (index < lengths[:, None]).long()
+            states = self._wrapper.hidden(part, mask, index)
+            found.append(states[torch.arange(len(part), device=self.device), lengths - 1])
+        return torch.cat(found)

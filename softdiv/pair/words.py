@@ -1,0 +1,18 @@
+"""Tokens one by one, as they read inside a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """The text of each token behind another one.
+
+    Decoded alone, a token of a SentencePiece vocabulary loses the space that begins its word.
+    """
+    first = tokenizer("a", add_special_tokens=False)["input_ids"]
+    before, *whole = tokenizer.batch_decode(
+        [first, *([*first, token] for token in ids)], clean_up_tokenization_spaces=False
+    )
+    return [text.removeprefix(before) for text in whole]
