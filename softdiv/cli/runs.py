@@ -91,10 +91,17 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> N
 @click.option("--older-than", type=Finite(min=0), metavar="DAYS", help="Runs created before that.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
 def prune(
-    parent: Path, unfinished: bool, older_than: float | None, dry_run: bool, yes: bool
+    context: click.Context,
+    parent: Path,
+    unfinished: bool,
+    older_than: float | None,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Remove run folders. With both conditions, those that meet both. Never one that is in use."""
+    from softdiv.errors import RunError
     from softdiv.storage.listing import list_runs as find
     from softdiv.storage.listing import remove_run
 
@@ -120,9 +127,18 @@ def prune(
         return
     if not yes:
         click.confirm(f"remove {count}, {size}?", abort=True)
+    failed: list[RunError] = []
     for info in chosen:
-        remove_run(info.path)
-    say(f"removed {count}, {size}")
+        try:
+            remove_run(info.path)
+        except RunError as error:  # said at the end: the others go first
+            failed.append(error)
+    if not failed:
+        say(f"removed {count}, {size}")
+        return
+    for one in failed:
+        say(f"error: {one_line(str(one))}", err=True)
+    context.exit(failed[0].exit_code)
 
 
 def _problems(run: Path) -> list[str]:

@@ -167,7 +167,7 @@ def _refuse_name(path: Path) -> None:
     """It goes into files that are UTF-8. Raises RunError."""
     text = str(path)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise RunError(f"run folder {path} has a name that is no text", fix="choose another")
+        raise RunError(f"run folder {text!r} has a name that is no text", fix="choose another")
 
 
 def _make(folder: Path) -> tuple[Path, ...]:
