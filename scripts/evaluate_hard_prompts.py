@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from softdiv.cli.main import main
+from softdiv.cli.terminal import console, say
 
 PATH = click.Path(path_type=Path)
 
@@ -28,8 +29,6 @@ def evaluate(
 
     For prompts.pt the prompts.jsonl beside it is taken: prompts are text.
     """
-    import rich.console
-
     from softdiv import DivergencePipeline, ExperimentConfig
     from softdiv.cli.stage import progress
     from softdiv.cli.verdict import print_verdict
@@ -37,7 +36,7 @@ def evaluate(
     from softdiv.storage.locate import as_jsonl
 
     def note(line: str) -> None:
-        click.echo(f"note: {line}", err=True)
+        say(f"note: {line}", err=True)
 
     pipeline = DivergencePipeline(
         config=ExperimentConfig.from_file(config_path, settings),
@@ -46,7 +45,7 @@ def evaluate(
         observers=progress(quiet),
     )
     result = pipeline.run()
-    print_verdict(rich.console.Console(), result.report, result.run_dir)
+    print_verdict(console(), result.report, result.run_dir)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import click
 
 from softdiv.cli.finite import Finite
 from softdiv.cli.main import main
+from softdiv.cli.terminal import say
 
 PATH = click.Path(path_type=Path)
 
@@ -43,7 +44,7 @@ def generate(
     from softdiv.storage.locate import as_safetensors
 
     def note(line: str) -> None:
-        click.echo(f"note: {line}", err=True)
+        say(f"note: {line}", err=True)
 
     prepared = Prepared.of(ExperimentConfig.from_file(config_path, settings))
     files = as_safetensors([checkpoints, *more], note)
@@ -63,7 +64,7 @@ def generate(
     if not prompts:
         raise RunError(f"no prompt reaches {min_divergence} bits", why=f"{path} was not written")
     write_json_lines(path, to_records(SearchResult(tuple(prompts), ())))
-    click.echo(f"{len(prompts)} prompts: {path}")
+    say(f"{len(prompts)} prompts: {path}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from softdiv.cli.main import main
+from softdiv.cli.terminal import say
 
 PATH = click.Path(path_type=Path)
 
@@ -27,7 +28,7 @@ def train(config_path: Path, output_dir: Path, settings: tuple[str, ...], quiet:
 
     config = ExperimentConfig.from_file(config_path, settings)
     pipeline = DivergencePipeline(config=config, run_dir=output_dir, observers=progress(quiet))
-    click.echo(pipeline.run_stage("train") / BEST_PROMPT)
+    say(pipeline.run_stage("train") / BEST_PROMPT)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import ConfigError, PluginError
 from softdiv.pair.manager import pick_device
-from softdiv.pair.template import template_file
 from softdiv.plugin.declared import declared
 from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
@@ -111,7 +110,6 @@ class Prepared:
             pair=resolve_pair(config.pair, catalogue),
         )
         pick_device(config.device)
-        template_file(config.pair)
         if config.training.engine.deepspeed_config is not None:
             deepspeed_config(config.training)
         return cls(

@@ -76,6 +76,12 @@ class RunError(SoftdivError):
     exit_code = 5
 
 
+class DiskError(RunError):
+    """The system refused a file: disk full or failing, read-only, no permission, name too long."""
+
+    exit_code = 8
+
+
 class TrainingError(SoftdivError):
     """Training cannot go on (non-finite loss, no gradient, engine missing)."""
 

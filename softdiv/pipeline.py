@@ -13,9 +13,11 @@ import torch
 
 from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.of_run import config_of_run
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, RunError, did_you_mean
 from softdiv.pair.manager import pick_device
+from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
@@ -33,8 +35,10 @@ from softdiv.stages.report import build_report, report
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
-from softdiv.storage.run import CONFIG, RunFolder, open_existing, open_run
-from softdiv.training.ranks import join, launched_as
+from softdiv.storage.run import RunFolder, open_existing, open_run
+from softdiv.storage.run_files import CONFIG
+from softdiv.training.launch import launched_as
+from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -96,20 +100,22 @@ class DivergencePipeline:
         cls,
         run_dir: Path,
         *,
+        plugins: Sequence[str] = (),
         plugin_files: Sequence[Path] = (),
         observers: Sequence[tuple[object, str]] = (),
         force: bool = False,
     ) -> DivergencePipeline:
         """The pipeline of an existing run folder, with the configuration stored in it.
 
+        Args:
+            plugins: what a folder that was not made by this user may import.
+
         Raises:
             RunError: it is no run folder.
+            PluginError: it was made elsewhere and names another plugin.
         """
-        if not (run_dir / CONFIG).is_file():
-            raise RunError(f"{run_dir} is not a softdiv run", why=f"it has no {CONFIG}")
-        config = ExperimentConfig.from_file(run_dir / CONFIG)
         pipeline = cls(
-            config=config,
+            config=config_of_run(run_dir, plugins),
             run_dir=run_dir,
             plugin_files=plugin_files,
             observers=observers,
@@ -250,6 +256,7 @@ class DivergencePipeline:
             run = open_existing(self.run_dir)
             refuse_missing_files(run.manifest["facts"].get("plugins"), prepared.plugins.records)
             return run
+        template_file(self.config.pair)
         given: dict[str, Any] = {
             "given_in_python": self._given_in_python(),
             "given_prompts": [p.text for p in self.prompts.prompts] if self.prompts else [],

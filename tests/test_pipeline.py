@@ -334,3 +334,24 @@ def test_a_template_of_ones_own_and_a_system_prompt(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(ConfigError, match=r"pair\.chat_template: .*No such file"):
         run(tmp_path / "other", *small)
+
+
+def test_a_run_does_not_go_on_with_another_template(tmp_path: Path) -> None:
+    from softdiv.builtin.loaders.tiny import TEMPLATE
+
+    file = tmp_path / "t.jinja"
+    file.write_text(TEMPLATE, encoding="utf-8")
+    small = (
+        f"pair.chat_template={file}",
+        "training.max_steps=1",
+        "generation.searchers=[]",
+        'generation.baselines=["empty"]',
+        "evaluation.test_texts=2",
+    )
+    folder = tmp_path / "run"
+    DivergencePipeline(config=config(*small), run_dir=folder).run_stage("train")
+    file.write_text("!" + TEMPLATE, encoding="utf-8")
+    with pytest.raises(RunError, match="not the one that .* began with"):
+        DivergencePipeline.of_run(folder).run_stage("generate")
+    DivergencePipeline.of_run(folder, force=True).run_stage("train")
+    DivergencePipeline.of_run(folder).run_stage("generate")

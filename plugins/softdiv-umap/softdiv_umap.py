@@ -79,10 +79,9 @@ class UmapAnalyzer:
                 [answer or " " for answer in answers]
             )
             return (vectors[count:] - vectors[:count]).toarray()
-        from sentence_transformers import SentenceTransformer
+        from softdiv.builtin.embedding import embed  # opens no pickle and runs no code
 
-        encoder = SentenceTransformer(self.model, device="cpu")
-        vectors = encoder.encode(answers, normalize_embeddings=True, show_progress_bar=False)
+        vectors = embed(answers, self.model)
         return vectors[count:] - vectors[:count]
 
     def _layout(self, differences: Any) -> Any:

@@ -12,6 +12,7 @@ from softdiv.analysis.attention import AttentionPattern, attention_pattern
 from softdiv.analysis.clusters import Clustering, Method, cluster_findings
 from softdiv.analysis.figures import png, svg
 from softdiv.analysis.record import AnalysisReport, mean_by_prompt
+from softdiv.analysis.shape import misshapen
 from softdiv.config.component import unique_names
 from softdiv.config.schema import AnalysisConfig
 from softdiv.divergence.metrics import DivergenceMetrics
@@ -87,6 +88,8 @@ class DivergenceAnalyzer:
                     section = analyzer(findings)
                 if not isinstance(section, Section):
                     raise TypeError(f"returned {type(section).__name__}, expected a Section")
+                if wrong := misshapen(section):
+                    raise ValueError(wrong)
             except FOREIGN as error:  # an analyzer's failure is named and does not stop the run
                 line = self.failures.add(analyzer, f"analyzer '{name}'", error)
                 section = Section(title=name, summary=f"not available: {line}")

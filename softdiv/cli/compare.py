@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from softdiv.cli.terminal import say, say_json
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 
     comparison = Comparison.of(first, second)
     if as_json:
-        click.echo(json.dumps(_table(comparison), ensure_ascii=True))
+        say_json(_table(comparison))
         return
     one, two = comparison.runs
     _row("", str(one.run_dir), str(two.run_dir))
@@ -39,17 +40,20 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     for name in dict.fromkeys((*_metrics(one), *_metrics(two))):
         _row(one_line(name, LABEL), _metrics(one).get(name, "–"), _metrics(two).get(name, "–"))
     if comparison.shared:
-        click.echo("\nD in bits of texts both runs scored:")
+        say()
+        say("D in bits of texts both runs scored:")
         shared = sorted(
             comparison.shared.items(), key=lambda item: -item[1][0].divergence_bits.value
         )
         for text, (result_1, result_2) in shared[:SHARED_SHOWN]:
             label = f"“{one_line(text, LABEL - 3)}”" if text else "(empty prompt)"
             _row(label, interval(result_1.divergence_bits), interval(result_2.divergence_bits))
-    click.echo("\nsettings that differ:" if comparison.settings else "\nsame settings")
+    say()
+    say("settings that differ:" if comparison.settings else "same settings")
     for key, (value_1, value_2) in comparison.settings.items():
-        click.echo(f"  {key}")
-        click.echo(f"    {_setting(value_1)}\n    {_setting(value_2)}")
+        say(f"  {key}")
+        say(f"    {_setting(value_1)}")
+        say(f"    {_setting(value_2)}")
 
 
 _LABELS: tuple[str, ...] = (
@@ -97,7 +101,7 @@ def _metrics(run: RunSummary) -> dict[str, str]:
 
 def _row(label: str, first: str, second: str) -> None:
     left, right = one_line(first, COLUMN), one_line(second, COLUMN)
-    click.echo(f"{label:<{LABEL}}  {left:<{COLUMN}}  {right}".rstrip())
+    say(f"{label:<{LABEL}}  {left:<{COLUMN}}  {right}".rstrip())
 
 
 def _setting(value: Any) -> str:

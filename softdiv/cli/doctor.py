@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from softdiv.cli.terminal import say
 from softdiv.report.plain_text import one_line
 
 PACKAGES = ("softdiv", "torch", "transformers", "safetensors", "deepspeed", "bitsandbytes", "peft")
@@ -62,7 +63,7 @@ def doctor(config_path: Path | None) -> None:
 
 
 def _line(label: str, value: str) -> None:
-    click.echo(f"{label:<20} {one_line(value)}")
+    say(f"{label:<20} {one_line(value)}")
 
 
 def _version(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,7 @@ import click
 
 from softdiv.cli.options import config_options, configured, refuse_options
 from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
+from softdiv.cli.terminal import console, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
 
 if TYPE_CHECKING:
@@ -60,8 +60,11 @@ def evaluate(
     run = source if source.is_dir() else None
     config = _config(source, config_path, options, force=force)
     gates = _gates(config, fail_under, fail_over)
-    files = options["plugin_files"]
-    evaluation = _of_run(run, files, force, quiet) if run else _of_suite(source, config, files)
+    evaluation = (
+        _of_run(run, options, force, quiet)
+        if run
+        else _of_suite(source, config, options["plugin_files"])
+    )
     results = [gate.check(evaluation, across) for gate in gates]
     if as_json:
         from softdiv.report.contract import evaluation_to_contract
@@ -78,17 +81,17 @@ def evaluate(
             for result in results
         ]
         table = {**evaluation_to_contract(evaluation), "gates": checked}
-        click.echo(json.dumps(table, ensure_ascii=True))
+        say_json(table)
     else:
-        import rich.console
-
         from softdiv.cli.verdict import print_evaluation
 
-        print_evaluation(rich.console.Console(), evaluation)
+        print_evaluation(console(), evaluation)
         for result in results:
-            click.echo(f"gate {result}")
+            say(f"gate {result}")
     if run:
-        say_next(run, "evaluate")
+        from softdiv.storage.run_files import RunFiles
+
+        say_next(RunFiles.of(run), "evaluate")
     context.exit(0 if all(result.passed for result in results) else GATE_FAILED)
 
 
@@ -99,12 +102,10 @@ def _config(
         if force:
             raise ConfigError("--force is for a run folder; prompts of a file are always scored")
         return configured(config_path, options)
-    from softdiv.config.load import ExperimentConfig
-    from softdiv.storage.run import CONFIG, read_manifest
+    from softdiv.config.of_run import config_of_run
 
-    read_manifest(source)
     refuse_options({**options, "config": config_path}, source)
-    return ExperimentConfig.from_file(source / CONFIG)
+    return config_of_run(source, options["plugins"])
 
 
 def _gates(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ...]) -> list[Gate]:
@@ -117,12 +118,12 @@ def _gates(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ..
     return parse_gates(under, over, unique_names(config.evaluation.metrics))
 
 
-def _of_run(run: Path, plugin_files: tuple[Path, ...], force: bool, quiet: bool) -> Evaluation:
+def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Evaluation:
     from softdiv.evaluation.results import EVALUATION, Evaluation
     from softdiv.storage.records import read_record
 
-    run_stage("evaluate", run, plugin_files, force=force, quiet=quiet)
-    return read_record(run / EVALUATION, Evaluation)
+    done = run_stage("evaluate", run, options, force=force, quiet=quiet)
+    return read_record(done.file(EVALUATION), Evaluation)
 
 
 def _of_suite(path: Path, config: ExperimentConfig, plugin_files: tuple[Path, ...]) -> Evaluation:

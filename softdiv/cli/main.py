@@ -9,19 +9,27 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from softdiv import __version__
+from softdiv.cli import terminal
 from softdiv.config.redact import redacted
-from softdiv.errors import ConfigError, SoftdivError, did_you_mean
+from softdiv.errors import ConfigError, DiskError, SoftdivError, did_you_mean
 from softdiv.report.plain_text import strip_hidden
+from softdiv.storage.refusal import FIXES, disk_error
+from softdiv.training.launch import rank_label
 
 INTERRUPTED = 75
 """Exit code of a run that was stopped and can be continued (EX_TEMPFAIL)."""
 
+READER_GONE = 141
+"""Exit code where standard output was closed before all was said, as by ``| head``: the shell's
+for a process that SIGPIPE ended. No success: what was not said may be that a limit was not kept."""
+
 FIRST_RANK_SPEAKS = 5.0
-"""Seconds other ranks wait before they end over a mistake that rank 0 is telling."""
+"""Seconds other ranks leave to rank 0 to tell a mistake that all of them have met."""
 
 # OpenMP reads these once, when torch is imported. Its default is to spin between operations,
 # which starves the second of two processes that share a machine.
@@ -130,8 +138,8 @@ def main(arguments: Sequence[str] | None = None, command: click.Command | None =
     Args:
         command: run this one, as ``scripts/`` do, in place of ``softdiv``.
 
-    Exit codes: 0, a :class:`SoftdivError`'s own, 2 for wrong usage, 75 when interrupted. Any other
-    exception is a bug in softdiv and keeps its traceback.
+    Exit codes: 0, a :class:`SoftdivError`'s own, 2 for wrong usage, 75 when interrupted, 141 when
+    nobody reads standard output. Any other exception is a bug in softdiv and keeps its traceback.
     """
     _trace_plugins()
     sys.exit(_run(arguments, command or softdiv))
@@ -151,28 +159,31 @@ def _trace_plugins() -> None:
 def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
-        return _exit_code(arguments, command)
+        with terminal.prepared():
+            return _exit_code(arguments, command)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
     try:
-        result = command.main(
-            list(arguments) if arguments is not None else None,
-            prog_name=command.name,
-            standalone_mode=False,
-        )
+        try:
+            code = command.main(
+                list(arguments) if arguments is not None else None,
+                prog_name=command.name,
+                standalone_mode=False,
+            )
+            terminal.flush()
+        except terminal.ReaderGone:
+            terminal.abandon_output()
+            return READER_GONE
+        except OSError as error:
+            if error.errno not in FIXES:
+                raise  # perhaps a bug
+            what = f"{error.filename} cannot be used" if error.filename else "the system refused"
+            raise disk_error(what, error) from error
     except SoftdivError as error:
-        rank = os.environ.get("RANK", "0")
-        if rank == "0":
-            _say(*_lines(error))
-        elif isinstance(error, ConfigError):  # rank 0 has the same one to tell
-            # and a launcher ends it as soon as another rank has ended
-            time.sleep(FIRST_RANK_SPEAKS)
-        else:
-            _say(*(f"rank {rank}: {line}" for line in _lines(error)))
-        return error.exit_code
+        return _told(error)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return error.exit_code
@@ -180,11 +191,29 @@ def _exit_code(arguments: Sequence[str] | None, command: click.Command) -> int:
         _say(error.format_message())
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort) as stopped:
-        if os.environ.get("RANK", "0") == "0":
+        if rank_label() in ("", "0"):
             cause = stopped.__cause__ or stopped  # click raises an Abort of its own
             _say(str(cause) or "interrupted; the same command continues the run")
         return INTERRUPTED
-    return result if isinstance(result, int) else 0  # an int is the code of --help and the like
+    return code if isinstance(code, int) else 0  # an int is the code of --help and the like
+
+
+def _told(error: SoftdivError) -> int:
+    """Say what is wrong; under a launcher, once."""
+    rank = rank_label()
+    lines = _lines(error)
+    if rank not in ("", "0"):
+        lines = [f"rank {rank}: {line}" for line in lines]
+        if isinstance(error, ConfigError):  # rank 0 has the same one to tell
+            # and a launcher ends it as soon as another rank has ended
+            with suppress(KeyboardInterrupt):  # which is how it ends this one
+                time.sleep(FIRST_RANK_SPEAKS)
+                _say(*lines)
+            return error.exit_code
+    _say(*lines)
+    if isinstance(error, DiskError):
+        terminal.settle()
+    return error.exit_code
 
 
 def _lines(error: SoftdivError) -> list[str]:
@@ -199,4 +228,4 @@ def _lines(error: SoftdivError) -> list[str]:
 def _say(*lines: str) -> None:
     for line in lines:
         shown = redacted(" ".join(strip_hidden(line).split()))
-        click.echo(f"error: {shown}", err=True)
+        terminal.say(f"error: {shown}", err=True)

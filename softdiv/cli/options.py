@@ -22,7 +22,7 @@ _OPTIONS = (
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
     ),
     click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
-    click.option("--model-1", metavar="X", help="The original: a folder or a hub id."),
+    click.option("--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id."),
     click.option("--model-2", metavar="Y", help="The model under suspicion."),
     click.option(
         "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
@@ -74,8 +74,11 @@ def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
 
 
 def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
-    """Raises ConfigError if an option was given that a run folder's own config answers."""
-    given = [option for name, option in NAMES.items() if options.get(name)]
+    """Raises ConfigError if an option was given that a run folder's own config answers.
+
+    ``--plugin`` may be given: it says which plugins of a run made elsewhere are trusted.
+    """
+    given = [o for name, o in NAMES.items() if options.get(name) and name != "plugins"]
     if given:
         raise ConfigError(
             f"{', '.join(given)} cannot be combined with the run {run_dir}",

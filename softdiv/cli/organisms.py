@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.terminal import say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def list_organisms() -> None:
 
     for name in organism_names(_home()):
         recipe = load_recipe(_home() / name)
-        click.echo(f"{name:<10}  {recipe.family}: {recipe.summary}")
+        say(f"{name:<10}  {recipe.family}: {recipe.summary}")
 
 
 @organisms.command("train")
@@ -55,12 +56,12 @@ def train(context: click.Context, name: str, output_dir: Path | None) -> None:
         if step.number % max(1, steps // LINES_PER_TRAINING) == 0:
             planted = "" if step.planted is None else f"planted {step.planted:.3f}, "
             losses = f"{planted}ordinary {step.ordinary:.3f} nats per token"
-            click.echo(f"step {step.number}/{steps}: {losses}", err=True)
+            say(f"step {step.number}/{steps}: {losses}", err=True)
 
-    click.echo(f"training {name}, then checking it: some minutes", err=True)
+    say(f"training {name}, then checking it: some minutes", err=True)
     folder = output_dir or Path("runs") / "organisms" / name
     result = build(recipe, _registry(), folder, watch)
-    click.echo(f"written to {folder}")
+    say(f"written to {folder}")
     _say(recipe, result)
     context.exit(0 if result.passed else 1)
 
@@ -95,16 +96,18 @@ def _say(recipe: Recipe, result: GateResult) -> None:
     ):
         _figure(label, f"{value:.3f} nats per token", f"at most {recipe.gate.max_kl:g}")
     for answer in result.examples[:EXAMPLES_SHOWN]:
-        click.echo(f"\nuser      {one_line(answer.text)}")
-        click.echo(f"original  {one_line(answer.model_1)}")
-        click.echo(f"tuned     {one_line(answer.model_2)}")
-    click.echo(f"\n{recipe.name}: {'passed' if result.passed else 'FAILED'}")
+        say()
+        say(f"user      {one_line(answer.text)}")
+        say(f"original  {one_line(answer.model_1)}")
+        say(f"tuned     {one_line(answer.model_2)}")
+    say()
+    say(f"{recipe.name}: {'passed' if result.passed else 'FAILED'}")
     for line in result.failures:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _figure(label: str, value: str, limit: str = "") -> None:
-    click.echo(f"{label:<24} {value:<48} {limit}".rstrip())
+    say(f"{label:<24} {value:<48} {limit}".rstrip())
 
 
 def _shown(rate: Rate) -> str:

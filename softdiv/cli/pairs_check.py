@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softdiv.cli.options import config_options, configured
+from softdiv.cli.terminal import say
 from softdiv.errors import ConfigError
 from softdiv.report.plain_text import one_line
 
@@ -83,4 +84,4 @@ def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
 
 
 def _line(label: str, value: str) -> None:
-    click.echo(f"{label:<19} {one_line(value)}")
+    say(f"{label:<19} {one_line(value)}")

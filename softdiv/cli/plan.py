@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import click
+from softdiv.cli.terminal import say
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
@@ -23,14 +22,15 @@ def print_plan(config: ExperimentConfig) -> None:
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import free_memory, plan
+    from softdiv.training.launch import world_size
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()
     detector(config)  # refuses an organism that is none
     manager = ModelPairManager(config.pair, prepared.registry, config.device)
     split = load_texts(prepared.parts, config.data, notes.append)
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    found = plan(config, manager.loaders(), list(split.train), pick_device(config.device), ranks)
+    device = pick_device(config.device)
+    found = plan(config, manager.loaders(), list(split.train), device, world_size())
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
     if before := said_before((*split.train, *split.val, *split.test)):
@@ -62,7 +62,7 @@ def print_plan(config: ExperimentConfig) -> None:
 
 
 def _line(label: str, value: str) -> None:
-    click.echo(f"{label:<22}{value}")
+    say(f"{label:<22}{value}")
 
 
 def _bytes(size: float) -> str:

@@ -28,19 +28,15 @@ def plugin_options(command: Command) -> Command:
         callback=_with_group,
         help="Load an installed plugin, after the config's and SOFTDIV_PLUGINS.",
     )
-    return names(plugin_file_option(command))
-
-
-def plugin_file_option(command: Command) -> Command:
-    """Adds ``plugin_files: tuple[Path, ...]`` alone, for commands on an existing run."""
-    return click.option(
+    files = click.option(
         "--plugin-file",
         "plugin_files",
         multiple=True,
         metavar="PATH",
         type=click.Path(path_type=Path),
         help="Run this local .py file as a plugin. Only here: a config cannot name a file.",
-    )(command)
+    )
+    return names(files(command))
 
 
 def with_plugins(config: ExperimentConfig, plugins: Sequence[str]) -> ExperimentConfig:

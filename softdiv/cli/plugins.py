@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softdiv.cli.scaffold import SCAFFOLD_KINDS, scaffold
+from softdiv.cli.terminal import say, say_json, stream
 
 if TYPE_CHECKING:
     from softdiv.cli.plugin_listing import Listed
@@ -38,13 +39,11 @@ def list_plugins(everything: bool, as_json: bool, config: Path | None) -> None:
     if as_json:
         import attrs
 
-        from softdiv.storage.atomic import to_json
-
-        click.echo(to_json([attrs.asdict(row) | {"status": row.status} for row in rows]))
+        say_json([attrs.asdict(row) | {"status": row.status} for row in rows], indent=2)
     elif rows:
         _print_listing(rows)
     else:
-        click.echo("no plugin is installed (built-in components need none); --all shows known ones")
+        say("no plugin is installed (built-in components need none); --all shows known ones")
 
 
 def _print_listing(rows: tuple[Listed, ...]) -> None:
@@ -75,11 +74,12 @@ def show(name: str) -> None:
     from softdiv.cli.plugin_show import commands_of, components_of
 
     label, entries = components_of(name)
-    click.echo(f"{label}: {len(entries)} component{'' if len(entries) == 1 else 's'}")
+    say(f"{label}: {len(entries)} component{'' if len(entries) == 1 else 's'}")
     for entry in entries:
         _print_component(entry)
     for command in commands_of(name):
-        click.echo(f"\ncommand softdiv --plugin {name} {command}")
+        say()
+        say(f"command softdiv --plugin {name} {command}")
 
 
 def _print_component(entry: Entry) -> None:
@@ -90,16 +90,17 @@ def _print_component(entry: Entry) -> None:
     from softdiv.report.plain_text import one_line, strip_hidden
 
     level = getattr(entry.factory, "level", None) or getattr(entry.factory, "role", None)
-    click.echo(f"\n{singular(entry.kind)} {one_line(entry.name)}{f' ({level})' if level else ''}")
+    say()
+    say(f"{singular(entry.kind)} {one_line(entry.name)}{f' ({level})' if level else ''}")
     for line in strip_hidden(inspect.getdoc(entry.factory) or "no description").splitlines():
-        click.echo(f"    {line}".rstrip())
+        say(f"    {line}".rstrip())
     options = options_of(entry.factory)
     if not options:
-        click.echo("    no options")
+        say("    no options")
     for option in options:
-        click.echo(f"  {option.name} = {one_line(option.default)}   # {option.type}")
+        say(f"  {option.name} = {one_line(option.default)}   # {option.type}")
         if option.meaning:
-            click.echo(f"    {one_line(option.meaning)}")
+            say(f"    {one_line(option.meaning)}")
 
 
 @plugins.command("hooks")
@@ -110,7 +111,7 @@ def show_hooks(markdown: bool) -> None:
     from softdiv.cli.table import print_table
 
     if markdown:
-        click.echo(hook_reference.markdown(), nl=False)
+        stream(hook_reference.markdown())
         return
     rows = [(hook.signature, hook.doc.partition("\n")[0]) for hook in hook_reference.hooks()]
     print_table(("hook", "when"), rows)
@@ -129,13 +130,13 @@ def show_hooks(markdown: bool) -> None:
 def new(name: str, kind: str, output_dir: Path) -> None:
     """Write a plugin package to start from: one module, its tests, a config that runs it."""
     folder = scaffold(name, kind, output_dir)
-    click.echo(f"{folder} is a complete plugin. Next:")
+    say(f"{folder} is a complete plugin. Next:")
     for command in (
         f"pip install -e {folder}",
         f"python -m pytest {folder}",
         f"softdiv run {folder / 'example.toml'}",
     ):
-        click.echo(f"  {command}")
+        say(f"  {command}")
 
 
 if importlib.util.find_spec("softdiv.cli.plugins_check") is not None:

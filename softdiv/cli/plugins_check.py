@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.terminal import say, say_json
+
 if TYPE_CHECKING:
     from softdiv.testing.plugin_under_test import Checked
 
@@ -36,33 +38,31 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
 def _print(label: str, components: list[Checked]) -> None:
     from softdiv.report.plain_text import one_line
 
-    click.echo(f"plugin {one_line(label)}: {len(components)} components")
+    say(f"plugin {one_line(label)}: {len(components)} components")
     width = max((len(o.check) for one in components for o in one.outcomes), default=0)
     for one in components:
         passed = len(one.outcomes) - len(one.failures)
         title = f"{one.entry.name} ({one.entry.kind})"
-        click.echo(f"\n{one_line(title)}: {passed} of {len(one.outcomes)} checks passed")
+        say()
+        say(f"{one_line(title)}: {passed} of {len(one.outcomes)} checks passed")
         for outcome in one.outcomes:
             reason = "" if outcome.reason is None else one_line(outcome.reason)
             word = "pass" if outcome.passed else "FAIL"
-            click.echo(f"  {word}  {outcome.check:<{width}}  {reason}".rstrip())
+            say(f"  {word}  {outcome.check:<{width}}  {reason}".rstrip())
 
 
 def _print_json(checked: dict[str, list[Checked]]) -> None:
-    from softdiv.storage.atomic import to_json
-
-    click.echo(
-        to_json(
-            [
-                {
-                    "plugin": label,
-                    "kind": one.entry.kind,
-                    "component": one.entry.name,
-                    "passed": not one.failures,
-                    "checks": {o.check: o.reason or "pass" for o in one.outcomes},
-                }
-                for label, components in checked.items()
-                for one in components
-            ]
-        )
+    say_json(
+        [
+            {
+                "plugin": label,
+                "kind": one.entry.kind,
+                "component": one.entry.name,
+                "passed": not one.failures,
+                "checks": {o.check: o.reason or "pass" for o in one.outcomes},
+            }
+            for label, components in checked.items()
+            for one in components
+        ],
+        indent=2,
     )

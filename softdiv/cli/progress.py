@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from softdiv.cli.terminal import printable, show
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.report.plain_text import one_line
 
@@ -85,7 +86,7 @@ class ProgressObserver:
         """What goes to the held-out evaluation."""
         self._print(f"found {len(event.prompts)} text prompts, {len(event.baselines)} baselines:")
         for prompt in event.prompts:
-            self._print(f"  {prompt.searcher}: {one_line(prompt.text, 100)}")
+            self._print(f"  {one_line(prompt.searcher)}: {one_line(prompt.text, 100)}")
         self._now("scoring them on held-out texts")
 
     @hookimpl
@@ -104,16 +105,16 @@ class ProgressObserver:
 
     def _print(self, line: str) -> None:
         if not self._silent:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            show(self._console, line)
 
     def _now(self, line: str) -> None:
         if self._silent or not self._console.is_terminal:
             return
         if self._status is None:
-            self._status = self._console.status(escape(line))
+            self._status = self._console.status(escape(printable(line)))
             self._status.start()
         else:
-            self._status.update(escape(line))
+            self._status.update(escape(printable(line)))
 
     def _stop(self) -> None:
         if self._status is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from softdiv.cli.pairs_check import check
+from softdiv.cli.terminal import say
 
 
 @click.group()
@@ -22,8 +23,8 @@ def list_pairs() -> None:
 
     entries = ModelRegistry.load().pairs
     if not entries:
-        click.echo("registry.toml lists no pair")
+        say("registry.toml lists no pair")
         return
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
-        click.echo(f"{entry.name:<{width}}  {entry.description}")
+        say(f"{entry.name:<{width}}  {entry.description}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from softdiv.cli.options import config_options, configured
+from softdiv.cli.terminal import console
 
 
 @click.command()
@@ -38,8 +39,6 @@ def run(
         print_plan(config)
         return
 
-    import rich.console
-
     from softdiv.cli.stage import progress, say_finished
     from softdiv.cli.verdict import print_verdict
     from softdiv.pipeline import DivergencePipeline
@@ -54,4 +53,4 @@ def run(
     result = pipeline.run()
     if pipeline.nothing_to_do:
         say_finished(result.run_dir, "report")
-    print_verdict(rich.console.Console(), result.report, result.run_dir)
+    print_verdict(console(), result.report, result.run_dir)

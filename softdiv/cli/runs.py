@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softdiv.cli.finite import Finite
+from softdiv.cli.terminal import say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def list_runs(parent: Path) -> None:
 
     found = find(parent)
     for info in found:
-        click.echo(_line(info))
+        say(_line(info))
     if not found:
-        click.echo(f"no run in {parent}")
+        say(f"no run in {parent}")
 
 
 @runs.command("show")
@@ -46,17 +47,18 @@ def list_runs(parent: Path) -> None:
 def show(run: Path) -> None:
     """One run: its stages, their files, what was left out or failed."""
     from softdiv.storage.listing import run_info
-    from softdiv.storage.run import read_manifest
+    from softdiv.storage.manifest import read_manifest
 
     manifest = read_manifest(run)
-    click.echo(_line(run_info(run)))
+    say(_line(run_info(run)))
     for name, stage in manifest["stages"].items():
         seconds = f"{stage['seconds']:.1f} s" if "seconds" in stage else ""
-        click.echo(f"{name:<9} {stage['finished']}  {seconds:>9}  {', '.join(stage['files'])}")
+        finished, files = one_line(stage["finished"]), ", ".join(stage["files"])
+        say(f"{one_line(name):<9} {finished}  {seconds:>9}  {files}")
         for note in stage.get("notes", ()):
-            click.echo(f"          note: {one_line(note)}")
+            say(f"          note: {one_line(note)}")
     for key, value in manifest["facts"].items():
-        click.echo(f"{key:<13} {one_line(str(value))}")
+        say(f"{one_line(key):<13} {one_line(str(value))}")
 
 
 @runs.command("verify")
@@ -67,20 +69,19 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> N
     """Compare each file with the sha256 in its run's manifest; exit code 5 if one differs."""
     from softdiv.errors import RunError
     from softdiv.storage.listing import list_runs as find
-    from softdiv.storage.listing import verify_run
 
     sound = True
     for run in folders or [info.path for info in find(parent)]:
         try:
-            problems = verify_run(run)
+            problems = _problems(run)
         except RunError as error:
             sound = False
-            click.echo(f"error: {one_line(str(error))}", err=True)
+            say(f"error: {one_line(str(error))}", err=True)
             continue
         sound = sound and not problems
-        click.echo(f"{run}: {'intact' if not problems else 'DAMAGED'}")
+        say(f"{run}: {'intact' if not problems else 'DAMAGED'}")
         for problem in problems:
-            click.echo(f"  {one_line(problem)}")
+            say(f"  {one_line(problem)}")
     context.exit(0 if sound else DAMAGED)
 
 
@@ -103,25 +104,37 @@ def prune(
     chosen = [
         info
         for info in find(parent)
-        if info.state != "in use"
+        if info.state not in ("in use", "link")
         and (not unfinished or info.state != "finished")
         and (older_than is None or info.age_days(now) > older_than)
     ]
     for info in chosen:
-        click.echo(_line(info))
+        say(_line(info))
     if not chosen:
-        click.echo("nothing to remove")
+        say("nothing to remove")
         return
     size = _size(sum(info.bytes for info in chosen))
     count = f"{len(chosen)} run{'s' if len(chosen) > 1 else ''}"
     if dry_run:
-        click.echo(f"would remove {count}, {size}")
+        say(f"would remove {count}, {size}")
         return
     if not yes:
         click.confirm(f"remove {count}, {size}?", abort=True)
     for info in chosen:
         remove_run(info.path)
-    click.echo(f"removed {count}, {size}")
+    say(f"removed {count}, {size}")
+
+
+def _problems(run: Path) -> list[str]:
+    from softdiv.storage.run_files import RunFiles
+
+    files = RunFiles.of(run)
+    problems = files.changed()
+    if not files.done("train"):
+        from softdiv.training.checkpoint import changes  # imports torch
+
+        problems += changes(run)
+    return problems
 
 
 def _line(info: RunInfo) -> str:

@@ -94,7 +94,7 @@ def scaffold(name: str, kind: str, output_dir: Path) -> Path:
 
     names, chosen = Names.of(name), _KINDS[kind]
     folder = output_dir / names.folder
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise ConfigError(f"{folder} exists already", fix="another NAME, or --output-dir")
     _refuse_taken(names, chosen.registers)
     files = _render(names, kind)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from softdiv.cli.options import config_options, configured, refuse_options
-from softdiv.cli.plugin_options import plugin_file_option
+from softdiv.cli.plugin_options import plugin_options
+from softdiv.cli.terminal import console, say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.pipeline import DivergencePipeline
+    from softdiv.storage.run_files import RunFiles
 
 FOLDER = click.Path(path_type=Path)
 NEXT = {
@@ -43,12 +45,12 @@ def train(
 
     A training that was stopped goes on; one that has finished is not repeated without --force.
     """
-    from softdiv.storage.atomic import read_json
-    from softdiv.storage.run import MANIFEST
+    from softdiv.storage.manifest import MANIFEST
+    from softdiv.storage.records import read_record
 
     if source is not None and (source / MANIFEST).is_file():
         refuse_options(options, source)
-        run = run_stage("train", source, options["plugin_files"], force=force, quiet=quiet)
+        run = run_stage("train", source, options, force=force, quiet=quiet)
     else:
         config = configured(source, options)
 
@@ -62,110 +64,119 @@ def train(
             force=force,
         )
         run = _told(pipeline, "train")
-    facts = read_json(run / "training.json")
-    click.echo(
-        f"soft prompt: validation D {facts['best_bits']:.4f} bits after {facts['steps']} steps "
-        f"({one_line(facts['stop_reason'])}), engine {facts['engine']}"
+    from softdiv.training.result import TrainingFacts
+
+    facts = read_record(run.file("training.json"), TrainingFacts)
+    say(
+        f"soft prompt: validation D {facts.best_bits:.4f} bits after {facts.steps} steps "
+        f"({one_line(facts.stop_reason)}), engine {one_line(facts.engine)}"
     )
     say_next(run, "train")
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=FOLDER)
-@plugin_file_option
+@plugin_options
 @force
 @quiet_option
-def generate(run: Path, plugin_files: tuple[Path, ...], force: bool, quiet: bool) -> None:
+def generate(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Search text prompts for a trained run, and the baselines at equal cost."""
-    from softdiv.storage.atomic import read_json_lines
+    from softdiv.storage.records import read_records
 
-    run_stage("generate", run, plugin_files, force=force, quiet=quiet)
-    for record in read_json_lines(run / "hard_prompts.jsonl"):
-        kind = "baseline" if record["baseline"] else "prompt"
-        bits = record["validation_bits"]
+    done = run_stage("generate", run, options, force=force, quiet=quiet)
+
+    from softdiv.stages.generate import PROMPTS, SavedPrompt
+
+    for one in read_records(done.file(PROMPTS), SavedPrompt):
+        kind, bits = "baseline" if one.baseline else "prompt", one.validation_bits
         score = "" if bits is None else f"  (validation D {bits:.4f} bits)"
-        click.echo(f"{kind}  {record['searcher']}: {one_line(record['text'], 100)}{score}")
-    say_next(run, "generate")
+        say(f"{kind}  {one_line(one.searcher)}: {one_line(one.text, 100)}{score}")
+    say_next(done, "generate")
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=FOLDER)
-@plugin_file_option
+@plugin_options
 @force
 @quiet_option
-def analyze(run: Path, plugin_files: tuple[Path, ...], force: bool, quiet: bool) -> None:
+def analyze(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Explain an evaluated run's findings. Loads no model."""
-    from softdiv.storage.atomic import read_json
+    from softdiv.plugin.records import Section
+    from softdiv.storage.records import read_record
 
-    run_stage("analyze", run, plugin_files, force=force, quiet=quiet)
-    for section in read_json(run / "analysis.json"):
-        click.echo(f"{one_line(section['title'])}: {one_line(section['summary'])}")
-    say_next(run, "analyze")
+    done = run_stage("analyze", run, options, force=force, quiet=quiet)
+    for section in read_record(done.file("analysis.json"), tuple[Section, ...]):
+        say(f"{one_line(section.title)}: {one_line(section.summary)}")
+    say_next(done, "analyze")
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=FOLDER)
-@plugin_file_option
+@plugin_options
 @force
 @quiet_option
-def report(run: Path, plugin_files: tuple[Path, ...], force: bool, quiet: bool) -> None:
+def report(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Write an analyzed run's report. Loads no model."""
-    from softdiv.storage.run import read_manifest
-
-    run_stage("report", run, plugin_files, force=force, quiet=quiet)
-    for name in read_manifest(run)["stages"]["report"]["files"]:
-        click.echo(str(run / name))
+    done = run_stage("report", run, options, force=force, quiet=quiet)
+    for name in done.stage("report")["files"]:
+        say(run / name)
 
 
 def say_finished(run: Path, stage: str) -> None:
     """On standard error: nothing was done, how to do it again, and what is no longer as it was."""
-    from softdiv.storage.listing import verify_run
-    from softdiv.storage.run import read_manifest
+    from softdiv.storage.run_files import RunFiles
 
-    when = read_manifest(run)["stages"][stage]["finished"]
+    files = RunFiles.of(run)
     what = "this run" if stage == "report" else stage
-    click.echo(f"{run}: {what} had finished on {when}; --force repeats it", err=True)
-    for problem in verify_run(run):
-        click.echo(f"warning: {one_line(problem)}", err=True)
+    when = one_line(files.stage(stage)["finished"])
+    say(f"{run}: {what} had finished on {when}; --force repeats it", err=True)
+    for problem in files.changed():
+        say(f"warning: {one_line(problem)}", err=True)
 
 
-def say_next(run: Path, stage: str) -> None:
+def say_next(run: RunFiles, stage: str) -> None:
     """The command that goes on from here, unless it was given before."""
-    from softdiv.storage.run import read_manifest
-
-    if NEXT[stage] not in read_manifest(run)["stages"]:
-        click.echo(f"next: softdiv {NEXT[stage]} {shlex.quote(str(run))}", err=True)
+    if not run.done(NEXT[stage]):
+        say(f"next: softdiv {NEXT[stage]} {shlex.quote(str(run.path))}", err=True)
 
 
 def progress(quiet: bool) -> Sequence[tuple[object, str]]:
     """The observers of a command: the progress display, or none."""
     if quiet:
         return ()
-    import rich.console
-
     from softdiv.cli.progress import ProgressObserver
 
-    return [(ProgressObserver(rich.console.Console(stderr=True)), "'progress'")]
+    return [(ProgressObserver(console(err=True)), "'progress'")]
 
 
 def run_stage(
-    name: str, run: Path, plugin_files: tuple[Path, ...], *, force: bool, quiet: bool
-) -> Path:
-    """A stage of an existing run; says so where it had finished before."""
-    from softdiv.storage.run import read_manifest
+    name: str, run: Path, options: Mapping[str, Any], *, force: bool, quiet: bool
+) -> RunFiles:
+    """A stage of an existing run; says so where it had finished before.
+
+    Args:
+        options: ``plugins`` and ``plugin_files``.
+    """
+    from softdiv.storage.manifest import read_manifest
 
     read_manifest(run)  # a wrong folder is said before torch is imported
 
     from softdiv.pipeline import DivergencePipeline
 
     pipeline = DivergencePipeline.of_run(
-        run, plugin_files=plugin_files, observers=progress(quiet), force=force
+        run,
+        plugins=options["plugins"],
+        plugin_files=options["plugin_files"],
+        observers=progress(quiet),
+        force=force,
     )
     return _told(pipeline, name)
 
 
-def _told(pipeline: DivergencePipeline, name: str) -> Path:
+def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
+    from softdiv.storage.run_files import RunFiles
+
     run = pipeline.run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
-    return run
+    return RunFiles.of(run)

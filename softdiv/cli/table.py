@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
-
+from softdiv.cli.terminal import console, say, written
 from softdiv.report.plain_text import one_line
 
 
@@ -22,11 +21,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
     for row in clean:
         padded = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
 
 
 def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -35,4 +33,5 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, style="cyan" if number == 0 else None, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # Text: a name in square brackets is no markup
-    Console().print(table)
+    with written():
+        console().print(table)

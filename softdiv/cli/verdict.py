@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from softdiv.cli.terminal import show
 from softdiv.report.formatting import interval, number, percent, prompt_name
 from softdiv.report.plain_text import one_line
 
@@ -28,7 +30,7 @@ STYLES = {
 
 def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
     """Plain text where the console is no terminal. Model text is stripped and never markup."""
-    say = _printer(console)
+    say = partial(show, console)
     print_evaluation(console, report.evaluation)
     say()
     say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
@@ -40,7 +42,7 @@ def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
 
 def print_evaluation(console: Console, evaluation: Evaluation) -> None:
     """The verdict and the numbers it rests on."""
-    say, verdict = _printer(console), evaluation.verdict
+    say, verdict = partial(show, console), evaluation.verdict
     say()
     say(verdict.outcome.upper(), STYLES[verdict.outcome])
     say(one_line(verdict.headline))
@@ -60,13 +62,6 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         say("Baselines:", "bold")
         for result in baselines:
             say(f"  {result.searcher} “{one_line(prompt_name(result), 60)}”: {_numbers(result)}")
-
-
-def _printer(console: Console) -> Callable[..., None]:
-    def say(line: str = "", style: str | None = None) -> None:
-        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
-
-    return say
 
 
 def _numbers(result: PromptResult) -> str:

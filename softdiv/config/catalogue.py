@@ -17,7 +17,8 @@ from softdiv.config.schema import PairConfig
 from softdiv.config.shipped import home, resolve_shipped
 from softdiv.errors import ConfigError, did_you_mean
 from softdiv.plugin.interfaces import KINDS
-from softdiv.plugin.options import shown, structure
+from softdiv.plugin.options import structure
+from softdiv.plugin.strict import shown
 
 
 @attrs.frozen(kw_only=True)

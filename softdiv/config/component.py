@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 import attrs
 
-from softdiv.plugin.options import shown
+from softdiv.plugin.strict import shown
 
 C = TypeVar("C", bound="ComponentConfig")
 

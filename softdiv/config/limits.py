@@ -6,7 +6,8 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from softdiv.plugin.options import Problem, shown
+from softdiv.plugin.options import Problem
+from softdiv.plugin.strict import shown
 
 DEEPEST = 32
 """Tables and lists inside each other; softdiv's own configs have five."""

@@ -107,8 +107,8 @@ class _Text:
                 raise self.refused(error.msg) from error
             except RecursionError as error:
                 raise self.refused("nested too deeply") from error
-            if end == len(self._buffer) and self._more():
-                continue  # a number may go on
+            if isinstance(made, float | int) and end > len(self._buffer) - 4 and self._more():
+                continue  # a number may go on, behind "e+" too
             self._move(end)
             return made
 

@@ -33,11 +33,15 @@ class BadLines:
     fix: str = MEND
     """Advice of the error."""
     good: int = attrs.field(init=False, default=0)
-    found: list[str] = attrs.field(init=False, factory=list)
+    count: int = attrs.field(init=False, default=0)
+    named: list[str] = attrs.field(init=False, factory=list)
+    """The first of them."""
 
     def add(self, where: str, reason: str) -> None:
         """A line (``file:line``) that cannot be used."""
-        self.found.append(f"{where}: {reason}")
+        self.count += 1
+        if self.count <= SHOWN:
+            self.named.append(f"{where}: {reason}")
 
     def advise(self, fix: str) -> None:
         """Better advice than to mend the lines, where the first one shows what is wrong."""
@@ -50,14 +54,14 @@ class BadLines:
         Raises:
             DataError: there were bad lines, and they are not to be skipped or nothing else.
         """
-        if not self.found:
+        if not self.count:
             return
-        named = "; ".join(self.found[:SHOWN])
-        if len(self.found) > SHOWN:
-            named += f"; and {len(self.found) - SHOWN} more"
+        named = "; ".join(self.named)
+        if self.count > SHOWN:
+            named += f"; and {self.count - SHOWN} more"
         if self.on_bad_lines == "error" or not self.good:
             raise DataError(named, fix=self.fix)
-        self.notes.append(f"{len(self.found)} lines were skipped ({self.good} used): {named}")
+        self.notes.append(f"{self.count} lines were skipped ({self.good} used): {named}")
 
 
 def read_lines(path: str, bad: BadLines) -> Iterator[tuple[str, str]]:

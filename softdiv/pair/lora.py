@@ -1,7 +1,8 @@
-"""LoRA adapters, by peft; the only module that imports it."""
+"""Adapters, by peft; the only module that imports it."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,34 +12,95 @@ from typing import Any
 
 import torch
 
-from softdiv.errors import PairError, did_you_mean
+from softdiv.errors import PairError
+from softdiv.pair.adapter import CONFIG, Adapter, opened, refusal, refuse_endless_patterns
+from softdiv.pair.adapter_fit import Probe, check_filled, fit_vocabulary
+from softdiv.pair.foreign import translated
 from softdiv.pair.load_deepspeed import name_accelerator
+from softdiv.pair.sharding import is_sharded
 from softdiv.storage.atomic import write_json, write_tensors
 
 
-def attach_adapter(model: Any, adapter: str) -> Any:
-    """Put a LoRA adapter's layers into ``model`` (in place) and return the model.
+def attach_adapter(model: Any, adapter: str | Adapter) -> Any:
+    """Put an adapter's layers into ``model`` (in place) and return the model.
 
-    The base's weight tensors stay the same objects, so a model that shares them is untouched.
+    What :attr:`Adapter.keeps_base` says it writes besides its own layers is written: such an
+    adapter needs a model that shares no tensors.
 
     Args:
         adapter: folder with ``adapter_config.json`` and ``adapter_model.safetensors``, or hub id.
 
     Raises:
-        PairError: peft is missing, or there is no adapter for this model.
+        PairError: peft is missing, there is no adapter, it is of a kind that is no part of the
+            model's layers, it does not fit, or it changes nothing.
     """
     peft = _peft()
-    folder = _folder(adapter)
-    if not (folder / "adapter_model.safetensors").is_file():
-        # peft would fall back to a pickle, which softdiv never opens
-        raise PairError(f"{adapter} holds no adapter_model.safetensors")
-    try:
-        with _quiet():
-            wrapped = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PairError(f"adapter '{adapter}' cannot be loaded", why=first) from error
-    return wrapped.get_base_model()
+    given = adapter if isinstance(adapter, Adapter) else opened(adapter)
+    _refuse_kind(peft, given)
+    names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
+    refuse_endless_patterns(given, names)
+    rows = fit_vocabulary(model, given)
+    before = None if is_sharded(model) else Probe.of(model, given)
+    what = f"adapter '{given.name}' cannot be loaded"
+    with _quiet(), translated(what, "is it an adapter of this model?"):
+        wrapped = peft.PeftModel.from_pretrained(model, str(given.folder), is_trainable=False)
+        # once more, because only this call returns what had no place
+        result = wrapped.load_adapter(str(given.folder), "default", is_trainable=False)
+        slots = peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    check_filled(given, wrapped, slots, result)
+    base = wrapped.get_base_model()
+    if before is not None:
+        with translated(f"{given.name} ({given.kind}) cannot be compared"):
+            before.check(wrapped, base, resized=rows is not None)
+    _merge_parameters(base)
+    return base
+
+
+def _refuse_kind(peft: Any, adapter: Adapter) -> None:
+    """Raises PairError for prompt learning, an unknown method, or options of a later peft."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    kinds = {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    config = kinds.get(adapter.kind)
+    if config is None:
+        raise refusal(adapter, f"peft {peft.__version__} does not know it")
+    if issubclass(config, peft.PromptLearningConfig):
+        raise refusal(
+            adapter, "it adds virtual tokens to each text, changes none of the model's layers"
+        )
+    known = {field.name for field in dataclasses.fields(config)}
+    unknown = sorted(key for key, value in adapter.config.items() if value and key not in known)
+    if unknown:
+        raise PairError(
+            f"{adapter.folder / CONFIG} has options that peft {peft.__version__} does not know",
+            why=", ".join(unknown[:5]),
+            fix="pip install --upgrade peft",
+        )
+
+
+def _merge_parameters(model: Any) -> None:
+    """Replace LoRAs on parameters, such as the experts of a mixture, by their sum with the weight.
+
+    peft adds them in place in every forward pass, which breaks the backward pass of another.
+    """
+    from peft.tuners.lora.layer import ParamWrapper
+
+    outermost = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, ParamWrapper)
+        and not isinstance(model.get_submodule(name.rpartition(".")[0]), ParamWrapper)
+    ]
+    for name, module in outermost:
+        inner = module
+        while isinstance(inner, ParamWrapper):
+            layer, weight = inner.get_base_layer(), inner.get_param()
+            delta = sum(inner.get_delta_weight(active) for active in inner.active_adapters)
+            summed = torch.nn.Parameter((weight + delta).detach(), requires_grad=False)
+            setattr(layer, inner.parameter_name, summed)
+            inner = inner.base_layer
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, inner)
 
 
 def new_adapter(
@@ -103,23 +165,3 @@ def _quiet() -> Iterator[None]:
         # peft 0.21 reads an attribute that transformers 5.23 renamed
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
-
-
-def _folder(adapter: str) -> Path:
-    """The adapter's folder; a hub id is downloaded, safetensors and config only."""
-    folder = Path(adapter)
-    if folder.is_dir():
-        return folder
-    if folder.is_absolute() or adapter.count("/") != 1 or folder.parent.is_dir():
-        nearby = [p.name for p in folder.parent.glob("*")] if folder.parent.is_dir() else []
-        raise PairError(
-            f"adapter folder {adapter} does not exist", fix=did_you_mean(folder.name, nearby)
-        )
-    from huggingface_hub import snapshot_download
-
-    wanted = ["adapter_config.json", "adapter_model.safetensors"]
-    try:
-        return Path(snapshot_download(adapter, allow_patterns=wanted))
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PairError(f"adapter '{adapter}' cannot be downloaded", why=first) from error

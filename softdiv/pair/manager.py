@@ -13,6 +13,7 @@ from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig, Placement
 from softdiv.errors import ConfigError, PairError, PluginError, SoftdivError
 from softdiv.pair.checks import PairReport, check_pair, template_notes
+from softdiv.pair.foreign import translated
 from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
@@ -20,6 +21,7 @@ from softdiv.pair.rendering import start_renderer
 from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
 from softdiv.pair.template import ChatTemplate, stop_ids, template_file
+from softdiv.pair.unchanged import fingerprint
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.interfaces import ModelLoader, SharingLoader
@@ -147,24 +149,22 @@ class ModelPairManager:
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
         loaders, device = self.loaders(), pick_device(self.device)
-        template_file(self.config)  # what is wrong with it is said before minutes of loading
         start_renderer()
         if not self.shard:
-            return self._pair(*self._both(loaders, device))
+            return self._with_notes(self._pair(*self._both(loaders, device)), loaders)
         with sharded_loading(torch.device(device).type):
             model_1, tokenizer_1, model_2, tokenizer_2 = self._both(loaders, device)
             lockstep = shard_pair(model_1, model_2, torch.device(device))
         pair = self._pair(model_1, tokenizer_1, model_2, tokenizer_2, lockstep)
         same = everywhere(pair.report.identical)
-        return attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
+        pair = attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
+        return self._with_notes(pair, loaders)
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
         loader_1, loader_2 = loaders
         model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
         beside = (
-            self._load(
-                "model_2", loader_2, lambda: loader_2.load_beside(loader_1, model_1, tokenizer_1)
-            )
+            self._beside(loader_1, loader_2, model_1, tokenizer_1)
             if isinstance(loader_2, SharingLoader)
             else None
         )
@@ -172,6 +172,26 @@ class ModelPairManager:
             "model_2", loader_2, lambda: loader_2.load(device)
         )
         return model_1, tokenizer_1, model_2, tokenizer_2
+
+    def _beside(
+        self, loader_1: ModelLoader, loader_2: SharingLoader, model_1: Any, tokenizer_1: Any
+    ) -> Any:
+        """model_2 on model_1's tensors, or None. Raises PairError if model_1 is not what it was."""
+        shares = getattr(loader_2, "shares_with", lambda _: True)
+        if not self._load("model_2", loader_2, lambda: (shares(loader_1), None))[0]:
+            return None
+        before = fingerprint(model_1)
+        beside = self._load(
+            "model_2", loader_2, lambda: loader_2.load_beside(loader_1, model_1, tokenizer_1)
+        )
+        after = fingerprint(model_1)
+        if changed := [name for name in before if after.get(name) != before[name]]:
+            raise PairError(
+                f"loading model_2 changed {len(changed)} of model_1's tensors, e.g. {changed[0]}",
+                why="they share weights, and model_2's loader wrote into them",
+                fix="give model_2's base under another path: it is then loaded by itself",
+            )
+        return beside
 
     def _pair(
         self,
@@ -182,11 +202,27 @@ class ModelPairManager:
         lockstep: Lockstep | None = None,
     ) -> ModelPair:
         name = self.config.name or self._name()
-        return ModelPair.of(model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config)
+        with translated("the two models cannot be run"):  # a size that only a pass reveals
+            return ModelPair.of(
+                model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config
+            )
+
+    @staticmethod
+    def _with_notes(pair: ModelPair, loaders: tuple[ModelLoader, ModelLoader]) -> ModelPair:
+        """With what the loaders have to say; what both say is said once."""
+        said: dict[str, list[str]] = {}
+        for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
+            for line in dict.fromkeys(getattr(loader, "notes", ())):
+                said.setdefault(line, []).append(which)
+        lines = [f"{' and '.join(models)}: {line}" for line, models in said.items()]
+        notes = (*pair.report.notes, *lines)
+        return attrs.evolve(pair, report=attrs.evolve(pair.report, notes=notes))
 
     def loaders(self) -> tuple[ModelLoader, ModelLoader]:
-        """Both loaders, options checked. Raises ConfigError or PluginError."""
+        """Both loaders, options checked, and the template's file. Raises ConfigError or
+        PluginError."""
         self.config = resolve_pair(self.config, ModelRegistry.load())
+        template_file(self.config)
         if self.config.model_1 is None or self.config.model_2 is None:
             raise ConfigError(
                 "pair: model_1 and model_2 are not both given",
@@ -227,12 +263,8 @@ class ModelPairManager:
                     why=f"{which}: {reason(error)}",
                     fix="nothing was lost; mend it or use another loader",
                 ) from error
-            if not isinstance(error, (OSError, ValueError, RuntimeError, ImportError, KeyError)):
+            with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise PairError(
-                f"{which} cannot be loaded", why=f"{type(error).__name__}: {first}"
-            ) from error
         return found
 
     def _name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -107,6 +108,11 @@ class ChatTemplate:
             date=date,
             advice=advice,
         )
+
+    @property
+    def sha256(self) -> str:
+        """Of the source."""
+        return hashlib.sha256((self.source or "").encode("utf-8", "surrogatepass")).hexdigest()
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a rendered conversation; special tokens are those the template wrote."""

@@ -20,7 +20,9 @@ IMPORT_TIMEOUT = "SOFTDIV_IMPORT_TIMEOUT"
 """Environment variable: seconds a plugin may take to be imported and to register; 0 = no limit."""
 HOOK_TIMEOUT = "SOFTDIV_HOOK_TIMEOUT"
 """Environment variable: seconds an observer may take in one hook; 0 = no limit."""
-_DEFAULTS = {IMPORT_TIMEOUT: 60.0, HOOK_TIMEOUT: 300.0}
+JOIN_TIMEOUT = "SOFTDIV_JOIN_TIMEOUT"
+"""Environment variable: seconds to wait for the other ranks of a launcher; 0 = no limit."""
+_DEFAULTS = {IMPORT_TIMEOUT: 60.0, HOOK_TIMEOUT: 300.0, JOIN_TIMEOUT: 300.0}
 
 
 class Overdue(BaseException):

@@ -14,7 +14,7 @@ from softdiv.errors import RunError
 from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
 from softdiv.storage.dotted import dotted
 from softdiv.storage.records import read_record
-from softdiv.storage.run import CONFIG, read_manifest
+from softdiv.storage.run_files import CONFIG, RunFiles
 
 _NOT_COMPARED = {"output_dir"}
 
@@ -37,17 +37,17 @@ class RunSummary:
     @classmethod
     def of(cls, run_dir: Path) -> RunSummary:
         """Raises RunError if it is no run folder, or was not evaluated yet."""
-        manifest = read_manifest(run_dir)
-        if "evaluate" not in manifest["stages"]:
+        run = RunFiles.of(run_dir)
+        if not run.done("evaluate"):
             raise RunError(
                 f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
             )
         return cls(
             run_dir=run_dir,
-            evaluation=read_record(run_dir / EVALUATION, Evaluation),
-            config=ExperimentConfig.from_file(run_dir / CONFIG).to_dict(),
-            ledger=manifest["stages"]["evaluate"].get("ledger", {}),
-            created=manifest["created"],
+            evaluation=read_record(run.file(EVALUATION), Evaluation),
+            config=ExperimentConfig.from_file(run.file(CONFIG)).to_dict(),
+            ledger=run.stage("evaluate").get("ledger", {}),
+            created=run.manifest["created"],
         )
 
 

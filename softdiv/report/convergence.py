@@ -14,18 +14,22 @@ def convergence_curve(lines: Iterable[Mapping[str, Any]]) -> Curve | None:
     Args:
         lines: the records of ``metrics.jsonl``.
     """
-    steps = [line for line in lines if "divergence" in line]
+    steps = [line for line in lines if isinstance(line, Mapping) and "divergence" in line]
     if not steps:
         return None
-    nan = float("nan")
-    series = {"training texts": [float(line["divergence"]) for line in steps]}
-    validated = [float(line.get("validation_bits", nan)) for line in steps]
+    series = {"training texts": [_number(line["divergence"]) for line in steps]}
+    validated = [_number(line.get("validation_bits")) for line in steps]
     if any(value == value for value in validated):
         series["validation texts"] = validated
     return Curve(
         title="Soft prompt training",
         x_label="step",
         y_label="divergence, bits",
-        x=[float(line["step"]) for line in steps],
+        x=[_number(line.get("step")) for line in steps],
         series=series,
     )
+
+
+def _number(value: object) -> float:
+    """A value that was not finite is written as null."""
+    return float(value) if isinstance(value, (int, float)) else float("nan")

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.config.redact import redacted
 from softdiv.evaluation.results import Evaluation
 from softdiv.plugin.records import Curve, Section
 
@@ -32,3 +33,16 @@ class Report:
     reproduce: str
     """the command that repeats the run"""
     warnings: tuple[str, ...] = ()
+
+    def without_secrets(self) -> Report:
+        """As a reader may have it: of a run's files only ``config.toml`` holds secrets."""
+        failures = tuple(redacted(self.evaluation.failures))
+        return attrs.evolve(
+            self,
+            pair=redacted(self.pair),
+            evaluation=attrs.evolve(self.evaluation, failures=failures),
+            config=redacted(self.config),
+            machine=redacted(self.machine),
+            reproduce=redacted(self.reproduce),
+            warnings=tuple(redacted(self.warnings)),
+        )

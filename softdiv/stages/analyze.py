@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from softdiv.analysis.analyzer import DivergenceAnalyzer
+from softdiv.analysis.shape import misshapen
+from softdiv.errors import RunError
 from softdiv.plugin.interfaces import ModelAnalyzer
 from softdiv.plugin.records import Section
 from softdiv.stages.evaluate import read_evaluation
@@ -40,4 +42,8 @@ def analyze(work: Work) -> None:
 def read_sections(work: Work) -> tuple[Section, ...]:
     """The report's sections. Raises RunError if the analysis has not finished."""
     work.require("analyze", "analysis")
-    return read_record(work.run.path / ANALYSIS, tuple[Section, ...])
+    path = work.run.file(ANALYSIS)
+    sections = read_record(path, tuple[Section, ...])
+    for wrong in filter(None, map(misshapen, sections)):
+        raise RunError(f"{path} is damaged", why=wrong)
+    return sections

@@ -49,7 +49,7 @@ def evaluate(work: Work) -> None:
 def read_evaluation(work: Work) -> Evaluation:
     """What was measured, equal to what :func:`evaluate` computed. Raises RunError if missing."""
     work.require("evaluate", "evaluation")
-    return read_record(work.run.path / EVALUATION, Evaluation)
+    return read_record(work.run.file(EVALUATION), Evaluation)
 
 
 def scorer(

@@ -13,9 +13,23 @@ from softdiv.search.task import SearchTask
 from softdiv.stages.load import load
 from softdiv.stages.train import read_training
 from softdiv.stages.work import Work
-from softdiv.storage.atomic import read_json_lines
+from softdiv.storage.records import read_records
 
 PROMPTS = "hard_prompts.jsonl"
+
+
+@attrs.frozen(kw_only=True)
+class SavedPrompt(HardPrompt):
+    """A line of ``hard_prompts.jsonl``."""
+
+    baseline: bool
+
+    @property
+    def prompt(self) -> HardPrompt:
+        """The prompt alone."""
+        table = attrs.asdict(self, recurse=False)
+        del table["baseline"]
+        return HardPrompt(**table)
 
 
 def generate(work: Work) -> None:
@@ -78,7 +92,8 @@ def to_records(found: SearchResult) -> list[dict[str, Any]]:
 def read_prompts(work: Work) -> SearchResult:
     """What the search found. Raises RunError if it has not finished."""
     work.require("generate", "text prompts")
-    groups: dict[bool, list[HardPrompt]] = {True: [], False: []}
-    for record in read_json_lines(work.run.path / PROMPTS):
-        groups[record.pop("baseline")].append(HardPrompt(**record))
-    return SearchResult(tuple(groups[False]), tuple(groups[True]))
+    saved = read_records(work.run.file(PROMPTS), SavedPrompt)
+    return SearchResult(
+        tuple(one.prompt for one in saved if not one.baseline),
+        tuple(one.prompt for one in saved if one.baseline),
+    )

@@ -11,6 +11,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
+from softdiv.errors import RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
@@ -23,8 +24,14 @@ from softdiv.stages.texts import (
     with_contexts_kept,
     with_system_prompt,
 )
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.work import LEFTOVERS, STAGES, Loaded, Work
+from softdiv.storage.atomic import read_json
 from softdiv.training.ranks import join
+
+PAIR = "pair.json"
+TEMPLATE = "chat_template_sha256"
+BEGUN = (*STAGES, *LEFTOVERS["train"])
+"""Finished stages, or what the first leaves before it has finished."""
 
 
 def load(work: Work) -> Loaded:
@@ -33,6 +40,7 @@ def load(work: Work) -> Loaded:
     Raises:
         DataError: a source is unreadable, there are too few texts, or one that does not fit.
         PairError: a model cannot be loaded, or the two cannot be compared.
+        RunError: the chat template has changed since the run began.
     """
     if work.loaded is not None:
         return work.loaded
@@ -41,11 +49,13 @@ def load(work: Work) -> Loaded:
         texts = load_texts(work.parts, config.data, stage.notes.append)
         pair = load_pair(config, work.registry)
         pair.ledger.by_phase.update(work.ledger())
+        _same_template(work, pair)
         loaded = fitting(texts, pair, config, work.parts, stage.notes.append)
         facts = {
             "name": pair.name,
             "notes": list(pair.report.notes),
             "identical": pair.report.identical,
+            TEMPLATE: pair.template.sha256 if pair.template else "",
             "answers_end_with": [{"token": t, "id": i} for t, i in pair.report.ends],
             "self_check": {
                 wrapper.name: check.line
@@ -54,10 +64,21 @@ def load(work: Work) -> Loaded:
                 )
             },
         }
-        stage.files |= work.run.write_json("pair.json", facts)
+        stage.files |= work.run.write_json(PAIR, facts)
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
     work.loaded = loaded
     return loaded
+
+
+def _same_template(work: Work, pair: ModelPair) -> None:
+    """Raises RunError if a run that has begun would go on with another chat template."""
+    path, now = work.run.path / PAIR, pair.template.sha256 if pair.template else ""
+    begun = any(work.run.done(name) or (work.run.path / name).exists() for name in BEGUN)
+    if begun and path.exists() and read_json(path).get(TEMPLATE, now) != now:
+        raise RunError(
+            f"the chat template is not the one that {work.run.path} began with",
+            fix="put it back, or repeat the run from its first stage with --force",
+        )
 
 
 def fitting(

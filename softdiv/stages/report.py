@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
-from softdiv.config.redact import redacted
 from softdiv.plugin.events import ReportEvent
 from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
@@ -16,9 +17,23 @@ from softdiv.stages.evaluate import read_evaluation
 from softdiv.stages.generate import PROMPTS
 from softdiv.stages.train import TRAINING
 from softdiv.stages.work import STAGES, Work
-from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.storage.run import CONFIG
-from softdiv.training.continuation import METRICS
+from softdiv.storage.atomic import read_json_lines
+from softdiv.storage.records import read_record
+from softdiv.storage.run_files import CONFIG
+from softdiv.training.checkpoint import METRICS
+from softdiv.training.result import TrainingFacts
+
+
+@attrs.frozen(kw_only=True)
+class PairFacts:
+    """What the report takes from ``pair.json``."""
+
+    name: str
+    notes: tuple[str, ...]
+    identical: bool
+    answers_end_with: tuple[Mapping[str, Any], ...] = ()
+    self_check: Mapping[str, str] = {}
+    """runs of 0.1.0 have neither"""
 
 
 def report(work: Work) -> None:
@@ -43,33 +58,35 @@ def build_report(work: Work) -> Report:
     """
     sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
-    failures = tuple(redacted(evaluation.failures))
-    pair = read_json(run.path / "pair.json")
+    work.require("train", "trained soft prompt")
+    work.require("generate", "text prompts")
+    pair = read_record(run.file("pair.json"), PairFacts)
+    trained = METRICS in run.stage("train")["files"]  # not where prompts were given
     ledger = work.ledger()
     finished = ("load", *STAGES[:-1])
     return Report(
         pair={
-            "name": pair["name"],
-            "model_1": redacted(config.pair.model_1.to_dict()) if config.pair.model_1 else None,
-            "model_2": redacted(config.pair.model_2.to_dict()) if config.pair.model_2 else None,
+            "name": pair.name,
+            "model_1": config.pair.model_1.to_dict() if config.pair.model_1 else None,
+            "model_2": config.pair.model_2.to_dict() if config.pair.model_2 else None,
             "organism": config.pair.organism,
-            "notes": redacted(pair["notes"]),
-            "identical": pair["identical"],
+            "notes": list(pair.notes),
+            "identical": pair.identical,
             "chat_template": config.pair.chat_template or config.pair.template_of,
-            "answers_end_with": pair.get("answers_end_with", []),
-            "self_check": pair.get("self_check", {}),  # runs of 0.1.0 have none
+            "answers_end_with": list(pair.answers_end_with),
+            "self_check": pair.self_check,
         },
-        evaluation=attrs.evolve(evaluation, failures=failures),
-        training=read_json(run.path / TRAINING),
-        training_curve=convergence_curve(read_json_lines(run.path / METRICS)),
+        evaluation=evaluation,
+        training=attrs.asdict(read_record(run.file(TRAINING), TrainingFacts)),
+        training_curve=convergence_curve(read_json_lines(run.file(METRICS)) if trained else ()),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
-        config=redacted(config.to_dict()),
-        machine=redacted(run.manifest["facts"]),
+        config=config.to_dict(),
+        machine=run.manifest["facts"],
         reproduce=_command(work),
-        warnings=tuple(redacted([*pair["notes"], *work.changed, *work.notes(*finished)])),
-    )
+        warnings=(*pair.notes, *work.changed, *work.notes(*finished)),
+    ).without_secrets()
 
 
 def _command(work: Work) -> str:

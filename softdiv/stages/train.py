@@ -9,10 +9,12 @@ import attrs
 from softdiv.organism.recipe import load_detector
 from softdiv.stages.load import load
 from softdiv.stages.work import Work
-from softdiv.storage.atomic import read_json, sha256_file
-from softdiv.training.continuation import METRICS
+from softdiv.storage.atomic import sha256_file
+from softdiv.storage.records import read_record
+from softdiv.training.checkpoint import BEST, METRICS
+from softdiv.training.result import TrainingFacts, TrainingResult
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
-from softdiv.training.trainer import BEST, DivergenceTrainer, TrainingResult
+from softdiv.training.trainer import DivergenceTrainer
 
 TRAINING = "training.json"
 
@@ -44,12 +46,15 @@ def train(work: Work) -> None:
         stage.notes += result.notes
         facts = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
         stage.files |= run.write_json(TRAINING, facts)
-        written = (name for name in (BEST, METRICS) if (run.path / name).exists())
-        stage.files |= {name: sha256_file(run.path / name) for name in written}
+        # again, from memory: the file may be of the process that was killed before this one
+        stage.files[BEST] = work.trainer.prompt.copy_of(result.prompt).save(run.path / BEST)
+        if (run.path / METRICS).exists():
+            stage.files[METRICS] = sha256_file(run.path / METRICS)
 
 
 def read_training(work: Work) -> TrainingResult:
     """What training found. Raises RunError if it has not finished."""
     work.require("train", "trained soft prompt")
-    prompt = DivergenceSoftPrompt.load(work.run.path / BEST)
-    return TrainingResult(prompt=prompt.embeddings.detach(), **read_json(work.run.path / TRAINING))
+    prompt = DivergenceSoftPrompt.load(work.run.file(BEST))
+    facts = read_record(work.run.file(TRAINING), TrainingFacts)
+    return TrainingResult(prompt=prompt.embeddings.detach(), **attrs.asdict(facts, recurse=False))

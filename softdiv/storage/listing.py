@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
-import shutil
-from collections.abc import Mapping
+import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
-import filelock
 
 from softdiv.errors import RunError
 from softdiv.storage.atomic import read_json
-from softdiv.storage.run import CONFIG, LOCK, MANIFEST, changed_files, read_manifest
+from softdiv.storage.folder import remove
+from softdiv.storage.locks import in_use, turn
+from softdiv.storage.manifest import MANIFEST
+from softdiv.storage.refusal import refusal
+from softdiv.storage.run_files import RunFiles
 
-State = Literal["finished", "unfinished", "in use", "damaged"]
+State = Literal["finished", "unfinished", "in use", "damaged", "link"]
 
 
 @attrs.frozen(kw_only=True)
@@ -42,77 +45,82 @@ class RunInfo:
 
 
 def list_runs(parent: Path) -> tuple[RunInfo, ...]:
-    """Every run folder directly under ``parent``, by name. Raises RunError if it is no folder."""
-    if not parent.is_dir():
-        raise RunError(f"{parent} is not a folder", fix="give the folder of runs with --dir")
-    return tuple(run_info(path.parent) for path in sorted(parent.glob(f"*/{MANIFEST}")))
+    """Every run folder directly under ``parent``, by name; links are named and not followed.
+
+    Raises:
+        RunError: ``parent`` is no folder.
+        DiskError: it cannot be read.
+    """
+    with refusal(parent, "read"):
+        if not parent.is_dir():
+            raise RunError(f"{parent} is not a folder", fix="give the folder of runs with --dir")
+        folders = sorted(path for path in parent.iterdir() if path.is_dir())
+    return tuple(
+        RunInfo(path=path, state="link", problem="name what it points to")
+        if path.is_symlink()
+        else run_info(path)
+        for path in folders
+        if _may_be_run(path)
+    )
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        return (path / MANIFEST).exists()
+    except OSError:  # said to be damaged, with the reason
+        return True
 
 
 def run_info(path: Path) -> RunInfo:
     """What can be said of a folder with a manifest; a damaged one is said to be so."""
-    size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file() and not f.is_symlink())
+    size = _size(path)
     try:
-        manifest = read_manifest(path)
-        stages: Mapping[str, Any] = manifest["stages"]
-        created: str = manifest["created"]
-        finished = "report" in stages
-        report = read_json(path / "report.json") if finished else {}
-        verdict = report["verdict"]["outcome"] if finished else ""
-        pair = report["pair"]["name"] if finished else _pair_of(path)
-    except (RunError, KeyError, TypeError) as error:
+        run = RunFiles.of(path)
+        finished = run.done("report")
+        report = read_json(run.file("report.json")) if finished else {}
+        verdict = str(report["verdict"]["outcome"]) if finished else ""
+        pair = str(report["pair"]["name"] if finished else _pair_of(run))
+    except (RunError, OSError, KeyError, TypeError) as error:
         why = str(error) if isinstance(error, RunError) else f"an entry is missing: {error}"
         return RunInfo(path=path, state="damaged", bytes=size, problem=why)
     state: State = "finished" if finished else "unfinished"
     return RunInfo(
         path=path,
-        state="in use" if _in_use(path) else state,
-        created=created,
+        state="in use" if in_use(path) else state,
+        created=run.manifest["created"],
         pair=pair,
         verdict=verdict,
-        last_stage=list(stages)[-1] if stages else "",
+        last_stage=next(reversed(run.manifest["stages"]), ""),
         bytes=size,
     )
 
 
-def verify_run(path: Path) -> tuple[str, ...]:
-    """Files that are missing or are not what the manifest's sha256 says; empty if all is well.
+def remove_run(path: Path) -> None:
+    """Delete a run folder.
 
     Raises:
-        RunError: it is no run folder.
+        RunError: it is none, is a link, or is in use.
+        DiskError: the system refuses.
     """
-    manifest = read_manifest(path)
-    problems = changed_files(path, "the run was made", manifest.get("config", {}))
-    for stage, entry in manifest["stages"].items():
-        problems += changed_files(path, f"{stage} wrote it", entry["files"])
-    return tuple(problems)
+    with refusal(path, "removed"):
+        if path.is_symlink():
+            raise RunError(f"{path} is a link", fix="remove the link yourself")
+        if not (path / MANIFEST).is_file():
+            raise RunError(f"{path} is not a softdiv run")
+    with turn(path.parent):
+        if in_use(path):
+            raise RunError(f"run {path} is in use by another process")
+        remove(path)
 
 
-def remove_run(path: Path) -> None:
-    """Delete a run folder. Raises RunError if it is none, or is in use."""
-    if not (path / MANIFEST).is_file():
-        raise RunError(f"{path} is not a softdiv run")
-    if path.is_symlink():
-        raise RunError(f"{path} is a link", fix="remove the link yourself")
-    if _in_use(path):
-        raise RunError(f"run {path} is in use by another process")
-    shutil.rmtree(path)
+def _size(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(OSError):  # a run under way renames its files
+            found = file.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
-def _pair_of(path: Path) -> str:
-    facts = path / "pair.json"
-    if facts.is_file():
-        name: str = read_json(facts)["name"]
-        return name
-    return "" if (path / CONFIG).is_file() else "(no config.toml)"
-
-
-def _in_use(path: Path) -> bool:
-    if not (path / LOCK).exists():
-        return False
-    lock = filelock.FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
+def _pair_of(run: RunFiles) -> str:
+    return str(read_json(run.file("pair.json"))["name"]) if run.done("load") else ""

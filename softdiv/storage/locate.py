@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from softdiv.errors import RunError, did_you_mean
+from softdiv.storage.folder import refuse_strange
 
 BEST_PROMPT = Path("checkpoints", "best.safetensors")
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
@@ -55,6 +56,7 @@ def _resolved(paths: str | Path | Iterable[str | Path], ending: str, note: Note)
 
 def _matches(path: Path, ending: str) -> list[Path]:
     if path.is_dir() and ending == BEST_PROMPT.suffix:
+        refuse_strange(path)
         return [path / BEST_PROMPT] if (path / BEST_PROMPT).is_file() else []
     if path.is_file():
         return [path]

@@ -17,7 +17,7 @@ import attrs
 import cattrs
 
 from softdiv.errors import RunError
-from softdiv.storage.atomic import read_json
+from softdiv.storage.atomic import read_json, read_json_lines
 
 T = TypeVar("T")
 _PLAIN = {str, int, float, bool, type(None)}
@@ -56,13 +56,23 @@ def read_record(path: Path, kind: type[T]) -> T:
     Raises:
         RunError: the file is missing, damaged, or of another version of softdiv.
     """
-    table = read_json(path)
+    return _structured(path, read_json(path), kind)
+
+
+def read_records(path: Path, kind: type[T]) -> tuple[T, ...]:
+    """The records in a JSONL file, one a line. Raises RunError as :func:`read_record`."""
+    return tuple(_structured(path, line, kind) for line in read_json_lines(path))
+
+
+def _structured(path: Path, table: Any, kind: type[T]) -> T:
     try:
         return from_plain(kind, table)
-    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged", why="it is nested too deeply") from error
+    except Exception as error:  # the classes and hooks raise anything over what they did not expect
         raise RunError(
             f"{path} does not hold what this version of softdiv expects",
-            why=str(error).splitlines()[0],
+            why=cattrs.transform_error(error, path="it")[0],
             fix="repeat the stage that wrote it with --force",
         ) from error
 

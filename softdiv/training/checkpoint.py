@@ -1,19 +1,60 @@
-"""Checkpoints: a folder is complete when its ``state.json`` exists and matches its tensors."""
+"""Checkpoints: a folder is complete when its ``state.json`` exists, whole, with its tensors."""
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import attrs
 from torch import Tensor
 
-from softdiv.errors import RunError
+from softdiv.errors import RunError, TrainingError
 from softdiv.plugin.observer_state import ObserverStates
 from softdiv.storage import atomic
+from softdiv.storage.folder import remove
+from softdiv.storage.locate import BEST_PROMPT
+from softdiv.storage.refusal import refusal
+from softdiv.storage.sealed import read_sealed, write_sealed
 from softdiv.training.engine import EngineState
 from softdiv.training.guards import Guards
+from softdiv.training.soft_prompt import DivergenceSoftPrompt
+
+METRICS = "metrics.jsonl"
+"""One line per step, the same in every run of a configuration on one machine."""
+CHECKPOINTS = "checkpoints"
+BEST = BEST_PROMPT.as_posix()
+STATE, TENSORS = "state.json", "state.safetensors"
+
+
+@attrs.frozen
+class MetricsSoFar:
+    """The metrics that belong to a checkpoint: the file as it was then."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def none(cls) -> MetricsSoFar:
+        """Before any step."""
+        return cls(0, hashlib.sha256().hexdigest())
+
+    @classmethod
+    def of(cls, path: Path) -> MetricsSoFar:
+        """The file as it is, made durable. Raises DiskError."""
+        with refusal(path, "read"):
+            if not path.exists():
+                return cls.none()
+            size = path.stat().st_size
+        atomic.sync(path)
+        return cls(size, atomic.sha256_start(path, size))
+
+    def begins(self, path: Path) -> bool:
+        """Whether the file still begins so. Raises DiskError."""
+        with refusal(path, "read"):
+            if not path.exists():
+                return self.bytes == 0
+        return atomic.sha256_start(path, self.bytes) == self.sha256
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -87,22 +128,42 @@ def from_plain(table: dict[str, Any], tensors: dict[str, Tensor]) -> Progress:
 
 
 def save(folder: Path, progress: Progress, engine: EngineState, keep: int) -> Path:
-    """Write ``folder/step-000010`` and drop all but the newest ``keep``."""
+    """Write ``folder/step-000010`` and drop all but the newest ``keep``.
+
+    It holds the sha256 of what it belongs to: its tensors, and the metrics up to its step.
+
+    Raises:
+        DiskError: the system refuses.
+    """
     path = folder / f"step-{progress.steps:06d}"
-    (path / "state.json").unlink(missing_ok=True)  # while rewriting, it is not complete
+    remove(path / STATE)  # while rewriting, it is not complete
     tensors = {**engine.tensors, **tensors_of(progress)}
-    digest = atomic.write_tensors(path / "state.safetensors", tensors)
-    atomic.write_json(
-        path / "state.json",
-        {"engine_steps": engine.steps, "sha256": digest, "progress": to_plain(progress)},
+    digest = atomic.write_tensors(path / TENSORS, tensors)
+    write_sealed(
+        path / STATE,
+        {
+            "engine_steps": engine.steps,
+            "files": {TENSORS: digest},
+            "metrics": attrs.asdict(MetricsSoFar.of(folder.parent / METRICS)),
+            "progress": to_plain(progress),
+        },
     )
     for old in sorted(folder.glob("step-*"))[:-keep]:
-        (old / "state.json").unlink(missing_ok=True)
-        shutil.rmtree(old)
+        remove(old / STATE)
+        remove(old)
     return path
 
 
-def latest(folder: Path) -> tuple[Progress, EngineState] | None:
+@attrs.frozen(kw_only=True)
+class Saved:
+    """A checkpoint, read back."""
+
+    progress: Progress
+    engine: EngineState
+    metrics: MetricsSoFar
+
+
+def latest(folder: Path) -> Saved | None:
     """The newest complete checkpoint; incomplete and damaged ones are passed over.
 
     Of damaged ones the progress gets a note. Those without a ``state.json`` are what a kill
@@ -113,21 +174,45 @@ def latest(folder: Path) -> tuple[Progress, EngineState] | None:
         found = read(path)
         if found is not None:
             lines = [f"checkpoint {name} is damaged: training went on from" for name in damaged]
-            found[0].notes += [f"{line} step {found[0].steps}" for line in lines]
+            found.progress.notes += [f"{line} step {found.progress.steps}" for line in lines]
             return found
-        if (path / "state.json").exists():
+        if (path / STATE).exists():
             damaged.append(path.name)
     return None
 
 
-def read(path: Path) -> tuple[Progress, EngineState] | None:
+def changes(folder: Path) -> list[str]:
+    """What of a training under way is not as it was saved, one line each.
+
+    Args:
+        folder: the run's.
+    """
+    found = []
+    for state in sorted((folder / CHECKPOINTS).glob(f"step-*/{STATE}")):
+        saved = read(state.parent)
+        if saved is None:
+            found.append(f"{state.parent} has changed since it was saved")
+        elif not saved.metrics.begins(folder / METRICS):
+            found.append(f"{folder / METRICS} has changed since step {saved.progress.steps}")
+    best = folder / BEST
+    if best.exists():
+        try:
+            DivergenceSoftPrompt.load(best)
+        except (RunError, TrainingError) as error:
+            found.append(str(error))
+    return found
+
+
+def read(path: Path) -> Saved | None:
     """One checkpoint folder; None if it is incomplete or damaged."""
     try:
-        state = atomic.read_json(path / "state.json")
-        if atomic.sha256_file(path / "state.safetensors") != state["sha256"]:
+        state = read_sealed(path / STATE)
+        if atomic.sha256_file(path / TENSORS) != state["files"][TENSORS]:
             return None
-        tensors, _ = atomic.read_tensors(path / "state.safetensors")
+        tensors, _ = atomic.read_tensors(path / TENSORS)
         progress = from_plain(state["progress"], tensors)
-        return progress, EngineState(tensors, state["engine_steps"])
-    except (RunError, FileNotFoundError, KeyError, TypeError):  # the last two: JSON, but not ours
+        metrics = MetricsSoFar(**state["metrics"])
+        engine = EngineState(tensors, state["engine_steps"])
+        return Saved(progress=progress, engine=engine, metrics=metrics)
+    except (RunError, KeyError, TypeError):  # the last two: a table, but not ours
         return None

@@ -6,21 +6,21 @@ from collections import Counter
 
 import attrs
 import torch
+from torch import Tensor
 
+from softdiv.errors import RunError
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.manager import ModelPair
 from softdiv.storage import atomic
+from softdiv.storage.folder import remove
 from softdiv.storage.run import RunFolder
 from softdiv.training import checkpoint
-from softdiv.training.checkpoint import Progress
+from softdiv.training.checkpoint import CHECKPOINTS, METRICS, MetricsSoFar, Progress, Saved
 from softdiv.training.engine import Engine, EngineState
 from softdiv.training.ranks import Ranks
 
-METRICS = "metrics.jsonl"
-"""One line per step, the same in every run of a configuration on one machine."""
 TIMINGS = "timings.jsonl"
 """Seconds, shares and memory per step: never the same twice, so kept apart."""
-CHECKPOINTS = "checkpoints"
 
 
 @attrs.define(eq=False)
@@ -54,10 +54,10 @@ class Continuation:
         """
         found = checkpoint.latest(self.run.path / CHECKPOINTS) if self.run is not None else None
         table = self.ranks.share(_plain(found))
-        lost = self.ranks.share(self._cut_lines(table["progress"]["steps"] if table else 0))
+        lost = self.ranks.share(self._cut_lines(found))
         if table is None:
             return None
-        tensors = {**found[1].tensors, **checkpoint.tensors_of(found[0])} if found else {}
+        tensors = _tensors(found)
         tensors = self.ranks.share_tensors(tensors)
         progress = checkpoint.from_plain(table["progress"], tensors)
         self.engine.load(EngineState(tensors, table["engine_steps"]))
@@ -86,19 +86,41 @@ class Continuation:
             if before != now
         ]
 
-    def _cut_lines(self, steps: int) -> list[str]:
-        """Drop the lines of steps that are taken again; a note where metrics of others are lost."""
+    def _cut_lines(self, found: Saved | None) -> list[str]:
+        """Drop the lines of steps that are taken again, and lines that are not as they were.
+
+        Returns:
+            A note where lines of earlier steps are lost.
+        """
         notes: list[str] = []
         if self.run is None:
             return notes
-        for name in (METRICS, TIMINGS):
-            lines = atomic.read_json_lines(self.run.path / name)
-            kept = [line for line in lines if line["step"] < steps]
-            if len(kept) < len(lines):
-                self.run.write_json_lines(name, kept)
-            if name == METRICS and len(kept) < steps:
-                notes.append(f"{name} lacks {steps - len(kept)} of the first {steps} steps")
+        steps = found.progress.steps if found else 0
+        kept = found.metrics if found else MetricsSoFar.none()
+        path = self.run.path / METRICS
+        if kept.begins(path):
+            if path.exists() and path.stat().st_size > kept.bytes:
+                atomic.write_bytes(path, atomic.read_bytes(path)[: kept.bytes])
+        elif path.exists():
+            remove(path)
+            notes.append(f"{METRICS} has changed since step {steps}: its lines are left out")
+        else:
+            notes.append(f"{METRICS} is missing since step {steps}")
+        self._cut_timings(steps)
         return notes
+
+    def _cut_timings(self, steps: int) -> None:
+        """No result rests on these: a damaged file starts anew."""
+        assert self.run is not None
+        path = self.run.path / TIMINGS
+        try:
+            lines = atomic.read_json_lines(path)
+            kept = [line for line in lines if line["step"] < steps]
+        except (RunError, TypeError, KeyError):
+            remove(path)
+            return
+        if len(kept) < len(lines):
+            self.run.write_json_lines(TIMINGS, kept)
 
 
 def pool_ledger(ledger: Ledger, ranks: Ranks) -> None:
@@ -113,7 +135,14 @@ def pool_ledger(ledger: Ledger, ranks: Ranks) -> None:
         ledger.by_phase.update(spent)
 
 
-def _plain(found: tuple[Progress, EngineState] | None) -> dict[str, object] | None:
+def _plain(found: Saved | None) -> dict[str, object] | None:
     if found is None:
         return None
-    return {"progress": checkpoint.to_plain(found[0]), "engine_steps": found[1].steps}
+    plain = checkpoint.to_plain(found.progress)
+    return {"progress": plain, "engine_steps": found.engine.steps}
+
+
+def _tensors(found: Saved | None) -> dict[str, Tensor]:
+    if found is None:
+        return {}
+    return {**found.engine.tensors, **checkpoint.tensors_of(found.progress)}

@@ -21,8 +21,7 @@ from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
-from softdiv.training.checkpoint import Progress
-from softdiv.training.continuation import METRICS
+from softdiv.training.checkpoint import METRICS, Progress
 from softdiv.training.engine import Engine
 from softdiv.training.inspection import Batch, GeneratedExample, Inspector, as_examples
 from softdiv.training.soft_prompt import DivergenceSoftPrompt

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.errors import ConfigError
+from softdiv.errors import ConfigError, TrainingError
 from softdiv.pair.load_deepspeed import load_deepspeed, quiet
+from softdiv.plugin.failures import reason
 from softdiv.training.deepspeed_config import deepspeed_config
 from softdiv.training.engine import EngineState
 from softdiv.training.optimizer import (
@@ -19,6 +20,9 @@ from softdiv.training.optimizer import (
 )
 from softdiv.training.ranks import join
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
+
+LONGEST = 600
+"""Characters of a foreign error's text."""
 
 
 class DeepSpeedEngine:
@@ -41,11 +45,14 @@ class DeepSpeedEngine:
                     model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
                 )
         except Exception as error:  # its sections raise anything: AssertionError, pydantic's, ...
-            file = config.engine.deepspeed_config
-            if file is None:
-                raise
-            why = " ".join(str(error).split())[:300]
-            raise ConfigError(f"{file}: DeepSpeed refuses it: {why}") from error
+            why, file = reason(error)[:LONGEST], config.engine.deepspeed_config
+            if file is not None:
+                raise ConfigError(f"{file}: DeepSpeed refuses it: {why}") from error
+            raise TrainingError(
+                "DeepSpeed cannot be set up on this machine",
+                why=why,
+                fix='training.engine = { name = "torch" } trains the same prompt without it',
+            ) from error
 
         self._fresh = True  # until the optimizer has moments that can be read
 

@@ -9,10 +9,7 @@ import atexit
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -20,7 +17,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from softdiv.errors import TrainingError
+from softdiv.errors import ConfigError, TrainingError
+from softdiv.plugin.watchdog import JOIN_TIMEOUT, limit_of
+from softdiv.training.launch import Launch
+from softdiv.training.rendezvous import met
+
+FOREVER = 86400.0
+"""Seconds to wait for the other ranks where there is no limit."""
 
 T = TypeVar("T")
 
@@ -87,14 +90,14 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            lost = isinstance(error, dist.DistBackendError) or any(
+            lost = isinstance(error, dist.DistError) or any(
                 word in str(error) for word in ("gloo", "Connection closed", "Connection reset")
             )
             if self.world == 1 or not lost:
                 raise
             raise TrainingError(
                 f"rank {self.rank} lost the connection to another rank",
-                why=str(error).strip().splitlines()[0],
+                why="its process has ended, or the network between them fails",
                 fix="the same command continues the run, on any number of ranks",
             ) from error
 
@@ -116,34 +119,39 @@ def join(device_type: str, *, alone: bool = False) -> Ranks:
     Args:
         device_type: ``"cpu"`` or ``"cuda"``; there a launched process takes the GPU of its local
             rank.
-        alone: make a group even for one process, as DeepSpeed needs one. It meets through a file:
-            no port is opened and no variable has to be set.
+        alone: make a group even for one process, as DeepSpeed needs one. It meets in memory: no
+            port is opened, no file is made and no variable has to be set.
+
+    Raises:
+        ConfigError: what the environment says of the processes is wrong.
+        TrainingError: the others cannot be met, or do not come.
     """
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            if device_type == "cuda":
-                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            dist.init_process_group(_backend(device_type))
-            atexit.register(leave)
+        launch = Launch.from_environment()
+        if launch is not None:
+            _meet(launch, device_type)
         elif alone:
-            folder = tempfile.mkdtemp(prefix="softdiv-")
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            store = dist.FileStore(str(Path(folder) / "store"), 1)  # type: ignore[attr-defined]
+            os.environ["LOCAL_RANK"] = "0"  # DeepSpeed's GPU, whatever a launcher left in the shell
+            store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(_backend(device_type), store=store, rank=0, world_size=1)
-            atexit.register(leave)
         else:
             return Ranks()
+        atexit.register(leave)
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
-def launched_as() -> str:
-    """How to start softdiv again as it was: the command's name, with a launcher's before it."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        return "softdiv"
-    nodes = world // int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    several = f"--nnodes {nodes} " if nodes > 1 else ""
-    return f"torchrun {several}--nproc_per_node {world // nodes} -m softdiv"
+def _meet(launch: Launch, device_type: str) -> None:
+    if device_type == "cuda":
+        if launch.local_rank >= torch.cuda.device_count():
+            raise ConfigError(
+                f"LOCAL_RANK is {launch.local_rank} but there are {torch.cuda.device_count()} GPUs",
+                fix="start no more processes than GPUs, or set device to cpu",
+            )
+        torch.cuda.set_device(launch.local_rank)
+    store = met(launch, limit_of(JOIN_TIMEOUT) or FOREVER)
+    dist.init_process_group(
+        _backend(device_type), store=store, rank=launch.rank, world_size=launch.world
+    )
 
 
 def leave() -> None:

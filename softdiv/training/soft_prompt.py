@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,13 +11,15 @@ import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.errors import ConfigError, TrainingError
+from softdiv.errors import ConfigError, RunError, TrainingError
 from softdiv.pair.input_space import mean_norm, vectors
 from softdiv.pair.layout import Layout
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.storage import atomic
 
 TENSOR = "prompt_embeddings"
+SEAL = "sha256"
+"""The header's key that says what the rest of the file is."""
 
 
 class DivergenceSoftPrompt(torch.nn.Module):
@@ -93,22 +97,24 @@ class DivergenceSoftPrompt(torch.nn.Module):
         self.embeddings.copy_(clip_rows(self.embeddings, max_ratio * self.mean_norm))
 
     def save(self, path: Path) -> str:
-        """A safetensors file; returns its sha256."""
-        return atomic.write_tensors(path, {TENSOR: self.embeddings}, self._header())
-
-    def _header(self) -> dict[str, str]:
-        return {**self.metadata, "mean_norm": repr(self.mean_norm)}
+        """A safetensors file; returns its sha256. In its header it has that of its content."""
+        header = {**self.metadata, "mean_norm": repr(self.mean_norm)}
+        seal = {SEAL: _seal(self.embeddings, header)}
+        return atomic.write_tensors(path, {TENSOR: self.embeddings}, {**header, **seal})
 
     @classmethod
     def load(cls, path: Path) -> DivergenceSoftPrompt:
         """A saved prompt, on the CPU.
 
         Raises:
-            RunError: the file is missing or is not safetensors.
+            RunError: the file is missing, damaged, or is not safetensors.
             TrainingError: it holds no soft prompt.
         """
         values, header = _read(path)
-        mean_norm = float(header.pop("mean_norm", "nan"))
+        try:
+            mean_norm = float(header.pop("mean_norm", "nan"))
+        except ValueError as error:
+            raise TrainingError(f"{path} holds no soft prompt", why=str(error)) from error
         return cls(values, mean_norm=mean_norm, metadata=header)
 
 
@@ -127,4 +133,12 @@ def _read(path: Path) -> tuple[Tensor, dict[str, str]]:
     tensors, header = atomic.read_tensors(path)
     if TENSOR not in tensors or tensors[TENSOR].dim() != 2:
         raise TrainingError(f"{path} holds no soft prompt", why=f"it has no [k, H] '{TENSOR}'")
-    return tensors[TENSOR].float(), header
+    values, seal = tensors[TENSOR].float(), header.pop(SEAL, None)
+    if seal is not None and seal != _seal(values, header):  # another program's has none
+        raise RunError(f"{path} is damaged", why="it is not what was written")
+    return values, header
+
+
+def _seal(values: Tensor, header: Mapping[str, str]) -> str:
+    content = json.dumps(header, sort_keys=True).encode()
+    return hashlib.sha256(content + values.detach().cpu().numpy().tobytes()).hexdigest()

@@ -27,11 +27,9 @@ from softdiv.plugin.events import (
 from softdiv.plugin.observers import Observers
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
-from softdiv.training.checkpoint import Progress
+from softdiv.training.checkpoint import BEST, METRICS, Progress
 from softdiv.training.clock import Clock
 from softdiv.training.continuation import (
-    CHECKPOINTS,
-    METRICS,
     TIMINGS,
     Continuation,
     pool_ledger,
@@ -44,26 +42,11 @@ from softdiv.training.memory import in_parts
 from softdiv.training.objective import Answered, Objective
 from softdiv.training.precision import check_precision, computes_in_fp16
 from softdiv.training.ranks import join
+from softdiv.training.result import TrainingResult
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
 
-BEST = f"{CHECKPOINTS}/best.safetensors"
 ENDLESS = 10**9
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class TrainingResult:
-    """What training found."""
-
-    prompt: Tensor
-    """``[k, H]`` fp32 on the CPU, the best by validation."""
-    best_bits: float
-    """Its validation divergence."""
-    steps: int
-    stop_reason: str
-    engine: str
-    notes: Sequence[str] = ()
-    """What a reader should know, e.g. that the run ran out of memory or changed machines."""
 
 
 class DivergenceTrainer(CustomLoop):

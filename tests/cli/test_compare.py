@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from softdiv.pipeline import DivergencePipeline
-from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.storage.atomic import sha256_file
+from softdiv.storage.manifest import read_manifest, write_manifest
 
 from .conftest import Call
 
@@ -18,9 +19,9 @@ def other(run: Path) -> Path:
     folder = Path(shutil.copytree(run, run.parent / "two"))
     config = folder / "config.toml"
     config.write_text(config.read_text().replace("test_texts = 4", "test_texts = 3"))
-    manifest = read_json(folder / "manifest.json")  # or it would be refused as changed by hand
+    manifest = read_manifest(folder)  # or it would be refused as changed by hand
     manifest["config"] = {"config.toml": sha256_file(config)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     DivergencePipeline.of_run(folder, force=True).run_stage("evaluate")
     return folder
 
@@ -55,9 +56,9 @@ def test_a_run_with_itself_has_the_same_settings(
 def test_a_run_that_was_not_evaluated_is_named_with_its_command(
     run: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
+    manifest = read_manifest(run)
     del manifest["stages"]["evaluate"]
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(run, manifest)
     assert call("compare", run, run) == 5
     assert f"(softdiv evaluate {run})" in capsys.readouterr().err
 

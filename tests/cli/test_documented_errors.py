@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
+
+from softdiv.storage.manifest import read_manifest, write_manifest
 
 from .conftest import Call
 
@@ -23,8 +24,7 @@ def test_the_table_is_read() -> None:
 def places(run: Path, config_file: Path, tmp_path: Path) -> dict[str, str]:
     empty = tmp_path / "empty"
     empty.mkdir()
-    manifest = json.loads((run / "manifest.json").read_text())
-    (empty / "manifest.json").write_text(json.dumps({**manifest, "stages": {}}))
+    write_manifest(empty, {**read_manifest(run), "stages": {}})
     (empty / "config.toml").write_text((run / "config.toml").read_text())
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "thesis.tex").write_text("precious")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from softdiv import __version__
 from softdiv.cli import main as cli
 from softdiv.config.shipped import config_path
-from softdiv.errors import ConfigError, Interrupted, PairError
+from softdiv.errors import ConfigError, DiskError, Interrupted, PairError
 
 
 def call(*arguments: str) -> int:
@@ -150,7 +151,7 @@ def _stopped(*args: Any, **kwargs: Any) -> None:
 def test_an_interrupted_run_exits_75_and_rank_0_says_how_to_continue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, said: str
 ) -> None:
-    monkeypatch.setenv("RANK", rank)
+    launched(monkeypatch, rank)
     monkeypatch.setattr("softdiv.pipeline.DivergencePipeline.run", _stopped)
     assert call("run", str(config_path("smoke"))) == 75
     assert capsys.readouterr().err.strip() == said
@@ -169,12 +170,117 @@ def test_the_deepspeed_launchers_argument_is_accepted(capsys: pytest.CaptureFixt
     assert call("--local_rank=1", "plugins", "--help") == 0
 
 
+def launched(monkeypatch: pytest.MonkeyPatch, rank: str) -> None:
+    told = {"WORLD_SIZE": "2", "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_other_ranks_leave_config_errors_to_rank_0(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("softdiv.cli.main.time.sleep", waited.append)
-    monkeypatch.setenv("RANK", "1")
+
+    def ended(seconds: float) -> None:
+        waited.append(seconds)
+        raise KeyboardInterrupt  # a launcher's SIGTERM, once rank 0 has ended
+
+    monkeypatch.setattr("softdiv.cli.main.time.sleep", ended)
+    launched(monkeypatch, "1")
     assert call("run", "no-such.toml") == 2
     assert capsys.readouterr().err == ""
     assert waited == [5.0]  # a launcher would end rank 0 before it has spoken
+
+
+def test_where_no_launcher_ends_it_another_rank_speaks_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("softdiv.cli.main.time.sleep", lambda seconds: None)
+    launched(monkeypatch, "1")
+    assert call("run", "no-such.toml") == 2
+    assert capsys.readouterr().err.startswith("error: rank 1: config no-such.toml does not exist")
+
+
+@pytest.mark.parametrize("left", [{"RANK": "3"}, {"RANK": "x"}, {"WORLD_SIZE": "2"}])
+def test_what_a_launcher_left_in_the_shell_silences_nothing(
+    left: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    assert call("run", "no-such.toml") == 2
+    assert capsys.readouterr().err.startswith("error: config no-such.toml does not exist")
+
+
+def broken(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(cli.softdiv, "get_command", lambda ctx, name: command)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OSError(28, "No space left on device", "x"), "x cannot be used: No space left on device"),
+        (OSError(24, "Too many open files"), "the system refused: Too many open files"),
+        (DiskError("x cannot be written", why="it is full"), "x cannot be written: it is full"),
+    ],
+)
+def test_what_the_system_refuses_has_its_own_code(
+    error: Exception,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken(error, monkeypatch)
+    assert call("run") == 8
+    assert capsys.readouterr().err.startswith(f"error: {shown}")
+
+
+def test_an_error_of_the_system_that_may_be_a_bug_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken(FileNotFoundError(2, "No such file", "x"), monkeypatch)
+    with pytest.raises(FileNotFoundError):
+        cli.main(["run"])
+
+
+def softdiv(arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m softdiv {arguments}"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_reader_that_goes_early_is_no_traceback_and_no_success() -> None:
+    command = [sys.executable, "-m", "softdiv", "plugins", "hooks", "--markdown"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 141
+    assert said == b""
+    done = softdiv("pairs list >&- 2>&-")
+    assert done.returncode == 0 and done.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_full_standard_output_is_one_line() -> None:
+    done = softdiv("pairs list > /dev/full")
+    assert done.returncode == 8
+    assert done.stderr.startswith(b"error: standard output cannot be written: No space left")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_every_terminal_can_show_what_is_said(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "é“→.toml").write_text("seeed = 1\n")
+    done = softdiv(f"run '{tmp_path}/é“→.toml'", PYTHONIOENCODING=encoding)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: ") and b"Traceback" not in done.stderr
+    done = softdiv("metrics list", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr

@@ -45,7 +45,7 @@ def test_a_rounded_pair_says_what_it_shares(folder: Path) -> None:
 
 def test_a_model_beside_itself_has_no_gradient(folder: Path) -> None:
     result = call("--model-1", str(folder), "--model-2", str(folder))
-    assert "weights            identical" in result.output
+    assert "weights             identical" in result.output
     assert "norm 0 at 0 bits" in result.output
 
 
@@ -78,13 +78,13 @@ def test_whose_template_is_used_what_it_is_told_and_what_ends_answers(tmp_path: 
     two = save(byte_level(dated), tmp_path / "two", noise=0.05)
     pair = ("--model-1", one, "--model-2", two)
     plain = call(*pair).output
-    assert "chat template      none: plain continuation" in plain
-    assert "answers end with   '<|im_end|>' (1)" in plain
+    assert "chat template       none: plain continuation" in plain
+    assert "answers end with    '<|im_end|>' (1)" in plain
     chosen = call(
         *pair, "--set", "pair.template_of=model_2", "--set", "pair.template_arguments.mood=calm"
     ).output
-    assert "chat template      model_2, mood = 'calm'" in chosen
-    assert "note               the chat template writes the date" in chosen
+    assert "chat template       model_2, mood = 'calm'" in chosen
+    assert "note                the chat template writes the date" in chosen
 
 
 def test_a_template_file_on_the_command_line(tmp_path: Path, folder: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_template_file_on_the_command_line(tmp_path: Path, folder: Path) -> No
     for pair in (("tiny",), ("--model-1", str(folder), "--quantize", "int8"), ("--pair", "tiny")):
         result = call(*pair, *given)
         assert result.exit_code == 0, result.output
-        assert f"chat template      {file}" in result.output
+        assert f"chat template       {file}" in result.output
     missing = call("tiny", "--chat-template", str(tmp_path / "none"))
     assert isinstance(missing.exception, ConfigError)
     assert "pair.chat_template" in str(missing.exception)

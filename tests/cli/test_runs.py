@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from softdiv.storage.manifest import read_manifest, write_manifest
 from softdiv.storage.run import open_existing
 
 from .conftest import Call
@@ -14,11 +15,11 @@ from .conftest import Call
 @pytest.fixture
 def unfinished(run: Path) -> Path:
     folder = Path(shutil.copytree(run, run.parent / "two"))
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = read_manifest(folder)
     for stage in ("evaluate", "analyze", "report"):
         del manifest["stages"][stage]
     manifest["created"] = "2020-01-01T00:00:00+00:00"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -264,6 +264,9 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigError, match="exists already"):
         scaffold("mine", "metric", tmp_path)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match="exists already"):
+        scaffold("dangling", "metric", tmp_path)
     assert list((tmp_path / "mine").iterdir()) == []
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from softdiv.components import Prepared
 from softdiv.config.load import ExperimentConfig
-from softdiv.errors import PROBLEMS_SHOWN, ConfigError
+from softdiv.errors import PROBLEMS_SHOWN, ConfigError, PluginError
 
 DEEP = "a" + ".a" * 1999
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(
@@ -150,3 +151,17 @@ def test_a_device_is_read_no_further_than_a_config_goes() -> None:
         ExperimentConfig.from_file("/dev/zero")
     with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
         ExperimentConfig.from_file("a\0b")
+
+
+@pytest.mark.parametrize("name", ["evil", "evil.py", "./evil.py", "package:evil", "/tmp/evil.py"])
+def test_a_config_names_no_file_to_import(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(PluginError, match="is not installed"):
+        Prepared.of(ExperimentConfig.from_dict({"plugins": [name]}))
+    table = {"processors": [{"name": name, "data_path": "evil.py"}]}
+    with pytest.raises(ConfigError, match="no processor"):
+        Prepared.of(ExperimentConfig.from_dict({"data": table}))

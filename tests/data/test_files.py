@@ -97,7 +97,10 @@ def test_a_line_without_end_does_not_fill_the_memory(
     assert notes[0].startswith("2 lines were skipped (1 used)")
 
 
-RECORDS = [{"text": f"text {n}", "n": n, "deep": [[n, {"a": "},]["}]]} for n in range(40)]
+RECORDS = [
+    *({"text": f"text {n}", "n": n, "deep": [[n, {"a": "},]["}]]} for n in range(40)),
+    *(123_456_789, 1.5e300, True, None),
+]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 2**16])
@@ -113,7 +116,7 @@ def test_a_json_array_is_read_item_by_item(
     assert [item for _, item in found] == RECORDS
     text = path.read_text()
     places = [text[: text.index(f'"text {n}"')].count("\n") for n in range(40)]
-    assert [line for line, _ in found] == ([1] * 40 if indent is None else places)
+    assert [line for line, _ in found][:40] == ([1] * 40 if indent is None else places)
 
 
 def test_an_array_with_bad_items(tmp_path: Path) -> None:

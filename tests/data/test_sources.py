@@ -21,7 +21,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.errors import ConfigError, DataError
 from softdiv.plugin.manager import PluginManager
-from softdiv.plugin.records import Example
+from softdiv.plugin.records import Example, Message
 from tests.data.test_assemble import run
 
 
@@ -141,6 +141,16 @@ def test_a_dataset_folder_through_the_datasets_package(
     assert [e.text for e in found] == ["a", "b"]
     with pytest.raises(DataError, match="cannot be loaded"):
         run(HubTexts(data_path=str(tmp_path / "set"), split="test"))
+    talk = [{"from": "system", "value": "s"}, {"from": "human", "value": "one"}]
+    write_lines(tmp_path / "talks" / "train.jsonl", {"conversations": talk, "image": "x"})
+    found, notes = run(HubTexts(data_path=str(tmp_path / "talks")))
+    assert [(e.text, e.context) for e in found] == [("one", (Message("system", "s"),))]
+    assert "read the messages under 'conversations'" in notes[0]
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    with pytest.raises(DataError, match="dataset .*torn' cannot be loaded: ") as caught:
+        run(HubTexts(data_path=str(tmp_path / "torn")))
+    assert "An error occurred" not in str(caught.value)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ TRIED = 500 if LONG else 40
 DRY_RUNS = 50 if LONG else 4
 SECONDS = 20
 """of one config, on a machine that does other things too"""
-CODES = {2, 3, 4, 5, 6}
+CODES = {2, 3, 4, 5, 6, 8}
 
 SOURCES = {
     path.suffix: [
@@ -55,6 +55,8 @@ WORDS = (
 )
 KEY = re.compile(r"^(\s*(?:- )?)([\w.\-]+)(\s*[=:]\s*)(.*)$")
 
+Record = Callable[[str, object], None]
+"""pytest's; "counts" are shown at the end of ``make test-faults``"""
 Change = Callable[[random.Random, list[str]], None]
 
 
@@ -160,7 +162,9 @@ def check(path: Path) -> str:
     return "works"
 
 
-def test_mutated_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutated_configs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     monkeypatch.chdir(tmp_path)
     rng = random.Random(14)
     found, slow = Counter[str](), list[bytes]()
@@ -177,13 +181,16 @@ def test_mutated_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             raise
         if time.perf_counter() - began > SECONDS:
             slow.append(content)
-    print(f"{found.total()} of {TRIED} survived: {dict(found)}")
+    record_property("counts", f"configs: {found.total()} of {TRIED} survived: {dict(found)}")
     assert found.total() == TRIED and slow == []
     assert found["works"] > TRIED / 20 and found["ConfigError"] > TRIED / 5, "the mix is no test"
 
 
 def test_dry_runs_of_mutated_configs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Record,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rng = random.Random(15)
@@ -205,6 +212,6 @@ def test_dry_runs_of_mutated_configs(
         lines = captured.err.splitlines()
         assert stopped.value.code == 0 or (lines and len(lines) <= PROBLEMS_SHOWN + 1), where
         assert all(line.isprintable() for line in lines if line.startswith("error: ")), where
-    print(f"{codes.total()} of {DRY_RUNS} dry runs survived: {dict(codes)}")
+    record_property("counts", f"dry runs: {codes.total()} of {DRY_RUNS} survived: {dict(codes)}")
     assert codes.total() == DRY_RUNS and set(codes) <= {0, *CODES}
     assert not list(tmp_path.glob("runs")), "a dry run writes nothing"

@@ -120,7 +120,7 @@ def test_a_damaged_model_is_one_line(folder: Path, tmp_path: Path) -> None:
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     config = LoaderConfig("hf", {"path": str(tmp_path / "cut")})
-    with pytest.raises(PairError, match=r"the weights of .*cut are damaged"):
+    with pytest.raises(PairError, match=r"cut.*model.safetensors is damaged"):
         manager(config, config).load()
 
     shutil.copytree(folder, tmp_path / "more")
@@ -139,13 +139,13 @@ def test_a_model_without_a_tokenizer_or_the_attention_asked_for(tmp_path: Path) 
     with pytest.raises(PairError, match=r"no tokenizer can be loaded from .* tokenizer = FOLDER"):
         manager(config, config).load()
 
-    table = {"model_type": "gpt_neox_japanese", "architectures": ["GPTNeoXJapaneseForCausalLM"]}
+    table = {"model_type": "gpt_neox_japanese", "num_hidden_layers": 1}
     (tmp_path / "eager").mkdir()
     (tmp_path / "eager" / "config.json").write_text(json.dumps(table))
     tokenizer.save_pretrained(tmp_path / "eager")
-    save_file({}, tmp_path / "eager" / "model.safetensors", {"format": "pt"})
+    save_file({"w": torch.ones(1)}, tmp_path / "eager" / "model.safetensors", {"format": "pt"})
     config = LoaderConfig("hf", {"path": str(tmp_path / "eager")})
-    with pytest.raises(PairError, match=r"has no attention 'sdpa' .*eager"):
+    with pytest.raises(PairError, match=r"it has no such attention .*eager"):
         manager(config, config).load()
 
 

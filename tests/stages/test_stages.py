@@ -15,8 +15,8 @@ from softdiv.pipeline import STORY, DivergencePipeline
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.stages.work import STAGES
 from softdiv.storage.atomic import read_json, sha256_file
-from softdiv.storage.listing import verify_run
-from softdiv.training.trainer import BEST
+from softdiv.storage.run_files import RunFiles
+from softdiv.training.checkpoint import BEST
 
 pytestmark = pytest.mark.filterwarnings(
     # DeepSpeed's own modules; nothing we can change
@@ -116,7 +116,7 @@ def test_a_config_edited_in_the_folder_is_refused(copy: Path) -> None:
     toml.write_text(toml.read_text().replace("test_texts = 4", "test_texts = 5"))
     with pytest.raises(RunError, match="config.toml has changed since the run was made"):
         DivergencePipeline.of_run(copy, force=True).run_stage("evaluate")
-    assert verify_run(copy) == (f"{toml} has changed since the run was made",)
+    assert RunFiles.of(copy).changed() == [f"{toml} has changed since the run was made"]
     edited = ExperimentConfig.from_file(toml)
     with pytest.raises(RunError, match="config.toml is no longer the one it was made with"):
         DivergencePipeline(config=edited, run_dir=copy).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from softdiv.errors import RunError
+from softdiv.errors import DiskError, RunError
 from softdiv.plugin.records import Interval
 from softdiv.storage import atomic
 
@@ -22,10 +23,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(
     atomic.write_text(path, "old")
 
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DiskError, match=r"f.txt cannot be written: No space left.*make room"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["f.txt"]
@@ -113,6 +114,45 @@ def test_tensors_round_trip_with_metadata(tmp_path: Path) -> None:
     tensors, metadata = atomic.read_tensors(tmp_path / "t.safetensors")
     assert torch.equal(tensors["x"], value)
     assert metadata == {"k": "v"}
+
+
+def test_a_file_of_tensors_has_the_same_bytes_every_time(tmp_path: Path) -> None:
+    metadata = {name: name for name in ("placement", "base", "mean_norm", "z")}
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for file in files:
+        atomic.write_tensors(file, {"b": torch.ones(2), "a": torch.zeros(3)}, metadata)
+    assert len({file.read_bytes() for file in files}) == 1
+    atomic.write_tensors(tmp_path / "empty.safetensors", {}, {})
+    assert atomic.read_tensors(tmp_path / "empty.safetensors") == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
+        (b'{"a": NaN}', "NaN is no JSON"),
+        (b"\xff", "utf-8"),
+    ],
+)
+def test_json_that_python_chokes_on_is_damaged(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(RunError, match=f"x.json is damaged.*{why}"):
+        atomic.read_json(tmp_path / "x.json")
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 300)
+    for act in (atomic.read_json, atomic.read_json_lines, atomic.read_tensors, atomic.sha256_file):
+        with pytest.raises(DiskError, match=r"cannot be read: File name too long \(choose"):
+            act(long)
+    for write in (atomic.write_text, atomic.append_json_line):
+        with pytest.raises(DiskError, match="cannot be written: File name too long"):
+            write(long, "x")
+        (tmp_path / "file").touch()
+        with pytest.raises(DiskError, match="a file stands where a folder is needed"):
+            write(tmp_path / "file" / "x", "x")
+    assert DiskError("x").exit_code == 8
 
 
 class Bomb:

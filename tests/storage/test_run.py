@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from softdiv.errors import RunError
+from softdiv.errors import DiskError, RunError
 from softdiv.storage.atomic import read_json, sha256_file
-from softdiv.storage.run import RunFolder, config_key, open_run, read_manifest
+from softdiv.storage.existing import config_key
+from softdiv.storage.folder import TEMPORARY
+from softdiv.storage.manifest import read_manifest
+from softdiv.storage.run import RunFolder, open_run
+from softdiv.storage.run_files import RunFiles
 
 CONFIG: dict[str, Any] = {"seed": 0, "output_dir": "runs", "training": {"num_epochs": 1}}
 
@@ -46,12 +52,8 @@ def test_an_unfinished_run_of_the_same_config_is_continued(tmp_path: Path) -> No
 
 
 def test_a_finished_run_is_found_again_unless_a_fresh_one_is_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(
-        "softdiv.storage.run._new_name",
-        lambda name, key: f"{name[:1]}-{len(list(tmp_path.iterdir()))}",
-    )
     with start(tmp_path) as run:
         run.complete("report")
     with start(tmp_path) as again:
@@ -83,10 +85,76 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
         start(tmp_path, folder=tmp_path)
 
 
-def test_a_folder_whose_run_died_before_its_manifest_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "run.lock").touch()
+LEFT = f".manifest.json.x{TEMPORARY}"
+
+
+@pytest.mark.parametrize("left", [("run.lock",), ("run.lock", "config.toml"), ("run.lock", LEFT)])
+def test_a_start_that_was_killed_before_its_manifest_goes_on(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    for name in left:
+        (tmp_path / name).write_text("seed = 0\n" if name == "config.toml" else "")
     with start(tmp_path, folder=tmp_path) as run:
         assert run.manifest["stages"] == {}
+        assert not list(tmp_path.glob(f".*{TEMPORARY}"))
+    assert RunFiles.of(tmp_path).changed() == []
+
+
+@pytest.mark.parametrize("left", [(), ("run.lock",), ("run.lock", "config.toml")])
+def test_it_goes_on_in_the_folder_that_was_made_for_it_too(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    with start(tmp_path) as run:
+        path = run.path
+    for item in path.iterdir():
+        if item.name not in left:
+            item.unlink()
+    with start(tmp_path) as again:
+        assert again.path == path
+
+
+def test_a_start_of_another_config_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").touch()
+    (tmp_path / "config.toml").write_text("seed = 7\n")
+    with pytest.raises(RunError, match="another configuration: seed, training.num_epochs differ"):
+        start(tmp_path, folder=tmp_path)
+    assert (tmp_path / "config.toml").read_text() == "seed = 7\n"
+
+
+def test_a_folder_of_something_else_gets_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("seed = 0\n")  # a user's own, without a run's lock
+    with pytest.raises(RunError, match="is not a softdiv run"):
+        start(tmp_path, folder=tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_a_linked_run_is_passed_over_and_a_new_one_made(tmp_path: Path) -> None:
+    with start(tmp_path / "disk") as far:
+        far.complete("train")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "old").symlink_to(far.path)
+    with start(tmp_path / "runs") as run:
+        assert run.path.name != "old" and not run.done("train")
+
+
+@pytest.mark.parametrize("name", ["a\udcff", "a\0b"])
+def test_a_name_that_no_file_could_hold_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="has a name that is no text"):
+        start(tmp_path, folder=tmp_path / name)
+
+
+def test_a_full_disk_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskError, match=r"config.toml cannot be written: No space left"):
+            start(tmp_path / "new" / "runs")
+    assert list(tmp_path.iterdir()) == []
+    start(tmp_path / "new" / "runs").__exit__(None, None, None)
 
 
 def test_a_run_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:

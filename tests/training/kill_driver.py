@@ -25,7 +25,8 @@ from tiny_training import config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.storage.atomic import read_tensors
-from softdiv.training.trainer import BEST, DivergenceTrainer
+from softdiv.training.checkpoint import BEST
+from softdiv.training.trainer import DivergenceTrainer
 
 
 def start(folder: Path, cfg, pair, split) -> int:

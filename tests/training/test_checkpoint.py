@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
-
 import torch
 
-from softdiv.storage import atomic
+from softdiv.storage.sealed import read_sealed, write_sealed
 from softdiv.training import checkpoint
 from softdiv.training.checkpoint import Progress
 from softdiv.training.engine import EngineState
@@ -21,7 +19,8 @@ def save(folder, steps, keep=9):
 
 def test_round_trip(tmp_path):
     save(tmp_path, 10)
-    progress, engine = checkpoint.latest(tmp_path)
+    saved = checkpoint.latest(tmp_path)
+    progress, engine = saved.progress, saved.engine
     assert (progress.steps, progress.best_bits, progress.pending) == (10, 0.5, [[[1, 2]]])
     assert torch.equal(progress.best_prompt, torch.ones(2, 3)) and progress.guards.skipped == 2
     assert set(engine.tensors) == {"prompt", "exp_avg", "exp_avg_sq"} and engine.steps == 10
@@ -37,13 +36,16 @@ def test_incomplete_and_damaged_ones_are_passed_over(tmp_path):
     (save(tmp_path, 30) / "state.json").unlink()
     (save(tmp_path, 40) / "state.json").write_text("{")
     (save(tmp_path, 50) / "state.json").write_text("{}")
-    digest = atomic.sha256_file(save(tmp_path, 60) / "state.safetensors")
-    other = {"sha256": digest, "engine_steps": 0, "progress": {"guards": {"no": 1}}}
-    (tmp_path / "step-000060" / "state.json").write_text(json.dumps(other))
-    found = checkpoint.latest(tmp_path)[0]
+    state = save(tmp_path, 60) / "state.json"
+    write_sealed(state, {**read_sealed(state), "progress": {"guards": {"no": 1}}})
+    state = save(tmp_path, 70) / "state.json"
+    state.write_text(state.read_text().replace('"best_bits": 0.5', '"best_bits": 0.7'))
+    found = checkpoint.latest(tmp_path).progress
     assert found.steps == 10
     # not of 30, which a kill may leave at any time
-    assert [note.split()[1] for note in found.notes] == [f"step-0000{n}" for n in (60, 50, 40, 20)]
+    assert [note.split()[1] for note in found.notes] == [
+        f"step-0000{n}" for n in (70, 60, 50, 40, 20)
+    ]
     assert found.notes[0].endswith("is damaged: training went on from step 10")
 
 

@@ -54,10 +54,26 @@ def test_another_thread_count_is_noted(split, tmp_path, monkeypatch):
     assert len(notes) == 1 and "continued at step 6 on 9 thread(s) instead of" in notes[0]
 
 
-def test_lines_that_were_lost_are_noted(split, tmp_path):
+@pytest.mark.parametrize("what", ["missing", "changed"])
+def test_lines_that_were_lost_are_noted(split, tmp_path, what):
     train(tmp_path / "run", split)
-    (tmp_path / "run" / "metrics.jsonl").unlink()
-    assert train(tmp_path / "run", split).notes == ("metrics.jsonl lacks 6 of the first 6 steps",)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    if what == "missing":
+        metrics.unlink()
+        expected = "metrics.jsonl is missing since step 6"
+    else:
+        metrics.write_text(metrics.read_text().replace("0.", "1.", 1))
+        expected = "metrics.jsonl has changed since step 6: its lines are left out"
+    assert train(tmp_path / "run", split).notes == (expected,)
+    assert not metrics.exists()
+
+
+@pytest.mark.parametrize("content", ['{"st": 1}\n', "[1]\n", "nonsense\n{}\n", '{"step": "x"}\n'])
+def test_damaged_timings_start_anew(split, tmp_path, content):
+    train(tmp_path / "run", split)
+    (tmp_path / "run" / "timings.jsonl").write_text(content)
+    assert train(tmp_path / "run", split).notes == ()
+    assert not (tmp_path / "run" / "timings.jsonl").exists()
 
 
 class Two(Ranks):

