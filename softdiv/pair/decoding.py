@@ -54,10 +54,12 @@ class CachedDecoder:
         self._next = torch.cat([group.next for group in groups])[index]
         self._mask = torch.cat([_left(group.mask, width) for group in groups])[index]
         self._cache = joined(parts, wrapper.model.config)
-        self._window = min(
-            (layer.sliding_window for layer in self._cache.layers if layer.is_sliding),
-            default=math.inf,
-        )
+        windows = [layer.sliding_window for layer in self._cache.layers if layer.is_sliding]
+        # GPT-Neo's, which its cache does not know of
+        windows.append(getattr(wrapper.model.config, "window_size", math.inf))
+        self._window = min(windows)
+        if width > self._window:
+            raise _too_long(wrapper, width)
 
     @property
     def device(self) -> torch.device:

@@ -93,8 +93,16 @@ class ModelWrapper:
 
     @property
     def max_positions(self) -> int | None:
-        """Positions the model was made for; None where its configuration does not say."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        """Positions the model was made for; None where its configuration does not say.
+
+        With ``longrope`` (Phi-3's) only those up to which a batch's longest row does not change
+        the rotary frequencies of all others, and of a cached prefix.
+        """
+        config = self.model.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
+        rope = getattr(config, "rope_parameters", None) or {}
+        if rope.get("rope_type") == "longrope":
+            limit = rope.get("original_max_position_embeddings", limit)
         return limit if limit and limit > 0 else None  # XLNet's says -1
 
     def ordinary_ids(self) -> list[int]:

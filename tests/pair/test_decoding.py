@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from transformers import Gemma2Config
+from transformers import Gemma2Config, GPTNeoConfig
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import PairError
@@ -53,12 +55,26 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
         decoder.advance(tokens)
 
 
+WINDOWS: dict[str, tuple[type, dict[str, Any]]] = {
+    "sliding_window": (Gemma2Config, {"pad_token_id": 1}),
+    "window_size": (
+        GPTNeoConfig,
+        {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]},
+    ),
+}
+
+
+@pytest.mark.parametrize("field", WINDOWS)
 @torch.no_grad()
-def test_rows_longer_than_the_attention_window_are_refused() -> None:
+def test_rows_longer_than_the_attention_window_are_refused(field: str) -> None:
     _, tokenizer = TinyLoader().load("cpu")
-    model = random_model(Gemma2Config, 1, sliding_window=WIDEST + 1, pad_token_id=1)
+    kind, options = WINDOWS[field]
+    model = random_model(kind, 1, **options, **{field: WIDEST + 1})
     decoder = CachedDecoder(ModelWrapper("model_2", model, tokenizer), CONTEXTS)
     tokens = torch.full((len(CONTEXTS),), 7)
     decoder.advance(tokens)
     with pytest.raises(PairError, match=rf"model_2: {WIDEST + 2} tokens .* attention window"):
         decoder.advance(tokens)
+    narrow = random_model(kind, 1, **options, **{field: WIDEST - 1})
+    with pytest.raises(PairError, match=rf"{WIDEST} tokens .* attention window"):
+        CachedDecoder(ModelWrapper("model_2", narrow, tokenizer), CONTEXTS)

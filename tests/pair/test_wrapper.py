@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import Phi3Config
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.errors import PairError
+from softdiv.errors import DataError, PairError
+from softdiv.pair.inputs import assemble
+from softdiv.pair.layout import Context
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.wrapper import ModelWrapper
+from tests.pair.test_unlike_pairs import random_model
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2"])
@@ -93,3 +97,21 @@ def test_a_body_without_head_is_refused() -> None:
     model, tokenizer = TinyLoader().load("cpu")
     with pytest.raises(PairError, match="not a causal language model with a separate head"):
         ModelWrapper("model_1", model.model, tokenizer, vocab_size=512)
+
+
+def test_a_row_that_changes_the_frequencies_of_all_does_not_fit() -> None:
+    """Phi-3's long rotary factors replace the short ones as soon as one row needs them."""
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+    }
+    _, tokenizer = TinyLoader().load("cpu")
+    options = {"rope_parameters": rope, "original_max_position_embeddings": 64}
+    model = random_model(Phi3Config, 0, pad_token_id=1, **options)
+    wrapper = ModelWrapper("model_1", model, tokenizer)
+    assert wrapper.max_positions == 64
+    rows = [Context((5,) * length) for length in (4, 65)]
+    with pytest.raises(DataError, match="65 tokens do not fit into the 64 positions"):
+        assemble(wrapper, rows, pad_left=False)

@@ -39,18 +39,18 @@ LARGEST: dict[str, int] = {
         4: "num_attention_heads n_head n_heads num_heads decoder_attention_heads "
         "encoder_attention_heads num_decoder_attention_heads num_encoder_attention_heads "
         "attention_heads swa_num_attention_heads linear_num_heads linear_num_key_heads "
-        "linear_num_value_heads index_n_heads num_experts n_routed_experts num_local_experts "
+        "linear_num_value_heads num_experts n_routed_experts num_local_experts "
         "moe_num_experts mamba_num_heads mamba_n_heads laurel_rank kv_channels rotary_dim o_groups "
         "num_filters num_query_groups",
         8: "head_dim dim_head d_head attention_head_size qk_rope_head_dim qk_nope_head_dim "
         "v_head_dim swa_head_dim linear_head_dim linear_key_head_dim linear_value_head_dim "
-        "index_head_dim mamba_d_state state_size ssm_state_size d_rel d_kv "
+        "index_head_dim index_topk mamba_d_state state_size ssm_state_size d_rel d_kv "
         "gated_norm_rank hidden_size_per_layer_input adapter_rank",
         16: "q_lora_rank kv_lora_rank o_lora_rank mamba_d_head mamba_head_dim "
         "time_step_rank mamba_dt_rank attention_head_dim router_hidden_size base_channels "
         "mamba_chunk_size chunk_size num_centroids num_mel_bins",
-        32: "hidden_size d_model n_embd emb_dim embed_dim embedding_size embedding_dim "
-        "word_embed_proj_dim input_embedding_size output_embedding_size lru_width "
+        32: "index_n_heads hidden_size d_model n_embd emb_dim embed_dim embedding_size "
+        "embedding_dim word_embed_proj_dim input_embedding_size output_embedding_size lru_width "
         "moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
         "moe_shared_expert_intermediate_size shared_intermediate_size "
         "shared_experts_intermediate_size backbone_hidden_size out_hidden_size "
@@ -61,7 +61,7 @@ LARGEST: dict[str, int] = {
         "dim_ff d_ff feed_forward_size ffn_hidden_size intermediate_size_mlp vision_output_dim "
         "dense_intermediate_size attention_hidden_size mlp_dim sliding_window mamba_d_ssm "
         "sliding_window_size attention_window_size attention_chunk_size window_size "
-        "index_topk codebook_size pronunciation_vocab_size shape_vocab_size "
+        "codebook_size pronunciation_vocab_size shape_vocab_size "
         "block_multiple_of prefix_dense_intermediate_size",
         512: "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions "
         "model_max_length context_length rel_extent ngram_vocab_size_base max_source_positions "
@@ -109,10 +109,10 @@ _GEMMA3N = {
     "activation_sparsity_pattern": [0.9, 0.0, 0.9, 0.0],
 }
 _QWEN4 = {
-    "indexer_n_heads": 4,
+    "indexer_n_heads": 32,
     "indexer_kv_heads": 1,
     "indexer_head_dim": 8,
-    "indexer_budget": 64,
+    "indexer_budget": 8,
     "indexer_compress_ratio": 4,
 }
 
@@ -176,6 +176,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "mamba2": {"head_dim": 16},
     "mellum": _WINDOW_AND_ALL,
     "minicpm3": {"scale_emb": 3, "dim_model_base": 16},
+    "minimax_m3_vl_text": {"layer_types": ["full_attention", "minimax_m3_sparse"]},
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2},
     "opt": {"word_embed_proj_dim": 16},
