@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softdiv.analysis.analyzer import DivergenceAnalyzer as DivergenceAnalyzer
+    from softdiv.builtin.embedding import embed as embed
     from softdiv.config.catalogue import ModelRegistry as ModelRegistry
     from softdiv.config.component import ComponentConfig as ComponentConfig
     from softdiv.config.load import ExperimentConfig as ExperimentConfig
@@ -88,6 +89,7 @@ _PUBLIC: dict[str, str] = {
     "Table": "softdiv.plugin.records",
     "TokenDivergence": "softdiv.plugin.records",
     "TrainEvent": "softdiv.plugin.events",
+    "embed": "softdiv.builtin.embedding",
     "hookimpl": "softdiv.plugin.hookspecs",
     "redacted": "softdiv.config.redact",
 }

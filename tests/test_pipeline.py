@@ -325,7 +325,7 @@ def test_a_template_of_ones_own_and_a_system_prompt(tmp_path: Path) -> None:
     )
     report = run(tmp_path / "run", *small).report
     assert report.pair["chat_template"] == str(file)
-    assert report.pair["answers_end_with"] == [{"token": "<|im_end|>", "id": 1}]
+    assert report.pair["answers_end_with"] == [{"text": "<|im_end|>", "id": 1}]
     assert [w for w in report.warnings if "writes the date: in every run it is 2024-07-26" in w]
     assert not run(tmp_path / "run", *small).report.evaluation.prompts  # read back
     file.write_text(TEMPLATE, encoding="utf-8")

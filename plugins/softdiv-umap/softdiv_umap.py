@@ -79,7 +79,7 @@ class UmapAnalyzer:
                 [answer or " " for answer in answers]
             )
             return (vectors[count:] - vectors[:count]).toarray()
-        from softdiv.builtin.embedding import embed  # opens no pickle and runs no code
+        from softdiv import embed  # opens no pickle and runs no code
 
         vectors = embed(answers, self.model)
         return vectors[count:] - vectors[:count]

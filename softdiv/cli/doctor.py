@@ -103,13 +103,14 @@ def _torch() -> list[tuple[str, str]]:
 
 def _self_check() -> str:
     """Of a tiny random model: whether this machine's torch and transformers are right together."""
-    from softdiv.builtin.loaders.tiny import TinyLoader
     from softdiv.errors import PairError
     from softdiv.pair.self_check import self_check
     from softdiv.pair.wrapper import ModelWrapper
+    from softdiv.plugin.manager import PluginManager
 
+    tiny = PluginManager.load().registry.build("models", "tiny", {})
     try:
-        return self_check(ModelWrapper("a tiny model", *TinyLoader().load("cpu"))).line
+        return self_check(ModelWrapper("a tiny model", *tiny.load("cpu"))).line
     except PairError as error:
         return f"failed: {error}"
 

@@ -97,7 +97,8 @@ class ModelPair:
         rows, left_out = report.vocab_size, report.left_out
         one = ModelWrapper("model_1", model_1, tokenizer, ledger, rows, turns[0], left_out)
         two = ModelWrapper("model_2", model_2, tokenizer_2, ledger, rows, turns[1], left_out)
-        checks = (self_check(one), self_check(two))
+        layout = Layout(first, template=template)
+        checks = (self_check(one, layout), self_check(two, layout))
         slow = [
             f"{wrapper.name} decodes without a cache, at the cost of a whole row for each token: "
             f"{check.cache}"

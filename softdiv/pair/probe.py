@@ -42,7 +42,7 @@ class Probe:
     """difference so far, of parts that agree"""
 
     @classmethod
-    def of(cls, wrapper: ModelWrapper, tolerance: Tolerance) -> Probe:
+    def of(cls, wrapper: ModelWrapper, tolerance: Tolerance, layout: Layout | None = None) -> Probe:
         """Ordinary tokens, the same for every model of one vocabulary, behind the control tokens
         of a conversation.
 
@@ -51,7 +51,10 @@ class Probe:
         """
         wanted = PREFIX + sum(BEHIND) + SOFT + ANSWER * len(BEHIND)
         ids = _some(wrapper.ordinary_ids(), wanted)
-        prefix, ids = [*_control(wrapper), *ids[:PREFIX]], ids[PREFIX:]
+        prefix, ids = (
+            [*_control(wrapper, layout or Layout(wrapper.tokenizer)), *ids[:PREFIX]],
+            ids[PREFIX:],
+        )
         contexts, answers, rows = [], [], []
         for length in BEHIND:
             behind, answer, ids = (
@@ -182,11 +185,12 @@ def _plain(wrapper: ModelWrapper, row: Sequence[int]) -> Tensor:
     return wrapper.normalised(wrapper.shown(logits))
 
 
-def _control(wrapper: ModelWrapper) -> list[int]:
+def _control(wrapper: ModelWrapper, layout: Layout) -> list[int]:
     """What a chat template writes around texts: RoBERTa counts no position where its padding
     token stands, which often ends a turn."""
     ordinary = set(wrapper.ordinary_ids())
-    written = dict.fromkeys(Layout(wrapper.tokenizer).hard("Hello.").before)
+    slot = layout.soft("Hello.")
+    written = dict.fromkeys((*slot.before, *slot.after))
     return [i for i in written if i not in ordinary and i < wrapper.embedding_table.shape[0]]
 
 

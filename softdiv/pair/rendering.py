@@ -153,7 +153,8 @@ def _failure(kind: str, message: str, line: int | None, advice: str) -> PairErro
     if kind == "Died" and said == str(-signal.SIGPROF):
         why = f"a conversation takes it more than {SECONDS} seconds"
     elif kind in ("Died", "MemoryError"):
-        why = f"it needs more than {MEMORY >> 20} MB of memory, or its process broke ({said})"
+        why = f"it needs more than {MEMORY >> 20} MB of memory"
+        why += f", or its process broke ({said})" if kind == "Died" else ""
     elif kind == "TooLong":
         why = f"it writes {said}, more than {LONGEST:,}"
     else:

@@ -18,6 +18,7 @@ from transformers import DynamicCache
 
 from softdiv.errors import PairError, SoftdivError
 from softdiv.pair.gradient_check import gradient_error
+from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.probe import Compared, Probe
 from softdiv.pair.tolerance import Tolerance
@@ -77,17 +78,20 @@ class SelfCheck:
         return f"{found}; decodes without a cache ({self.cache})" if self.cache else found
 
 
-def self_check(wrapper: ModelWrapper) -> SelfCheck:
+def self_check(wrapper: ModelWrapper, layout: Layout | None = None) -> SelfCheck:
     """Compare. A model whose cache misleads, and whose whole rows are right, decodes from those.
 
     Nothing is charged to the pair's ledger: it is no part of what a method spends.
+
+    Args:
+        layout: of the conversations the model will be given; by default its own tokenizer's.
 
     Raises:
         PairError: a part of the path does not give the model's own answers; says which.
     """
     with _unpaid(wrapper):
         try:
-            probe = Probe.of(wrapper, Tolerance.of(wrapper.model))
+            probe = Probe.of(wrapper, Tolerance.of(wrapper.model), layout)
         except SoftdivError:
             raise
         except Exception as failed:  # an architecture's own: xLSTM's in 16 bits

@@ -56,7 +56,7 @@ def load(work: Work) -> Loaded:
             "notes": list(pair.report.notes),
             "identical": pair.report.identical,
             TEMPLATE: pair.template.sha256 if pair.template else "",
-            "answers_end_with": [{"token": t, "id": i} for t, i in pair.report.ends],
+            "answers_end_with": [{"text": t, "id": i} for t, i in pair.report.ends],
             "self_check": {
                 wrapper.name: check.line
                 for wrapper, check in zip(

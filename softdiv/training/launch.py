@@ -56,7 +56,7 @@ def world_size() -> int:
         return 1
     count = int(text) if text.isdecimal() and len(text) < 9 else 0
     if count < 1:
-        raise ConfigError(f"WORLD_SIZE is {text!r}, expected the number of processes: {_MEND}")
+        raise ConfigError(f"WORLD_SIZE is {text[:20]!r}, expected the number of processes: {_MEND}")
     return count
 
 

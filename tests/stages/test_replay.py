@@ -65,7 +65,7 @@ def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder"):
         read_suite(tmp_path)
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"b\.jsonl:1: not UTF-8"):
+    with pytest.raises(DataError, match=r"b\.jsonl is UTF-16 text, not UTF-8"):
         read_suite(tmp_path / "b.jsonl")
 
 
