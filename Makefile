@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo test test-all test-plugins gpu models lint clean
+.PHONY: help venv demo test test-all test-plugins test-faults gpu models lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test      lint, types, fast tests with coverage"
 	@echo "make test-all  the same with the slow tests (real models)"
 	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
+	@echo "make test-faults  full disks, flipped bits, kills, races, mutated configs: all of tests/faults (15 min)"
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make lint      ruff and mypy only"
@@ -55,6 +56,10 @@ test-all: lint
 
 test-plugins:
 	PYTHON=$(PYTHON) scripts/test_plugins.sh
+
+# What `make test` does a few of, in full; ends with how many of each were tried and survived.
+test-faults: venv
+	env SOFTDIV_FAULTS=long OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m pytest -q -n 2 tests/faults
 
 gpu: venv
 	$(BIN)/python benchmarks/gpu.py

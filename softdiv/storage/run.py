@@ -123,12 +123,12 @@ def open_run(
     """
     above = folder.parent if folder else parent
     _refuse_name(folder or parent)
-    made = _make(above)
+    made = _make(above, folder or parent)
     with turn(above):
         key = config_key(resolved)
         path = folder or (None if fresh else known_run(parent, key, config_toml))
         path = path or new_path(parent, name, key)
-        made = (*_make(path), *made)
+        made = (*_make(path, path), *made)
         lock = None
         try:
             refuse_strange(path)
@@ -170,9 +170,9 @@ def _refuse_name(path: Path) -> None:
         raise RunError(f"run folder {text!r} has a name that is no text", fix="choose another")
 
 
-def _make(folder: Path) -> tuple[Path, ...]:
-    """Make a folder; returns those that were made: it and its parents."""
-    with refusal(f"run folder {folder}", "made", "choose another --output-dir"):
+def _make(folder: Path, wanted: Path) -> tuple[Path, ...]:
+    """Make a folder, ``wanted`` or above it; returns those that were made, it and its parents."""
+    with refusal(f"run folder {wanted}", "made", "choose another --output-dir"):
         new = tuple(path for path in (folder, *folder.parents) if not path.exists())
         folder.mkdir(parents=True, exist_ok=True)
     return new

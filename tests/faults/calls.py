@@ -124,7 +124,7 @@ def counted(root: Path) -> int:
 def fail(root: Path, count: int, seed: int, *, part: int, kill: bool) -> Trials:
     """Fail the calls of a run, each in a run of its own.
 
-    Every third time a call of the continuation fails as well.
+    Every fourth time a call of the continuation fails as well.
 
     Args:
         part: which share of the calls, of ``PARTS``.
@@ -134,7 +134,7 @@ def fail(root: Path, count: int, seed: int, *, part: int, kill: bool) -> Trials:
     chosen = list(range(total))[part::PARTS]
     for turn, at in enumerate(sorted(rng.sample(chosen, count)) if count else chosen):
         folder = root / f"call-{seed}-{kill:d}-{at}"
-        faults = [at] if turn % 3 else [at, rng.randrange(total)]
+        faults = [at] if turn % 4 else [at, rng.randrange(total)]
         for number in faults:
             act = KILL if kill else ERRNOS[(turn + number) % len(ERRNOS)]
             ended = call(_run(root, folder), Calls(folder, number, act).install)

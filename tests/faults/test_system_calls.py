@@ -16,4 +16,4 @@ def test_every_call_of_a_run_may_fail(ask: Ask, part: int) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(6) if LONG else [1])
 def test_every_call_of_a_run_may_be_its_last(ask: Ask, part: int) -> None:
-    ask("kills at calls", 14 if LONG else 4, part)
+    ask("kills at calls", 8 if LONG else 4, part)

@@ -13,7 +13,8 @@ plugins = []
 num_threads = 1
 
 [pair]
-name = "tiny"
+model_1 = { loader = "tiny", seed = 0, chat = false }
+model_2 = { loader = "tiny", seed = 0, chat = false, noise = 0.05 }
 [data]
 categories = ["cooking"]
 [training]
