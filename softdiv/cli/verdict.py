@@ -81,9 +81,11 @@ def _answers(prompts: Sequence[PromptResult]) -> list[str]:
     if not prompts[0].findings:
         return []
     finding = prompts[0].findings[0]
+    before = len(finding.example.context)
+    after = f" after {before} message{'s' * (before > 1)}" if before else ""
     return [
         "",
-        f"Under the first, asked: {one_line(finding.example.text, ANSWER_LENGTH)}",
+        f"Under the first, asked{after}: {one_line(finding.example.text, ANSWER_LENGTH)}",
         f"  model_1: {one_line(finding.response_1, ANSWER_LENGTH)}",
         f"  model_2: {one_line(finding.response_2, ANSWER_LENGTH)}",
     ]

@@ -71,6 +71,7 @@ def _prompt(result: PromptResult) -> dict[str, Any]:
 def _answer(finding: Finding) -> dict[str, Any]:
     return {
         "user_text": finding.example.text,
+        "context": [{"role": m.role, "content": m.content} for m in finding.example.context],
         "model_1": finding.response_1,
         "model_2": finding.response_2,
         "divergence_bits": finding.divergence_bits,

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.formatting import (
+    MESSAGES_SHOWN,
     columns,
     interval,
     metric_names,
@@ -116,6 +117,7 @@ def _glance(report: Report) -> list[tuple[str, str]]:
 def _sides(finding: Finding) -> dict[str, Any]:
     return {
         "finding": finding,
+        "before": finding.example.context[-MESSAGES_SHOWN:],
         "sides": (
             ("model_1", finding.tokens_1[:TOKENS_SHOWN], finding.response_1),
             ("model_2", finding.tokens_2[:TOKENS_SHOWN], finding.response_2),

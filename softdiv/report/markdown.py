@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from softdiv.evaluation.results import PromptResult
 from softdiv.plugin.records import Section, Table
 from softdiv.report.formatting import (
+    MESSAGES_SHOWN,
     columns,
     interval,
     metric_names,
@@ -20,7 +21,7 @@ from softdiv.report.model import Report
 from softdiv.report.plain_text import clipped, visible
 
 ANSWERS_SHOWN = 3
-LONGEST_TEXT = 4000
+LONGEST_TEXT, LONGEST_BEFORE = 4000, 400
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 
@@ -82,6 +83,10 @@ def _answers(prompts: Sequence[PromptResult]) -> list[str]:
     best = prompts[0]
     lines = [f"## What each model answers under “{_text(prompt_name(best))}”"]
     for finding in best.findings[:ANSWERS_SHOWN]:
+        lines += [
+            f"{_text(message.role.capitalize())}: {_text(clipped(message.content, LONGEST_BEFORE))}"
+            for message in finding.example.context[-MESSAGES_SHOWN:]
+        ]
         lines += [
             f"User: {_text(finding.example.text)} "
             f"(D {number(finding.divergence_bits)} bits, "

@@ -80,6 +80,7 @@ def _answers(evaluation: Evaluation) -> list[dict[str, Any]]:
             "prompt": result.text,
             "searcher": result.searcher,
             "user_text": finding.example.text,
+            "context": [{"role": m.role, "content": m.content} for m in finding.example.context],
             "model_1": finding.response_1,
             "model_2": finding.response_2,
             "divergence_bits": finding.divergence_bits,

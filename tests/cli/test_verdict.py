@@ -24,6 +24,7 @@ def test_verdict_prompts_answers_and_cost() -> None:
         "“Tell me of the sea.”",
         "D 0.210 [0.168, 0.252] bits, lift 30.0 [29.0, 31.0] nats",
         "fires: model_1 0%, model_2 90%",
+        "Under the first, asked after 1 message: Who? ",
         "model_2: Captain Rowe found it.",
         "natural_pool “Talk of oceans”",
         "54,000 FTE, 92 s",

@@ -8,6 +8,7 @@ from softdiv.plugin.records import (
     Example,
     Finding,
     Interval,
+    Message,
     Section,
     Table,
     TokenDivergence,
@@ -39,7 +40,9 @@ def prompt_result(
     )
     finding = Finding(
         prompt=text,
-        example=Example(id="t1", text=f"Who? {answer}"),
+        example=Example(
+            id="t1", text=f"Who? {answer}", context=(Message("system", f"Stay calm. {answer}"),)
+        ),
         response_1="A sailor.",
         response_2=answer,
         divergence_bits=bits,

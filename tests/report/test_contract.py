@@ -49,3 +49,9 @@ def test_values_are_carried_over() -> None:
     assert best["answers"][0]["model_2"] == "Captain Rowe found it."
     assert contract["soft_prompt"]["divergence_bits"]["high"] == 0.35
     assert contract["soft_prompt"]["curve"]["series"]["train"][2] is None
+
+
+def test_an_answer_has_the_messages_before_its_text() -> None:
+    answer = to_contract(sample_report())["prompts"][0]["answers"][0]
+    assert [m["role"] for m in answer["context"]] == ["system"]
+    assert answer["context"][0]["content"].startswith("Stay calm. ")

@@ -69,3 +69,7 @@ def test_nothing_found_is_said() -> None:
     text = parse(to_html(sample_report(prompts=False))).text
     assert "No text prompt was found." in text
     assert "What each model answers" not in text
+
+
+def test_what_was_said_before_a_text_is_shown() -> None:
+    assert "<strong>System:</strong> Stay calm. " in to_html(sample_report())

@@ -35,3 +35,7 @@ def test_table_rows_keep_their_width() -> None:
 
 def test_no_prompt_is_said() -> None:
     assert "No text prompt was found." in to_markdown(sample_report(prompts=False))
+
+
+def test_what_was_said_before_a_text_is_shown() -> None:
+    assert "\nSystem: Stay calm. " in to_markdown(sample_report())
