@@ -98,7 +98,7 @@ def test_contradictions_are_all_named_with_both_values(tmp_path):
     [
         ("{", "damaged"),
         ("[1]", "not a JSON object"),
-        ('{"a":' * 100_000, "recursion"),
+        ('{"a":' * 100_000, "nested too deeply"),
         ('{"a":' * 100 + "1" + "}" * 100, "nested too deeply"),
         ('{"train_batch_size": %s}' % ("9" * 400), "train_batch_size must be at most"),
         ('{"train_batch_size": %s}' % ("9" * 5000), "4300 digits"),

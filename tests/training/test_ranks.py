@@ -104,7 +104,8 @@ def workers(launcher: int) -> list[int]:
     ours = []
     for pid in family(launcher):
         try:
-            if b"softdiv" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"softdiv" in command and b"render_child" not in command:  # each rank's renderer
                 ours.append(pid)
         except FileNotFoundError:
             continue
