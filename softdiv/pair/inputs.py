@@ -62,7 +62,8 @@ def assemble(
         soft: ``[k, H]`` prompt put into every slot; gradients flow to it.
         responses: token ids appended to each row (teacher forcing).
         pad_left: left padding, for decoding; right padding, for teacher forcing.
-        prefix: the ids to take from the prefix cache; by default all that the rows share.
+        prefix: the ids to take from the prefix cache; by default all that the rows share, short
+            of what a sliding or chunked layer forgets (Llama 4 would not know where it stands).
 
     Position ids skip the padding, so a row's values do not depend on its neighbours'
     lengths: ``[prefix][pad][before][soft][after][response]``.
@@ -84,7 +85,7 @@ def assemble(
         )
     if not wrapper.keeps_cache:
         prefix = ()
-    prefix = common_prefix(contexts) if prefix is None else prefix
+    prefix = common_prefix(contexts)[: wrapper.remembered] if prefix is None else prefix
     rows = []
     for row, context in enumerate(contexts):
         tail = list(context.after) + list(responses[row] if responses else ())

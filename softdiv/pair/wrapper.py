@@ -105,6 +105,12 @@ class ModelWrapper:
             limit = rope.get("original_max_position_embeddings", limit)
         return limit if limit and limit > 0 else None  # XLNet's says -1
 
+    @property
+    def remembered(self) -> int | None:
+        """Positions that every layer's cache keeps whole; None where all keep everything."""
+        layers = DynamicCache(config=self.model.config).layers if self.keeps_cache else ()
+        return min((layer.sliding_window - 1 for layer in layers if layer.is_sliding), default=None)
+
     def ordinary_ids(self) -> list[int]:
         """Ids with text of their own: no special, added (control) or left out tokens."""
         tokenizer = self.tokenizer

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from softdiv.builtin.loaders.tiny import tiny_tokenizer
 from softdiv.pair.inputs import assemble, common_prefix
 from softdiv.pair.layout import Context, Layout
+from softdiv.pair.ledger import Ledger
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.teacher_forcing import (
     both_states,
@@ -16,6 +20,7 @@ from softdiv.pair.teacher_forcing import (
     response_states,
     targets_of,
 )
+from softdiv.pair.wrapper import ModelWrapper
 
 TEXTS = ("Hi", "How do I keep rice from turning into a lump when I cook it?", "Why is that so")
 ANSWERS = ([11, 300, 42], [7], [99, 98, 97, 96, 95, 400])
@@ -113,3 +118,43 @@ def test_a_slot_needs_a_prompt(make_pair: Callable[..., ModelPair]) -> None:
     pair = make_pair()
     with pytest.raises(ValueError, match="needs a soft prompt"):
         assemble(pair.model_1, [Layout(pair.tokenizer).soft("Hi")], pad_left=True)
+
+
+SIXTEEN: dict[str, dict[str, Any]] = {
+    "mistral": {"sliding_window": 16},
+    "llama4_text": {
+        "attention_chunk_size": 16,
+        "layer_types": ["chunked_attention", "full_attention"],
+        "num_local_experts": 2,
+    },
+}
+"""Layers that see sixteen positions: the last ones, or those of a chunk."""
+
+
+@pytest.mark.parametrize("kind", SIXTEEN)
+@pytest.mark.parametrize("shared", [15, 16, 40])
+def test_a_shared_prefix_may_be_longer_than_a_layers_window(kind: str, shared: int) -> None:
+    small = dict.fromkeys(("hidden_size", "intermediate_size", "intermediate_size_mlp"), 32)
+    config = AutoConfig.for_model(
+        kind,
+        **small,
+        **(SIXTEEN[kind] | {"num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 512}),
+        head_dim=8,
+        num_key_value_heads=2,
+        initializer_range=0.2,
+        pad_token_id=1,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    wrapper = ModelWrapper("model", model, tiny_tokenizer(512, True), Ledger())
+    picked = torch.randint(5, 500, (shared + 80,), generator=torch.Generator().manual_seed(1))
+    ids = picked.tolist()
+    rows = [[*ids[:shared], *ids[shared + n : shared + 2 * n]] for n in (5, 9, 30)]
+    answers = [ids[:3], ids[3:6], ids[6:9]]
+    contexts = [Context(before=tuple(row)) for row in rows]
+    found = wrapper.log_probs(response_states(wrapper, contexts, answers)).split(3)
+    for row, answer, ours in zip(rows, answers, found, strict=True):
+        whole = wrapper.model(input_ids=torch.tensor([[*row, *answer]])).logits[
+            0, len(row) - 1 : -1
+        ]
+        assert torch.allclose(ours, whole.log_softmax(-1), atol=1e-4)
