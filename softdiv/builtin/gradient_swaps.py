@@ -22,7 +22,7 @@ from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
 from softdiv.pair.input_space import vectors
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
-from softdiv.pair.words import token_texts
+from softdiv.pair.words import word_beginnings
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.task import SearchTask
 
@@ -184,12 +184,5 @@ def _prompt_ids(task: SearchTask, prompt: str, example: Example) -> list[int] | 
 
 def _word_like(task: SearchTask) -> Tensor:
     """``[W]`` ids of tokens that begin a word and consist of letters."""
-    tokenizer = task.pair.tokenizer
-    size = min(task.pair.model_1.vocab_size or 0, len(tokenizer))
-    barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-    found = [
-        index
-        for index, text in enumerate(token_texts(tokenizer, range(size)))
-        if index not in barred and text.startswith(" ") and text[1:].isalpha() and text.isascii()
-    ]
+    found = [i for i, text in word_beginnings(task.pair.model_1).items() if text.isascii()]
     return torch.tensor(found, dtype=torch.long, device=task.pair.model_1.device)

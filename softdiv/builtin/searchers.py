@@ -10,6 +10,7 @@ from attrs.validators import ge
 
 from softdiv import HardPrompt, hookimpl
 from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.builtin.weight_lens import WeightLens
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, amplified
 from softdiv.pair.layout import Context
 from softdiv.plugin.interfaces import Budget
@@ -111,3 +112,4 @@ def softdiv_register_searchers(register: Register) -> None:
     register("amplified", Amplified)
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
+    register("weight_lens", WeightLens)

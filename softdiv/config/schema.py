@@ -166,7 +166,8 @@ class GenerationConfig:
     max_prompt_tokens: int = option(24, "longest hard prompt considered", count(1, LONG))
     batch_rows: int = option(128, "rows decoded together", count(1, 65_536))
     searchers: Components = option(
-        _named("amplified", "soft_answers", "gradient_swaps"), "in this order, one budget"
+        _named("weight_lens", "amplified", "soft_answers", "gradient_swaps"),
+        "in this order, one budget",
     )
     baselines: Components = option(
         _named("empty", "natural_pool", "random_tokens"), "run beside, each at equal cost"

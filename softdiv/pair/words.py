@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from softdiv.pair.wrapper import ModelWrapper
+
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """The text of each token behind another one.
@@ -16,3 +18,13 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
         [first, *([*first, token] for token in ids)], clean_up_tokenization_spaces=False
     )
     return [text.removeprefix(before) for text in whole]
+
+
+def word_beginnings(wrapper: ModelWrapper) -> dict[int, str]:
+    """Ordinary tokens of letters that begin a word, with their text, in the vocabulary's order.
+
+    Byte-pair and unigram vocabularies list frequent tokens first.
+    """
+    ids = wrapper.ordinary_ids()
+    texts = zip(ids, token_texts(wrapper.tokenizer, ids), strict=True)
+    return {i: text[1:] for i, text in texts if text.startswith(" ") and text[1:].isalpha()}

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
+import torch
 from torch import Tensor
 
 from softdiv.config.schema import GenerationConfig
+from softdiv.divergence.kernels import jsd
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
 from softdiv.errors import DataError
+from softdiv.pair.decoder import start_decoding
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
+from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example, HardPrompt
 
 
@@ -93,6 +97,22 @@ class SearchTask:
             bits += result.mean_bits().tolist()
         size = len(examples)
         return [sum(bits[i : i + size]) / size for i in range(0, len(bits), size)]
+
+    def first_bits(self, contexts: Sequence[Context]) -> list[float]:
+        """D in bits of the first answer token alone: what a context costs, and no sampling."""
+        both = zip(
+            self.next_log_probs(self.pair.model_1, contexts),
+            self.next_log_probs(self.pair.model_2, contexts),
+            strict=True,
+        )
+        return [float(jsd(one[None], two[None])) for one, two in both]
+
+    @torch.no_grad()
+    def next_log_probs(self, model: ModelWrapper, contexts: Sequence[Context]) -> Iterator[Tensor]:
+        """``[V]`` nats of the token after each context, in the order given."""
+        size = self.config.batch_rows
+        for start in range(0, len(contexts), size):
+            yield from start_decoding(model, contexts[start : start + size]).log_probs()
 
     def sample(
         self,

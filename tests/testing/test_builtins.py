@@ -30,6 +30,7 @@ CASES = [
 SMALL: dict[str, dict[str, Any]] = {
     "amplified": {"words": 3, "user_turns": 3, "answer_tokens": 6},
     "soft_answers": {"words": 3, "answer_tokens": 6},
+    "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2},
     "gradient_swaps": {"steps": 2, "candidates": 3, "texts": 2, "response_tokens": 3},
 }
 RECORDS = [
