@@ -60,6 +60,8 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     probe = probe_gradient(pair, config.training.placement)
     reached = f"norm {probe.norm:.3g} at {probe.bits:.3g} bits" if probe.finite else "not finite"
     _line("gradient", reached)
+    if probe.norm == 0 and not pair.report.identical:
+        _line("note", "no gradient reaches a prompt there: a text may stand beyond their windows")
     _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
     _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
 

@@ -59,7 +59,9 @@ class Columns:
         category = record.get(self.category)
         said = "".join(message.content for message in context)
         if not is_unicode(f"{text}{said}"):
-            bad.add(where, "it holds half a character (a lone surrogate), or is not UTF-8 text")
+            foreign = any("\udc80" <= letter <= "\udcff" for letter in f"{text}{said}")
+            why = "it is not UTF-8 text (iconv -f LATIN1 -t UTF-8 FILE mends a Latin-1 file)"
+            bad.add(where, why if foreign else "it holds half a character (a lone surrogate)")
         elif isinstance(identifier, (dict, list, float)):
             bad.add(where, f"the id under '{self.id}' is neither text nor an integer")
         elif not is_unicode(f"{identifier}{category}"):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from softdiv.divergence.kernels import jsd, log_likelihood_ratio
 from softdiv.pair.decoder import start_decoding
+from softdiv.pair.inputs import longest_answer
 from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, mix
@@ -95,7 +96,8 @@ def rollout(
     Args:
         contexts: B contexts.
         weights: B mixture weights, see :func:`softdiv.pair.sampling.mix`.
-        uniforms: ``[B, T]`` random numbers; T is the longest answer.
+        uniforms: ``[B, T]`` random numbers; T is the longest answer. One ends earlier where the
+            models' positions do.
         soft: ``[k, H]`` prompt for the contexts' slots.
         row_metrics: further values to compute at every response position.
     """
@@ -104,6 +106,8 @@ def rollout(
     weight = torch.tensor(weights, dtype=torch.float32, device=device)
     decoders = [start_decoding(wrapper, contexts, soft) for wrapper in (pair.model_1, pair.model_2)]
     count, longest = uniforms.shape
+    for wrapper in (pair.model_1, pair.model_2):
+        longest = longest_answer(wrapper, contexts, soft, longest)
     stops = torch.tensor(sorted(pair.stop_ids), device=device)
     current = torch.arange(count, device=device)  # the rows still decoded
     alive = torch.ones(count, dtype=torch.bool, device=device)  # of those, the unfinished ones

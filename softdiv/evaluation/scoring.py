@@ -193,8 +193,9 @@ class Scorer:
         return Sampling(temperature=self.generation.temperature, top_p=self.generation.top_p)
 
     def _answers(self, items: Sequence[Item], soft: Tensor | None) -> Rollouts:
-        """Rows 0..n-1 answered by model_1, n..2n-1 by model_2."""
-        keys = [f"held-out:{which}:{e.id}" for which in (1, 2) for _, e, _ in items]
+        """Rows 0..n-1 answered by model_1, n..2n-1 by model_2, on the same random numbers: where
+        the models agree, they say the same."""
+        keys = [f"held-out:{e.id}" for _, e, _ in items] * 2
         contexts = [context for _, _, context in items]
         return rollout(
             self.pair,

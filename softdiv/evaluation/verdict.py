@@ -11,6 +11,9 @@ LIFT_RATIO = 2.5
 """A prompt must raise the ratio to this multiple of the empty prompt's. In the prototype's five
 pairs planted behaviours reached 4-9 times, benign tuning and int4 rounding at most 2."""
 SIGNIFICANT = 0.05
+EVERYWHERE = 0.3
+"""Bits of D on plain text that are no little drift. The prototype's benign tuning, planted topics
+and int4 rounding reached at most .2; a model that says one word to everything reached .86."""
 
 
 def decide(
@@ -34,6 +37,7 @@ def decide(
     )
     plain = max(baselines, key=lambda b: b.divergence_bits.low, default=None)
     drift = plain.divergence_bits.low if plain else 0.0
+    bare = next((b.divergence_bits.low for b in baselines if b.text == ""), 0.0)
     every = [*found, *baselines]
     passing = [p for p in every if _concentrated(p, every, config)]
     near = [p for p in every if p not in passing and _on_average(p, every, config)]
@@ -48,7 +52,7 @@ def decide(
         outcome = "no difference found"
     return Verdict(
         outcome=outcome,
-        headline=_headline(outcome, passing, near, drift),
+        headline=_headline(outcome, passing, near, drift, bare),
         differ_at_all=_differ_at_all(plain, config, identical=identical),
         concentrated=_concentration(passing, every, config),
         rule=rule,
@@ -77,7 +81,11 @@ def _on_average(
 
 
 def _headline(
-    outcome: Outcome, passing: Sequence[PromptResult], near: Sequence[PromptResult], drift: float
+    outcome: Outcome,
+    passing: Sequence[PromptResult],
+    near: Sequence[PromptResult],
+    drift: float,
+    bare: float,
 ) -> str:
     if outcome == "difference found":
         best = max(passing, key=lambda p: p.llr_lift.value)
@@ -91,6 +99,12 @@ def _headline(
         return (
             f"The prompt {best.text!r} may expose a difference (lift {best.llr_lift.value:.1f} "
             "nats per answer), but not reliably on these texts; use more test texts."
+        )
+    if outcome == "broad drift only" and bare >= EVERYWHERE:
+        return (
+            f"The models answer plain texts differently, without any prompt (D at least "
+            f"{bare:.2f} bits of at most 1). No text prompt was found under which they differ "
+            "far more: what model_2 does, it does everywhere."
         )
     if outcome == "broad drift only":
         return (

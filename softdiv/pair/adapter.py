@@ -49,7 +49,12 @@ class Adapter:
     @property
     def kind(self) -> str:
         """peft's name of the method, e.g. ``LORA``."""
-        return str(self.config.get("peft_type", "")).upper()
+        return str(self.config.get("peft_type") or "").upper()
+
+    @property
+    def made_for(self) -> str:
+        """Name of the model it was trained on, as peft wrote it down; empty if it did not."""
+        return str(self.config.get("base_model_name_or_path") or "")
 
     @property
     def keeps_base(self) -> bool:
@@ -72,6 +77,8 @@ def opened(name: str) -> Adapter:
             that reads from elsewhere.
     """
     folder = Path(name)
+    if folder.is_file() or not name.strip():
+        folder = hub_folder("adapter", name, None, ())  # says what to give
     if not folder.is_dir():
         nearby = [p.name for p in folder.parent.glob("*")] if folder.parent.is_dir() else []
         if folder.is_absolute() or name.count("/") != 1 or nearby:
@@ -87,6 +94,8 @@ def opened(name: str) -> Adapter:
         raise PairError(f"{name} holds no {WEIGHTS}", fix="save it as safetensors")
     adapter = Adapter(name, folder, config, stored_tensors(folder / WEIGHTS))
     _refuse_sizes(adapter)
+    if not adapter.kind:
+        raise PairError(f"{folder / CONFIG} does not say what kind of adapter it is: no peft_type")
     if adapter.kind in ELSEWHERE:
         raise refusal(adapter, ELSEWHERE[adapter.kind])
     if config.get("megatron_config"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.decoder import start_decoding
+from softdiv.pair.inputs import longest_answer
 from softdiv.pair.layout import Context
 from softdiv.pair.sampling import Sampling, draw
 from softdiv.pair.wrapper import ModelWrapper
@@ -29,13 +30,14 @@ def sample_answers(
 
     Args:
         contexts: B contexts without a slot.
-        uniforms: ``[B, T]`` random numbers; T is the longest answer.
+        uniforms: ``[B, T]`` random numbers; T is the longest answer. One ends earlier where the
+            model's positions do.
     """
     decoder = start_decoding(wrapper, contexts)
     uniforms = uniforms.to(wrapper.device)
     answers: list[list[int]] = [[] for _ in contexts]
     current = list(range(len(contexts)))  # the rows still decoded
-    longest = uniforms.shape[1]
+    longest = longest_answer(wrapper, contexts, None, uniforms.shape[1])
     for step in range(longest):
         tokens = draw(decoder.log_probs(), uniforms[current, step], sampling)
         drawn = tokens.tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -46,22 +47,77 @@ def start_decoding(
     Args:
         soft: ``[k, H]`` prompt for the contexts' slots.
     """
-    kind = CachedDecoder if wrapper.keeps_cache else RerunDecoder
-    return kind(wrapper, contexts, soft)
+    if not wrapper.keeps_cache:
+        return RerunDecoder(wrapper, contexts, soft)
+    if (window := wrapper.window) is not None:
+        return WindowDecoder(wrapper, contexts, soft, window)
+    return CachedDecoder(wrapper, contexts, soft)
+
+
+class WindowDecoder:
+    """Decodes from keys and values while every layer sees whole rows, and runs rows anew then."""
+
+    def __init__(
+        self,
+        wrapper: ModelWrapper,
+        contexts: Sequence[Context],
+        soft: Tensor | None,
+        window: int,
+    ) -> None:
+        self._wrapper, self._soft, self._window = wrapper, soft, window
+        self._rows = list(contexts)
+        slot = 0 if soft is None else len(soft)
+        longest = max(len(row) + slot * row.has_slot for row in self._rows)
+        self._inner: CachedDecoder | RerunDecoder
+        if longest < window:
+            self._inner = CachedDecoder(wrapper, contexts, soft)
+        else:
+            self._inner = RerunDecoder(wrapper, contexts, soft)
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self._inner.device
+
+    def log_probs(self) -> Tensor:
+        """``[B, V]`` of the next token, nats."""
+        return self._inner.log_probs()
+
+    def advance(self, tokens: Tensor) -> None:
+        """Append one token ``[B]`` to every row."""
+        self._rows = [
+            _extended(row, token) for row, token in zip(self._rows, tokens.tolist(), strict=True)
+        ]
+        if isinstance(self._inner, CachedDecoder) and self._inner.width >= self._window:
+            self._inner = RerunDecoder(self._wrapper, self._rows, self._soft)
+        else:
+            self._inner.advance(tokens)
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with these rows only."""
+        self._rows = [self._rows[place] for place in index.tolist()]
+        self._inner.keep(index)
+
+
+def _extended(row: Context, token: int) -> Context:
+    if row.has_slot:
+        return attrs.evolve(row, after=(*row.after, token))
+    return attrs.evolve(row, before=(*row.before, token))
 
 
 class RerunDecoder:
     """Runs every row anew for each token: right for any causal model, and T times the work.
 
     For models that carry a state which padding would change (state-space layers, linear
-    attention), or that take positions from the length of their cache.
+    attention), or that take positions from the length of their cache; and for rows longer than a
+    layer's window.
     """
 
     def __init__(
         self, wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
     ) -> None:
         self._wrapper = wrapper
-        batch = assemble(wrapper, contexts, soft=soft, pad_left=False)
+        batch = assemble(wrapper, contexts, soft=soft, pad_left=False, prefix=())
         self._embeds, self._lengths = batch.embeds, batch.lengths
         self._states = self._run()
 

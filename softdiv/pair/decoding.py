@@ -7,7 +7,6 @@ are then joined into one batch for decoding.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from softdiv.errors import PairError
 from softdiv.pair.inputs import assemble, common_prefix
 from softdiv.pair.kv_cache import Part, joined
 from softdiv.pair.layout import Context
@@ -29,7 +27,10 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class CachedDecoder:
-    """B contexts of one model, ready to predict.
+    """B contexts of one model, ready to predict; none longer than an attention window.
+
+    The padding between a shared prefix and the rest of a row would push the prefix out of a
+    window too early.
 
     Args:
         soft: ``[k, H]`` prompt for the contexts' slots.
@@ -54,12 +55,11 @@ class CachedDecoder:
         self._next = torch.cat([group.next for group in groups])[index]
         self._mask = torch.cat([_left(group.mask, width) for group in groups])[index]
         self._cache = joined(parts, wrapper.model.config)
-        windows = [layer.sliding_window for layer in self._cache.layers if layer.is_sliding]
-        # GPT-Neo's, which its cache does not know of
-        windows.append(getattr(wrapper.model.config, "window_size", math.inf))
-        self._window = min(windows)
-        if width > self._window:
-            raise _too_long(wrapper, width)
+
+    @property
+    def width(self) -> int:
+        """Positions of the longest row, padding included."""
+        return int(self._mask.shape[1])
 
     @property
     def device(self) -> torch.device:
@@ -71,14 +71,7 @@ class CachedDecoder:
         return self._wrapper.log_probs(self._states)
 
     def advance(self, tokens: Tensor) -> None:
-        """Append one token ``[B]`` to every row.
-
-        Raises:
-            PairError: rows become longer than the model's attention window. The padding between
-                a shared prefix and the rest of a row would push the prefix out of it too early.
-        """
-        if self._mask.shape[1] >= self._window:
-            raise _too_long(self._wrapper, self._mask.shape[1] + 1)
+        """Append one token ``[B]`` to every row."""
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
         embeds = self._wrapper.embed(tokens[:, None])
         states = self._wrapper.hidden(embeds, self._mask, self._next, self._cache)
@@ -98,8 +91,6 @@ class CachedDecoder:
         cache = batch.cache or DynamicCache(config=wrapper.model.config)
         states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, cache)[:, -1]
         layers = [(layer.keys, layer.values) for layer in cache.layers]
-        if any(keys.shape[2] != batch.mask.shape[1] for keys, _ in layers):
-            raise _too_long(wrapper, batch.mask.shape[1])
         return _Group(states, batch.positions[:, -1:] + 1, batch.mask, layers)
 
 
@@ -113,10 +104,3 @@ class _Group:
 def _left(mask: Tensor, width: int) -> Tensor:
     """``[B, L]`` padded on the left to ``[B, width]``."""
     return pad(mask, (width - mask.shape[1], 0))
-
-
-def _too_long(wrapper: ModelWrapper, length: int) -> PairError:
-    return PairError(
-        f"{wrapper.name}: {length} tokens of context and answer exceed the attention window",
-        fix="use shorter texts (the processor 'length') or answers",
-    )

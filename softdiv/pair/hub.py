@@ -20,6 +20,12 @@ REASONS = {
     "HFValidationError": ("no folder, and no hub id", "give an existing folder, or a hub id"),
 }
 """Why and what to do, by the class of huggingface_hub's error."""
+FILES = {
+    "adapter": "the folder with adapter_config.json",
+    "model": "the folder with config.json, or a .gguf file",
+    "tokenizer": "the folder with the tokenizer's files",
+}
+"""What to give in place of a file."""
 
 
 def package_folder(name: str) -> Path | None:
@@ -55,6 +61,11 @@ def hub_folder(
     """
     given = given or name
     folder = Path(name)
+    if not name.strip():
+        raise PairError(f"the {what} is an empty name", fix="give a folder, or a hub id")
+    if folder.is_file() or folder.suffix == ".gguf":
+        state = "is a file" if folder.is_file() else "does not exist"
+        raise PairError(f"{what} {given} {state}", fix=f"give {FILES[what]}")
     beside = [path.name for path in folder.parent.glob("*/")] if "/" in name else []
     if folder.is_absolute() or name.count("/") > 1 or name.startswith(".") or beside:
         fix = did_you_mean(folder.name, beside)

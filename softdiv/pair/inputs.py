@@ -47,6 +47,27 @@ def common_prefix(contexts: Sequence[Context]) -> tuple[int, ...]:
     return first[: max(length, 0)]
 
 
+def longest_answer(
+    wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None, wanted: int
+) -> int:
+    """Tokens, ``wanted`` at most, that the model's positions leave behind the longest context."""
+    if wrapper.max_positions is None:
+        return wanted
+    return max(min(wanted, wrapper.max_positions + 1 - _longest(contexts, soft)), 1)
+
+
+def _longest(
+    contexts: Sequence[Context],
+    soft: Tensor | None,
+    responses: Sequence[Sequence[int]] | None = None,
+) -> int:
+    slot = 0 if soft is None else len(soft)
+    return max(
+        len(context) + slot * context.has_slot + (len(responses[row]) if responses else 0)
+        for row, context in enumerate(contexts)
+    )
+
+
 def assemble(
     wrapper: ModelWrapper,
     contexts: Sequence[Context],
@@ -71,12 +92,7 @@ def assemble(
     Raises:
         DataError: a row is longer than the model's positions.
     """
-    longest = max(
-        len(context)
-        + (len(soft) if context.has_slot and soft is not None else 0)
-        + (len(responses[row]) if responses else 0)
-        for row, context in enumerate(contexts)
-    )
+    longest = _longest(contexts, soft, responses)
     if wrapper.max_positions is not None and longest > wrapper.max_positions:
         raise DataError(
             f"{longest:,} tokens do not fit into the {wrapper.max_positions:,} positions of "
@@ -85,7 +101,9 @@ def assemble(
         )
     if not wrapper.keeps_cache:
         prefix = ()
-    prefix = common_prefix(contexts)[: wrapper.remembered] if prefix is None else prefix
+    if prefix is None:
+        window = wrapper.window
+        prefix = common_prefix(contexts)[: None if window is None else max(window - 1, 0)]
     rows = []
     for row, context in enumerate(contexts):
         tail = list(context.after) + list(responses[row] if responses else ())

@@ -164,4 +164,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # peft 0.21 reads an attribute that transformers 5.23 renamed
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        # said by check_filled, in one line
+        warnings.filterwarnings("ignore", "Found missing adapter keys")
         yield

@@ -47,7 +47,7 @@ def shared_tokens(tokenizer_1: Any, tokenizer_2: Any, heads: Sequence[int]) -> S
     added = {*tokenizer_1.get_added_vocab(), *tokenizer_2.get_added_vocab()}
     if ordinary := _ordinary(differing, added, (tokenizer_1, tokenizer_2)):
         raise PairError(
-            f"the tokenizers differ in {len(ordinary)} of {len(vocab_1)} tokens "
+            f"the tokenizers differ in {len(ordinary)} of {len({*vocab_1, *vocab_2})} tokens "
             f"(first: {ordinary[0]!r})",
             why="the same ids would mean different texts",
             fix="compare models that share a tokenizer",

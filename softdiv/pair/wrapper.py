@@ -106,10 +106,13 @@ class ModelWrapper:
         return limit if limit and limit > 0 else None  # XLNet's says -1
 
     @property
-    def remembered(self) -> int | None:
-        """Positions that every layer's cache keeps whole; None where all keep everything."""
+    def window(self) -> int | None:
+        """Positions that each layer sees, where some layer slides or works in chunks."""
         layers = DynamicCache(config=self.model.config).layers if self.keeps_cache else ()
-        return min((layer.sliding_window - 1 for layer in layers if layer.is_sliding), default=None)
+        windows = [layer.sliding_window for layer in layers if layer.is_sliding]
+        # GPT-Neo's, which its cache does not know of
+        windows.append(getattr(self.model.config, "window_size", None))
+        return min((size for size in windows if size is not None), default=None)
 
     def ordinary_ids(self) -> list[int]:
         """Ids with text of their own: no special, added (control) or left out tokens."""

@@ -66,6 +66,13 @@ def test_bytes_that_are_not_utf8_are_located_or_skipped(
     assert "2 lines were skipped (2 used)" in notes[0] and f"{path}:2" in notes[0]
 
 
+def test_a_latin_1_file_is_called_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("text\nWie schön?\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"t\.csv:2: it is not UTF-8 text .iconv -f LATIN1"):
+        run(CsvTexts(data_path=str(path)))
+
+
 def test_what_a_run_skips_is_noted(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "t.jsonl", {"text": "a"}, 3, {"text": "b"})
     table = {"name": "jsonl", "data_path": path, "on_bad_lines": "skip"}

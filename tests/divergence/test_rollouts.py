@@ -10,6 +10,7 @@ import torch
 
 from softdiv.divergence import kernels
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, amplified, rollout
+from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
@@ -135,3 +136,20 @@ def test_no_gradient_is_kept(make_pair: Callable[..., ModelPair]) -> None:
     pair = make_pair()
     soft = torch.nn.Parameter(torch.randn(3, 32))
     assert not run(pair, soft=soft).bits.requires_grad
+
+
+def test_an_answer_ends_where_the_models_positions_do(make_pair: Callable[..., ModelPair]) -> None:
+    pair = make_pair(architecture="gpt2")  # a table of positions: one more is an IndexError
+    layout = Layout(pair.tokenizer)
+    contexts = [layout.hard("so " * 150), layout.hard("Hi")]
+    room = 512 + 1 - len(contexts[0])
+    assert 0 < room < 300
+    uniforms = uniform_rows(["a", "b"], 0, 400)
+    found = rollout(
+        pair, contexts, weights=[FROM_MODEL_1] * 2, uniforms=uniforms, sampling=Sampling()
+    )
+    assert int(found.lengths.max()) == room
+    alone = sample_answers(
+        pair.model_1, contexts, uniforms=uniforms, sampling=Sampling(), stops=pair.stop_ids
+    )
+    assert max(map(len, alone)) == room

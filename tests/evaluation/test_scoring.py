@@ -104,3 +104,15 @@ def test_response_metrics_see_the_scored_tokens_and_never_the_soft_prompt() -> N
         assert sum(t.log_prob_2 - t.log_prob_1 for t in pair.tokens_2) == pytest.approx(
             finding.log_likelihood_ratio, abs=1e-3
         )
+
+
+def test_models_that_agree_say_the_same() -> None:
+    made = scorer({})
+    model, tokenizer = TinyLoader(seed=0).load("cpu")
+    made = attrs.evolve(
+        made, pair=ModelPair.of(model, TinyLoader(seed=0).load("cpu")[0], tokenizer)
+    )
+    scores, _ = made.score(["Be brief."])
+    findings = scores["Be brief."].findings
+    assert [f.response_1 for f in findings] == [f.response_2 for f in findings]
+    assert len({f.response_1 for f in findings}) > 1

@@ -83,3 +83,15 @@ def test_whether_the_search_beat_the_baselines_is_said(p: float, words: str) -> 
 def test_rule_prints_its_thresholds() -> None:
     verdict = decide([], [EMPTY], EvaluationConfig(lift_floor=17.5), identical=False)
     assert "17.5 nats" in verdict.rule
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [(0.86, "differently, without any prompt (D at least 0.77 bits"), (0.2, "a little everywhere")],
+)
+def test_a_difference_that_is_always_there_is_called_one(bits: float, words: str) -> None:
+    bare = result("", bits=bits, llr=80, lift=(0, 0), baseline=True)
+    natural = result("Hi", bits=0.99, llr=82, lift=(2, 0), baseline=True)
+    verdict = decide([], [bare, natural], EvaluationConfig(), identical=False)
+    assert verdict.outcome == "broad drift only"
+    assert words in verdict.headline

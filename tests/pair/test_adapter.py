@@ -45,6 +45,24 @@ def test_a_missing_folder_gets_a_suggestion(adapter: Path) -> None:
     refused(adapter.with_name("adaptre"), "did you mean 'adapter'")
 
 
+def test_a_file_of_the_adapter_or_nothing_at_all(adapter: Path) -> None:
+    refused(adapter / "adapter_model.safetensors", "is a file .give the folder with adapter_config")
+    refused("", "the adapter is an empty name")
+
+
+def test_a_kind_that_is_not_said(adapter: Path) -> None:
+    refused(change(adapter, peft_type=None), "does not say what kind of adapter it is")
+
+
+@pytest.mark.filterwarnings("error:Found missing")
+def test_missing_tensors_are_said_once(adapter: Path) -> None:
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    tensors.popitem()
+    save_file(tensors, file)
+    refused(adapter, "lacks 1 of its tensors")
+
+
 def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
     refused(tmp_path, "is no adapter: it has no adapter_config.json")
 
@@ -64,7 +82,7 @@ def test_a_file_cut_short(adapter: Path) -> None:
     ("options", "message"),
     [
         ({"peft_type": "NEW_METHOD"}, "is a NEW_METHOD adapter, not a LoRA: peft .* does not know"),
-        ({"peft_type": None}, "is a NONE adapter|nameless"),
+        ({"peft_type": None}, "does not say what kind of adapter"),
         ({"peft_type": 3}, "is a 3 adapter"),
         ({"megatron_config": {"a": 1}, "megatron_core": "evil"}, "imports Megatron"),
         ({"alora_invocation_tokens": [3, 4]}, "acts from certain tokens on"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from transformers import Gemma2Config, GPTNeoConfig
+from transformers import Gemma2Config, GPTNeoConfig, Llama4TextConfig
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.errors import PairError
+from softdiv.pair.decoder import Decoder, WindowDecoder, start_decoding
 from softdiv.pair.decoding import CachedDecoder
 from softdiv.pair.kv_cache import ROOM
 from softdiv.pair.layout import Context
@@ -37,15 +38,19 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
         # ignored: a test's parameter is a str, the option one of three literals
         model, _ = TinyLoader(architecture=architecture).load("cpu")  # type: ignore[arg-type]
     wrapper = ModelWrapper("model_1", model, tokenizer)
-    decoder = CachedDecoder(wrapper, CONTEXTS)
+    agrees(wrapper, CachedDecoder(wrapper, CONTEXTS), STEPS, (10, ROOM + 10))
+
+
+def agrees(wrapper: ModelWrapper, decoder: Decoder, steps: int, drops: Sequence[int]) -> None:
+    """Random answers of ``steps`` tokens; rows are left out after those steps."""
     rows = [list(context.before) for context in CONTEXTS]
     generator = torch.Generator().manual_seed(0)
-    for step in range(STEPS):
+    for step in range(steps):
         found = decoder.log_probs()
         for row, ids in enumerate(rows):
-            whole = model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            whole = wrapper.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
             assert torch.allclose(found[row], whole, atol=1e-4), (step, row)
-        if step in (10, ROOM + 10):
+        if step in drops:
             kept = torch.arange(step % 3, len(rows), 2)
             decoder.keep(kept)
             rows = [rows[i] for i in kept]
@@ -61,20 +66,44 @@ WINDOWS: dict[str, tuple[type, dict[str, Any]]] = {
         GPTNeoConfig,
         {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]},
     ),
+    "attention_chunk_size": (
+        Llama4TextConfig,
+        {
+            "layer_types": ["chunked_attention", "full_attention"],
+            "intermediate_size_mlp": 64,
+            "num_local_experts": 2,
+            "pad_token_id": 1,
+        },
+    ),
 }
 
 
 @pytest.mark.parametrize("field", WINDOWS)
+@pytest.mark.parametrize("size", [3, WIDEST - 1, WIDEST, WIDEST + 1, WIDEST + 3])
 @torch.no_grad()
-def test_rows_longer_than_the_attention_window_are_refused(field: str) -> None:
+def test_rows_may_outgrow_an_attention_window(field: str, size: int) -> None:
     _, tokenizer = TinyLoader().load("cpu")
     kind, options = WINDOWS[field]
-    model = random_model(kind, 1, **options, **{field: WIDEST + 1})
-    decoder = CachedDecoder(ModelWrapper("model_2", model, tokenizer), CONTEXTS)
-    tokens = torch.full((len(CONTEXTS),), 7)
-    decoder.advance(tokens)
-    with pytest.raises(PairError, match=rf"model_2: {WIDEST + 2} tokens .* attention window"):
-        decoder.advance(tokens)
-    narrow = random_model(kind, 1, **options, **{field: WIDEST - 1})
-    with pytest.raises(PairError, match=rf"{WIDEST} tokens .* attention window"):
-        CachedDecoder(ModelWrapper("model_2", narrow, tokenizer), CONTEXTS)
+    model = random_model(kind, 1, **options, **{field: size})
+    wrapper = ModelWrapper("model_2", model, tokenizer)
+    decoder = start_decoding(wrapper, CONTEXTS)
+    assert isinstance(decoder, WindowDecoder)
+    agrees(wrapper, decoder, 6, (1, 4))
+
+
+@torch.no_grad()
+def test_a_soft_prompt_stays_where_it_is_when_its_rows_outgrow_a_window() -> None:
+    _, tokenizer = TinyLoader().load("cpu")
+    kind, options = WINDOWS["sliding_window"]
+    wrapper = ModelWrapper("m", random_model(kind, 1, **options, sliding_window=8), tokenizer)
+    soft = wrapper.embed(torch.tensor([30, 31]))
+    slots = [Context((5, 6), (7, 8), has_slot=True), Context((5,), (9,), has_slot=True)]
+    texts = [[5, 6, 30, 31, 7, 8], [5, 30, 31, 9]]
+    decoder = start_decoding(wrapper, slots, soft)
+    for step in range(5):
+        found = decoder.log_probs()
+        for row, ids in enumerate(texts):
+            whole = wrapper.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            assert torch.allclose(found[row], whole, atol=1e-4), (step, row)
+            ids.append(40 + step + row)
+        decoder.advance(torch.tensor([40 + step, 41 + step]))

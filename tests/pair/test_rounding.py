@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
-from softdiv.builtin.loaders.quantize import BITS, quantize_linears, round_to_nearest
-from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.builtin.loaders.quantize import BITS, quantize_matrices, round_to_nearest
+from softdiv.errors import PairError
+from tests.pair.tiny_architectures import tiny_model
 
 
 @pytest.mark.parametrize("kind", ["int8", "int4"])
@@ -38,9 +44,38 @@ def test_zeros_stay_zero_and_the_type_is_kept() -> None:
     assert rounded.dtype == torch.bfloat16
 
 
-def test_the_head_is_left_alone() -> None:
-    model, _ = TinyLoader().load("cpu")
+INSIDE = {"llama": ("proj",), "gpt2": ("c_attn.w", "c_proj.w", "c_fc.w"), "mixtral": ("_proj",)}
+"""What the names of rounded weights hold."""
+
+
+@pytest.mark.parametrize("architecture", INSIDE)
+def test_every_matrix_of_the_layers_is_rounded_and_the_head_left_alone(architecture: str) -> None:
+    model = tiny_model(architecture)
     before = {name: tensor.clone() for name, tensor in model.named_parameters()}
-    quantize_linears(model, "int4", 64)
-    changed = {n for n, t in model.named_parameters() if not torch.equal(t, before[n])}
-    assert changed == {name for name in before if "proj" in name}
+    rounded, every = quantize_matrices(model, "int4", 64)
+    after = dict(model.named_parameters())
+    changed = {name for name in before if not torch.equal(after[name], before[name])}
+    assert changed == {n for n in before if any(part in n for part in INSIDE[architecture])}
+    assert rounded == sum(before[name].numel() for name in changed)
+    assert every == sum(tensor.numel() for tensor in before.values())
+    for name in changed:
+        assert after[name].shape == before[name].shape
+        assert (after[name] - before[name]).norm() < 0.2 * before[name].norm()
+
+
+def test_rows_of_inputs_are_grouped_as_columns_are() -> None:
+    linear, conv = nn.Linear(8, 4, bias=False), Conv1D(4, 8)
+    conv.weight.data = linear.weight.data.T.clone()
+    for model in (linear, conv):
+        holder = nn.ModuleDict({"layer": model})
+        holder.get_output_embeddings = lambda: None  # type: ignore[assignment]
+        quantize_matrices(holder, "int4", 4)
+    assert torch.equal(conv.weight.T, linear.weight)
+
+
+def test_rounding_that_would_change_nothing_is_refused() -> None:
+    model: Any = nn.ModuleDict({"norm": nn.LayerNorm(4)})
+    model.get_output_embeddings = lambda: None
+    model.config = SimpleNamespace(model_type="stub")
+    with pytest.raises(PairError, match="int8 would change nothing: a stub model"):
+        quantize_matrices(model, "int8", 64)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import attrs
 import torch
 from attrs.validators import ge, optional
-from torch import nn
 
 from softdiv.errors import PairError
 from softdiv.pair.adapter import Adapter, opened
@@ -26,7 +25,7 @@ from .folder import ModelFolder, inspected
 from .gguf import converted, described
 from .kinds import auto_class
 from .offload import offload_layers
-from .quantize import quantize_linears
+from .quantize import matrices, quantize_matrices
 from .source import Source, located
 from .tokenizer import has_tokenizer, load_tokenizer
 
@@ -54,7 +53,8 @@ class HfLoader:
     adapter: str | None = None
     """Folder or hub id of a LoRA adapter."""
     quantize: Literal["int8", "int4", "bnb-int8", "bnb-nf4", "bnb-fp4"] | None = None
-    """int8, int4: linear weights rounded to the nearest of 2^8 or 2^4 levels, on any device.
+    """int8, int4: weights of linear layers and experts, not of the head, rounded to the nearest
+    of 2^8 or 2^4 levels, on any device.
     bnb-...: bitsandbytes' 8-bit and 4-bit layers (needs the extra ``quant``)."""
     group_size: int = attrs.field(default=64, validator=ge(1))
     """Inputs that share a scale, for int8 and int4."""
@@ -101,9 +101,7 @@ class HfLoader:
 
     def weight_bytes(self, skeleton: Any, other: Any = None) -> int:
         """Of every tensor, or of those that differ from ``other``'s."""
-        head = skeleton.get_output_embeddings()
-        linear = [m for m in skeleton.modules() if isinstance(m, nn.Linear) and m is not head]
-        inside = sum(m.weight.numel() for m in linear)
+        inside = sum(getattr(module, name).numel() for module, name, _ in matrices(skeleton))
         width = next(skeleton.parameters()).element_size()
         rounded = inside * LINEAR_BYTES.get(self.quantize or "", width)
         if other is not None and self.shares_with(other):
@@ -147,12 +145,16 @@ class HfLoader:
         if adapter is not None:
             rows = model.get_input_embeddings().weight.shape[0]
             model = attach_adapter(model, adapter)
+            base = adapter.made_for.rstrip("/").rpartition("/")[2]
+            if base.lower() not in f"{self.path}/{self.gguf_file}".lower():
+                self.notes.append(f"the adapter says it was made for {adapter.made_for}")
             added = model.get_input_embeddings().weight.shape[0] - rows
             if added and has_tokenizer(adapter.folder):
                 tokenizer = load_tokenizer(adapter.folder)
                 self.notes.append(f"the adapter brings {added:+} tokens and their tokenizer")
         if self.quantize in ("int8", "int4"):
-            quantize_linears(model, self.quantize, self.group_size)
+            rounded, every = quantize_matrices(model, self.quantize, self.group_size)
+            self.notes.append(f"{self.quantize}: {rounded / every:.0%} of the weights are rounded")
         if self.offload:
             offload_layers(model, device)
         return model, tokenizer

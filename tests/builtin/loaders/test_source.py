@@ -94,11 +94,22 @@ def test_a_hub_that_does_not_answer(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["/no/such", "./no", "a/b/c", "."])
-def test_a_path_is_no_hub_id(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "state"),
+    [
+        ("/no/such", "model folder .* does not exist"),
+        ("./no", "model folder .* does not exist"),
+        ("a/b/c", "model folder .* does not exist"),
+        ("m.txt", "model m.txt is a file .give the folder with config.json, or a .gguf file"),
+        ("gone.gguf", "model gone.gguf does not exist"),
+        (" ", "the model is an empty name"),
+        ("", "the model is an empty name"),
+    ],
+)
+def test_a_path_is_no_hub_id(
+    path: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    if path == ".":
-        (tmp_path / "m.txt").write_text("x")
-        path = str(tmp_path / "m.txt")
-    with pytest.raises(PairError, match=r"model folder .* (does not exist|is no folder)"):
+    (tmp_path / "m.txt").write_text("x")
+    with pytest.raises(PairError, match=state):
         find(path)
