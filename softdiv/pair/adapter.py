@@ -17,6 +17,7 @@ from softdiv.pair.hub import hub_folder
 from softdiv.storage.stranger import StoredTensor, read_object, stored_tensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+TEMPLATE, LARGEST_TEMPLATE = "chat_template.jinja", 1 << 20
 FACTORS = re.compile(r"\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)(\.|\Z)")
 """Tensors of a LoRA that stand beside the base's weights."""
 PLAIN_STARTS = (True, False, None, "gaussian")
@@ -55,6 +56,19 @@ class Adapter:
     def made_for(self) -> str:
         """Name of the model it was trained on, as peft wrote it down; empty if it did not."""
         return str(self.config.get("base_model_name_or_path") or "")
+
+    @property
+    def chat_template(self) -> str | None:
+        """What it was trained with, where the folder says so.
+
+        Raises:
+            PairError: the file that says so is damaged.
+        """
+        file, config = self.folder / TEMPLATE, self.folder / "tokenizer_config.json"
+        if file.is_file() and file.stat().st_size <= LARGEST_TEMPLATE:
+            return file.read_text(encoding="utf-8", errors="replace")
+        found = read_object(config).get("chat_template") if config.is_file() else None
+        return found if isinstance(found, str) else None
 
     @property
     def keeps_base(self) -> bool:

@@ -275,9 +275,11 @@ def template_file(config: PairConfig) -> str | None:
         return None
     path = Path(config.chat_template)
     try:
-        if path.is_file() and path.stat().st_size > LARGEST:
+        with path.open("rb") as stream:  # a pipe too, and no more of a device than this
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
             raise ConfigError(f"pair.chat_template: {path} is larger than any template")
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"pair.chat_template: {path} cannot be read: {why}") from error

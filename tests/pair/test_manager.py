@@ -15,9 +15,11 @@ from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
+from softdiv.pair.adapter import opened
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json
+from tests.pair.adapters import lora, make
 
 
 def registry() -> Registry:
@@ -185,11 +187,48 @@ def test_a_rounded_model_shares_what_rounding_leaves_alone(folder: Path, kind: s
     shared = {name for name in first if first[name] is second[name]}
     assert {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"} <= shared
     rounded = set(first) - shared
+    assert any(f"{kind}: " in note and "are rounded" in note for note in pair.report.notes)
     assert rounded == {name for name in first if "proj" in name}
     assert all(not torch.equal(first[name], second[name]) for name in rounded)
     reference, _ = HfLoader(path=path).load("cpu")
     for name, tensor in reference.named_parameters():
         assert torch.equal(first[name], tensor), "model_1 must not change"
+
+
+def test_an_adapter_made_for_another_model_is_noted(folder: Path, tmp_path: Path) -> None:
+    lora_folder = make(tmp_path / "lora", lora())
+    config = lora_folder / "adapter_config.json"
+    for made_for, said in (
+        ("someone/other-model", True),
+        (f"x/{folder.name}", False),
+        (None, False),
+    ):
+        table = json.loads(config.read_text()) | {"base_model_name_or_path": made_for}
+        config.write_text(json.dumps(table))
+        options = {"path": str(folder), "adapter": str(lora_folder)}
+        pair = manager(
+            LoaderConfig("hf", {"path": str(folder)}), LoaderConfig("hf", options)
+        ).load()
+        note = "model_2: the adapter says it was made for someone/other-model"
+        assert (note in pair.report.notes) is said
+
+
+def test_a_template_that_comes_with_an_adapter_can_be_chosen(folder: Path, tmp_path: Path) -> None:
+    lora_folder = make(tmp_path / "lora", lora())
+    own = "{% for m in messages %}User: {{ m['content'] }}\n{% endfor %}"
+    (lora_folder / "chat_template.jinja").write_text(own)
+    models = [
+        LoaderConfig("hf", {"path": str(folder), **more})
+        for more in ({}, {"adapter": str(lora_folder)})
+    ]
+    pair = manager(*models).load()
+    assert any("chat templates differ: model_1's is used" in note for note in pair.report.notes)
+    config = PairConfig(model_1=models[0], model_2=models[1], template_of="model_2")
+    pair = ModelPairManager(config, registry(), "cpu").load()
+    assert pair.tokenizer.decode(list(pair.layout().hard("Hi").before)) == "User: Hi\n"
+    (lora_folder / "chat_template.jinja").unlink()
+    (lora_folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": own}))
+    assert opened(str(lora_folder)).chat_template == own
 
 
 def test_nothing_is_shared_when_model_1_is_itself_modified(folder: Path) -> None:

@@ -14,7 +14,7 @@ from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.template import ChatTemplate, stop_ids
+from softdiv.pair.template import ChatTemplate, stop_ids, template_file
 from softdiv.plugin.records import Message
 from tests.pair.small_tokenizers import (
     CHATML,
@@ -248,3 +248,8 @@ def test_a_pair_whose_template_cannot_be_used_is_refused(template: str, said: st
     with pytest.raises(PairError, match=said):
         pair(byte_level(template))
     assert pair(byte_level(), byte_level(template))  # not the one used
+
+
+def test_a_template_without_an_end_is_no_template() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero is larger than any template"):
+        template_file(PairConfig(chat_template="/dev/zero"))

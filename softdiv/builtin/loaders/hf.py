@@ -152,6 +152,9 @@ class HfLoader:
             if added and has_tokenizer(adapter.folder):
                 tokenizer = load_tokenizer(adapter.folder)
                 self.notes.append(f"the adapter brings {added:+} tokens and their tokenizer")
+            elif (template := adapter.chat_template) not in (None, tokenizer.chat_template):
+                tokenizer = copy.deepcopy(tokenizer)
+                tokenizer.chat_template = template
         if self.quantize in ("int8", "int4"):
             rounded, every = quantize_matrices(model, self.quantize, self.group_size)
             self.notes.append(f"{self.quantize}: {rounded / every:.0%} of the weights are rounded")
