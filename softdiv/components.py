@@ -13,6 +13,7 @@ from softdiv.config.component import ComponentConfig, unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import ConfigError, PluginError
+from softdiv.evaluation.null_bank import null_bank
 from softdiv.pair.manager import pick_device
 from softdiv.plugin.declared import declared
 from softdiv.plugin.interfaces import Kind
@@ -112,6 +113,7 @@ class Prepared:
         pick_device(config.device)
         if config.training.engine.deepspeed_config is not None:
             deepspeed_config(config.training)
+        null_bank(config)
         return cls(
             config=config,
             parts=Components.build(config, plugins),

@@ -31,6 +31,7 @@ ORDER = (
     "components",
     "stages",
     "pipeline",
+    "calibration",
     "testing",  # checks components of every kind, and the command line runs it
     "cli",
     "__main__",
@@ -42,6 +43,7 @@ NOT_FOR_BUILTINS = {
     "components",
     "stages",
     "pipeline",
+    "calibration",
     "testing",
     "cli",
 }

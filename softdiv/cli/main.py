@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("softdiv.cli.evaluate:evaluate", "Stage 3: held-out scores; or known prompts."),
     "analyze": ("softdiv.cli.stage:analyze", "Stage 4: where and on what the models differ."),
     "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
+    "calibrate": ("softdiv.cli.calibrate:calibrate", "Benign pairs searched alike: p-values."),
     "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),
     "chat": ("softdiv.cli.chat:chat", "Both models' answers side by side."),
     "runs": ("softdiv.cli.runs:runs", "List, show, verify and prune run folders."),

@@ -188,6 +188,9 @@ class EvaluationConfig:
     lift_floor: float = option(
         12.0, "nats per answer a prompt must lift the likelihood ratio by", above(0)
     )
+    null_bank: str | None = option(
+        None, "benign pairs searched with these settings, for p-values: `softdiv calibrate`"
+    )
     drift_floor_bits: float = option(
         0.001, "D on plain text below which a drift is called negligible", above(0)
     )

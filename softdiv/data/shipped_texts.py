@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from importlib import resources
+from pathlib import Path
 
 
 @functools.cache
@@ -17,6 +18,11 @@ def user_texts() -> tuple[tuple[str, str, str], ...]:
 def natural_prompts() -> tuple[str, ...]:
     """Short prompts a curious auditor might try; the pool of the ``natural_pool`` baseline."""
     return tuple(record["text"] for record in _records("natural_prompts.jsonl"))
+
+
+def shipped_nulls() -> Path:
+    """The file of benign pairs that come with softdiv."""
+    return Path(str(resources.files("softdiv.data").joinpath("shipped").joinpath("nulls.toml")))
 
 
 def _records(name: str) -> list[dict[str, str]]:

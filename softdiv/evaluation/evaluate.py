@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from softdiv.evaluation.null_bank import NullBank
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.evaluation.scoring import Scorer, Scores
 from softdiv.evaluation.statistics import benjamini_hochberg, interval, paired_p_value
@@ -25,12 +26,14 @@ def evaluate(
     soft: Tensor | None,
     detector: re.Pattern[str] | None = None,
     search_failures: Sequence[str] = (),
+    bank: NullBank | None = None,
 ) -> Evaluation:
     """Score everything on the same held-out texts.
 
     Args:
         soft: ``[k, H]`` trained prompt, scored as an upper bound.
         detector: ground truth of a planted organism; only reported, never used to choose.
+        bank: benign pairs searched in the same way; without them the verdict has no p-value.
     """
     if all(baseline.text for baseline in baselines):
         # drift is measured without a prompt, whichever baselines the config runs
@@ -55,7 +58,9 @@ def evaluate(
     beside = [result(prompt, is_baseline=True) for prompt in baselines]
     unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
     return Evaluation(
-        verdict=decide(found, beside, scorer.evaluation, identical=scorer.pair.report.identical),
+        verdict=decide(
+            found, beside, scorer.evaluation, identical=scorer.pair.report.identical, bank=bank
+        ),
         prompts=tuple(found),
         baselines=tuple(beside),
         soft_bits=_interval(soft_scores.bits, scorer) if soft_scores else None,

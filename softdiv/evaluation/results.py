@@ -59,6 +59,8 @@ class Verdict:
     rule: str
     """The rule with its thresholds, printed in full."""
     caveats: tuple[str, ...] = ()
+    p_value: float | None = None
+    """the best prompt's, against benign pairs searched in the same way; None: not calibrated"""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.evaluate import evaluate as score
+from softdiv.evaluation.null_bank import null_bank
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
@@ -41,6 +42,7 @@ def evaluate(work: Work) -> None:
                 soft=trained.prompt if trained.steps else None,
                 detector=detector(work.config),
                 search_failures=work.notes("generate"),
+                bank=null_bank(work.config),
             )
         stage.files |= work.run.write_json(EVALUATION, to_plain(evaluation), indent=None)
         stage.files |= work.run.write_json_lines(ANSWERS, _answers(evaluation))

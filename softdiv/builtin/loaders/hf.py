@@ -25,7 +25,7 @@ from .folder import ModelFolder, inspected
 from .gguf import converted, described
 from .kinds import auto_class
 from .offload import offload_layers
-from .quantize import matrices, quantize_matrices
+from .quantize import add_noise, matrices, quantize_matrices
 from .source import Source, located
 from .tokenizer import has_tokenizer, load_tokenizer
 
@@ -58,6 +58,11 @@ class HfLoader:
     bnb-...: bitsandbytes' 8-bit and 4-bit layers (needs the extra ``quant``)."""
     group_size: int = attrs.field(default=64, validator=ge(1))
     """Inputs that share a scale, for int8 and int4."""
+    noise: float = attrs.field(default=0.0, validator=ge(0.0))
+    """Gaussian noise added to linear layers and experts, as a share of each one's norm: a model
+    that differs and has learnt nothing."""
+    noise_seed: int = 0
+    """Of that noise."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """auto = as stored."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
@@ -81,8 +86,8 @@ class HfLoader:
 
     def load_beside(self, other: Any, model: Any, tokenizer: Any) -> tuple[Any, Any] | None:
         """The same base again with this adapter or rounding, sharing every unchanged tensor."""
-        if not self.shares_with(other) or (self.quantize and is_sharded(model)):
-            return None  # rounding needs whole layers
+        if not self.shares_with(other) or (self._writes and is_sharded(model)):
+            return None  # rounding and noise need whole layers
         if other == self:
             return _sharing_copy(model), tokenizer
         return self._modify(_sharing_copy(model), tokenizer, self._adapter(), str(model.device))
@@ -105,7 +110,7 @@ class HfLoader:
         width = next(skeleton.parameters()).element_size()
         rounded = inside * LINEAR_BYTES.get(self.quantize or "", width)
         if other is not None and self.shares_with(other):
-            return int(rounded) if self.quantize else 0  # an adapter's few tensors are not counted
+            return int(rounded) if self._writes else 0  # an adapter's few tensors are not counted
         rest = sum(p.numel() for p in skeleton.parameters()) - inside
         return int(rest * width + rounded)
 
@@ -119,10 +124,15 @@ class HfLoader:
             return False
         if other == self:
             return True
-        if other.adapter is not None or other.quantize is not None:
+        if other.adapter is not None or other._writes:
             return False
         adapter = self._adapter()
         return adapter is None or adapter.keeps_base
+
+    @property
+    def _writes(self) -> bool:
+        """Whether it changes the matrices that it loads."""
+        return self.quantize is not None or self.noise > 0
 
     def _base(self) -> tuple[Any, ...]:
         return (
@@ -155,6 +165,8 @@ class HfLoader:
             elif (template := adapter.chat_template) not in (None, tokenizer.chat_template):
                 tokenizer = copy.deepcopy(tokenizer)
                 tokenizer.chat_template = template
+        if self.noise:
+            add_noise(model, self.noise, self.noise_seed)
         if self.quantize in ("int8", "int4"):
             rounded, every = quantize_matrices(model, self.quantize, self.group_size)
             self.notes.append(f"{self.quantize}: {rounded / every:.0%} of the weights are rounded")

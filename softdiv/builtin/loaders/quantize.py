@@ -1,4 +1,4 @@
-"""Round-to-nearest weight quantisation, simulated: any device, no dependency, real error."""
+"""Round-to-nearest weight quantisation and noise, simulated: any device, no dependency."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def quantize_matrices(model: Any, kind: str, group_size: int) -> tuple[int, int]
             fix="leave quantize out",
         )
     return rounded, sum(p.numel() for p in model.parameters())
+
+
+def add_noise(model: Any, share: float, seed: int) -> None:
+    """Add Gaussian noise of this share of its own norm to every matrix that rounding would round.
+
+    A difference of an adapter's size without anything learnt: a null.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module, name, _ in matrices(model):
+        weight = getattr(module, name).detach()
+        noise = torch.randn(weight.shape, generator=generator).to(weight)
+        size = share * weight.float().norm() / weight.numel() ** 0.5
+        noisy = weight + noise * size.to(weight.dtype)
+        setattr(module, name, nn.Parameter(noisy, requires_grad=False))
 
 
 def matrices(model: Any) -> Iterator[tuple[nn.Module, str, bool]]:

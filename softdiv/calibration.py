@@ -1,0 +1,113 @@
+"""A null bank: benign pairs of a config's own model_1, searched exactly as a run searches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from softdiv.config.catalogue import ModelRegistry, resolve_pair
+from softdiv.config.component import LoaderConfig
+from softdiv.config.load import ExperimentConfig
+from softdiv.config.read import read_table
+from softdiv.errors import ConfigError
+from softdiv.evaluation.null_bank import Null, NullBank, settings_digest
+from softdiv.evaluation.results import Evaluation
+from softdiv.pipeline import DivergencePipeline
+from softdiv.storage.atomic import write_json
+from softdiv.storage.records import to_plain
+
+BANK = "null_bank.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+Told = Callable[[Null], None]
+
+
+@attrs.frozen
+class NullPair:
+    """model_1 and what ``options`` of its own loader make of it: nothing is planted."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+def null_pairs(path: Path) -> tuple[NullPair, ...]:
+    """The pairs of a file: ``[[nulls]]`` with ``name`` and ``model_2``, a table of options.
+
+    Raises:
+        ConfigError: it cannot be read, or names something twice.
+    """
+    found = []
+    for entry in read_table(path).get("nulls") or ():
+        name, options = entry.get("name"), entry.get("model_2")
+        if not isinstance(name, str) or not isinstance(options, dict) or len(entry) != 2:
+            raise ConfigError(f"{path}: a null is {{ name = '...', model_2 = {{ ... }} }}")
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{path}: null {name!r} is to be the name of a folder")
+        found.append(NullPair(name, options))
+    if not found:
+        raise ConfigError(f"{path} has no [[nulls]]")
+    if len({pair.name for pair in found}) < len(found):
+        raise ConfigError(f"{path}: two nulls have one name")
+    return tuple(found)
+
+
+def calibrate(
+    config: ExperimentConfig,
+    pairs: Sequence[NullPair],
+    seeds: Sequence[int],
+    folder: Path,
+    on_done: Told = lambda null: None,
+) -> NullBank:
+    """Search every pair with every seed; write ``null_bank.json``. What has finished is kept.
+
+    Args:
+        config: with both models, or the name of a pair; its model_2 plays no part.
+        folder: one run folder per pair and seed, and the bank.
+
+    Raises:
+        SoftdivError: as a run does.
+    """
+    config = attrs.evolve(config, pair=resolve_pair(config.pair, ModelRegistry.load()))
+    model_1 = config.pair.model_1
+    if model_1 is None:
+        raise ConfigError("pair: model_1 is not given")
+    nulls = []
+    for pair, seed in _each(pairs, seeds):
+        null_config = attrs.evolve(
+            config,
+            pair=attrs.evolve(
+                config.pair,
+                name=pair.name,
+                model_2=LoaderConfig(model_1.name, {**model_1.options, **pair.options}),
+                organism=None,
+            ),
+            seed=seed,
+            observers=(),
+            evaluation=attrs.evolve(config.evaluation, null_bank=None),
+        )
+        run = DivergencePipeline(config=null_config, run_dir=folder / f"{pair.name}-seed-{seed}")
+        nulls.append(_null(pair.name, seed, run.run().report.evaluation))
+        on_done(nulls[-1])
+    name = str(model_1.options.get("gguf_file") or model_1.options.get("path", model_1.name))
+    bank = NullBank(settings=settings_digest(config), model_1=name, nulls=tuple(nulls))
+    write_json(folder / BANK, to_plain(bank))
+    return bank
+
+
+def _each(pairs: Sequence[NullPair], seeds: Sequence[int]) -> Iterator[tuple[NullPair, int]]:
+    return ((pair, seed) for seed in seeds for pair in pairs)
+
+
+def _null(name: str, seed: int, evaluation: Evaluation) -> Null:
+    best = max(evaluation.prompts, key=lambda p: p.llr_lift.value, default=None)
+    return Null(
+        name=name,
+        seed=seed,
+        lift=best.llr_lift.value if best else 0.0,
+        baseline_lift=max((b.llr_lift.value for b in evaluation.baselines), default=0.0),
+        prompt=best.text if best else "",
+    )

@@ -1,0 +1,105 @@
+"""What the same search finds on pairs in which nothing was planted: the verdict's p-values.
+
+A search maximises, and its maximum is large on any pair. How large, only benign pairs tell that
+were searched with the same searchers, budget and texts; ``softdiv calibrate`` searches them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from softdiv.config.load import ExperimentConfig
+from softdiv.errors import ConfigError
+from softdiv.evaluation.statistics import benjamini_hochberg
+from softdiv.storage.records import read_record
+
+LEAST = 19
+"""Benign pairs without which no p-value can reach 0.05."""
+PASSED_OVER = {
+    "training": ("engine", "checkpoint_every", "keep_checkpoints", "gradient_checkpointing"),
+    "evaluation": (
+        "null_bank",
+        "metrics",
+        "bootstrap_resamples",
+        "lift_floor",
+        "drift_floor_bits",
+    ),
+}
+"""Settings that change nothing of what a search finds or of its lift."""
+
+
+@attrs.frozen(kw_only=True)
+class Null:
+    """One benign pair, searched."""
+
+    name: str
+    seed: int
+    lift: float
+    """the largest of the found prompts', nats per answer"""
+    baseline_lift: float
+    """the largest of the baselines'"""
+    prompt: str
+    """the one with the largest lift"""
+
+
+@attrs.frozen(kw_only=True)
+class NullBank:
+    """Benign pairs searched with one set of settings."""
+
+    settings: str
+    """:func:`settings_digest` of the config they were searched with"""
+    model_1: str
+    nulls: tuple[Null, ...]
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether a p-value of 0.05 can be reached."""
+        return len(self.nulls) >= LEAST
+
+    def p_values(self, lifts: Sequence[float], *, of_baselines: bool = False) -> list[float]:
+        """Conformal p-values, (1 + how many nulls reach the lift) / (1 + n), after
+        Benjamini-Hochberg over the prompts of the run (Vovk et al. 2005)."""
+        nulls = [n.baseline_lift if of_baselines else n.lift for n in self.nulls]
+        raw = [(1 + sum(null >= lift for null in nulls)) / (1 + len(nulls)) for lift in lifts]
+        return benjamini_hochberg(raw)
+
+
+def settings_digest(config: ExperimentConfig) -> str:
+    """Of all settings that a search's lift depends on, except the pair and the seed."""
+    table = config.to_dict()
+    kept = {
+        section: {
+            key: value
+            for key, value in table[section].items()
+            if key not in PASSED_OVER.get(section, ())
+        }
+        for section in ("data", "training", "generation", "evaluation")
+        if section in table
+    }
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def null_bank(config: ExperimentConfig) -> NullBank | None:
+    """The bank that the config names; None where it names none.
+
+    Raises:
+        ConfigError: it was made with other settings.
+        RunError: it cannot be read.
+    """
+    if config.evaluation.null_bank is None:
+        return None
+    path = Path(config.evaluation.null_bank)
+    bank = read_record(path, NullBank)
+    if bank.settings != settings_digest(config):
+        raise ConfigError(
+            f"evaluation.null_bank: {path} was made with other settings of data, training, "
+            "generation or evaluation than this run's",
+            fix="softdiv calibrate makes one for this config",
+        )
+    return bank

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from softdiv.config.load import ExperimentConfig
+from softdiv.config.schema import EvaluationConfig
+from softdiv.errors import ConfigError, RunError
+from softdiv.evaluation.null_bank import LEAST, Null, NullBank, null_bank, settings_digest
+from softdiv.evaluation.verdict import decide
+from softdiv.storage.atomic import write_json
+from softdiv.storage.records import to_plain
+from tests.evaluation.test_verdict import EMPTY, result
+
+
+def bank_of(count: int, settings: str = "") -> NullBank:
+    """Lifts of 1, 2, ... nats; baselines reach half of that."""
+    nulls = tuple(
+        Null(name=f"n{n}", seed=0, lift=n, baseline_lift=n / 2, prompt="x")
+        for n in range(1, count + 1)
+    )
+    return NullBank(settings=settings, model_1="a", nulls=nulls)
+
+
+def test_a_p_value_counts_the_nulls_that_reach_it() -> None:
+    bank = bank_of(19)
+    assert bank.p_values([20.0]) == [1 / 20]
+    assert bank.p_values([19.0]) == [2 / 20]
+    assert bank.p_values([0.0]) == [1.0]
+    assert bank.p_values([9.6], of_baselines=True) == [1 / 20]
+    assert bank.p_values([20.0, 0.5]) == [2 / 20, 1.0]  # Benjamini-Hochberg over two prompts
+    assert bank.p_values([]) == []
+
+
+def test_the_largest_of_exchangeable_values_passes_as_often_as_it_says() -> None:
+    """Any of n + 1 benign pairs is the largest once: that is the conformal guarantee."""
+    bank = bank_of(20)
+    false = 0
+    for ours in bank.nulls:
+        others = tuple(null for null in bank.nulls if null is not ours)
+        rest = NullBank(settings="", model_1="a", nulls=others)
+        false += rest.p_values([ours.lift])[0] <= 0.05
+    assert false / len(bank.nulls) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("lift", "low", "outcome", "p"),
+    [
+        (40.0, 30.0, "difference found", 1 / 31),
+        (5.0, 3.0, "broad drift only", 27 / 31),  # 26 nulls reach 5
+        (29.0, 20.0, "inconclusive", 3 / 31),
+        (40.0, -1.0, "inconclusive", 1 / 31),  # large, but not reliably above the empty prompt
+    ],
+)
+def test_enough_nulls_decide_in_place_of_floors(
+    lift: float, low: float, outcome: str, p: float
+) -> None:
+    found = result("boats", bits=0.4, llr=lift, lift=(lift, low), p=0.001)
+    verdict = decide([found], [EMPTY], EvaluationConfig(), identical=False, bank=bank_of(30))
+    assert verdict.outcome == outcome
+    assert verdict.p_value == pytest.approx(p)
+    assert "30 benign pairs" in verdict.headline and "30 benign pairs" in verdict.rule
+    assert not any("Not calibrated" in caveat for caveat in verdict.caveats)
+
+
+def test_too_few_nulls_do_not_calibrate() -> None:
+    found = result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.001)
+    few = bank_of(LEAST - 1)
+    verdict = decide([found], [EMPTY], EvaluationConfig(), identical=False, bank=few)
+    assert verdict.outcome == "difference found" and verdict.p_value is None
+    assert verdict.caveats[0].startswith("Not calibrated: 18 benign pairs are too few")
+    assert "p =" not in verdict.headline
+
+
+def test_a_baseline_is_compared_with_what_baselines_reach_by_chance() -> None:
+    natural = result("Talk of ships.", bits=0.4, llr=18, lift=(18, 15), baseline=True)
+    verdict = decide([], [natural], EvaluationConfig(), identical=False, bank=bank_of(30))
+    assert verdict.outcome == "difference found"
+    assert "Talk of ships." in verdict.headline
+
+
+def test_a_bank_of_other_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bank.json"
+    config = ExperimentConfig.from_dict({"evaluation": {"null_bank": str(path)}})
+    with pytest.raises(RunError, match="bank.json"):
+        null_bank(config)
+    write_json(path, to_plain(bank_of(2, settings_digest(config))))
+    assert null_bank(config) == bank_of(2, settings_digest(config))
+    same = ["seed=5", "evaluation.lift_floor=3", 'pair={ name = "tiny" }', "num_threads=1"]
+    assert null_bank(config.with_overrides(*same)) is not None
+    for other in ("generation.budget_fte=7", "training.max_steps=3", "evaluation.test_texts=5"):
+        with pytest.raises(ConfigError, match="was made with other settings"):
+            null_bank(config.with_overrides(other))
