@@ -12,6 +12,7 @@ from softdiv.cli.options import config_options, configured, refuse_options
 from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import console, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
+from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
@@ -86,6 +87,8 @@ def evaluate(
         from softdiv.cli.verdict import print_evaluation
 
         print_evaluation(console(), evaluation)
+        for note in evaluation.failures:
+            say(f"Note: {one_line(note)}")
         for result in results:
             say(f"gate {result}")
     if run:

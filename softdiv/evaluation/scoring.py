@@ -13,6 +13,7 @@ from softdiv.config.schema import EvaluationConfig, GenerationConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
 from softdiv.divergence.tokens import token_divergences
+from softdiv.errors import PairError
 from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
@@ -102,6 +103,14 @@ class Scorer:
         result = self._answers(items, soft)
         half, first = len(items), self.evaluation.response_tokens
         bits, ratio = result.mean_bits(first), result.summed_ratio(first)
+        for n in range(len(bits)):
+            if not bool(bits[n].isfinite() & ratio[n].isfinite()):
+                prompt, example, _ = items[n % half]
+                raise PairError(
+                    f"the models' log-probabilities are not finite under the prompt {prompt!r}",
+                    why=f"asked: {example.text[:60]!r}",
+                    fix="one of the models is damaged, or its numbers overflow: try dtype float32",
+                )
         extra = {name: result.mean_of(values, first) for name, values in result.extra.items()}
         return [
             _Row(

@@ -115,7 +115,11 @@ def opened(name: str) -> Adapter:
     if config.get("megatron_config"):
         raise refusal(adapter, "it imports Megatron, which is not supported")
     if config.get("alora_invocation_tokens"):
-        raise refusal(adapter, "it acts from certain tokens on, which a soft prompt has not")
+        raise PairError(
+            f"{name} is an activated LoRA",
+            why="it acts from certain tokens on, which a soft prompt has not",
+            fix="give a model that has it merged into its weights",
+        )
     return adapter
 
 

@@ -48,6 +48,8 @@ def check_pair(
         PairError: token ids do not mean the same text in both, the template cannot be used, or a
             soft prompt cannot be shared.
     """
+    for which, model in (("model_1", model_1), ("model_2", model_2)):
+        _refuse_what_is_no_number(which, model)
     heads = [int(model.get_output_embeddings().weight.shape[0]) for model in (model_1, model_2)]
     tokens = shared_tokens(tokenizer_1, tokenizer_2, heads)
     notes = list(tokens.notes)
@@ -70,6 +72,21 @@ def check_pair(
         identical=_identical(model_1, model_2),
         notes=tuple(notes),
     )
+
+
+def _refuse_what_is_no_number(which: str, model: Any) -> None:
+    """Raises PairError for NaN or infinity in a weight: a row of the embeddings shows only where
+    its token stands, and there every value would be one of these."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta or not parameter.is_floating_point() or not parameter.numel():
+            continue
+        values = parameter.detach()
+        low, high = torch.aminmax(values if values.element_size() > 1 else values.float())
+        if not bool(low.isfinite() & high.isfinite()):
+            raise PairError(
+                f"{which}: {name} holds NaN or infinity",
+                fix="its weights are damaged, or too large for its dtype",
+            )
 
 
 def template_notes(

@@ -76,6 +76,10 @@ KNOWN: tuple[tuple[str, Reading], ...] = (
             'load it with dtype = "bfloat16" or quantize, or on a larger machine',
         ),
     ),
+    (
+        r"Couldn't instantiate the backend tokenizer",
+        lambda _: ("it has no tokenizer's files that transformers can read", ""),
+    ),
     (r"pip install (?:--?\S+ )*['\"`]?([\w.\-]+(?:\[[\w,]+\])?)", _package),
     (r"No module named '([\w.\-]+)'", _package),
 )
@@ -106,7 +110,7 @@ def _error(what: str, error: BaseException, fix: str) -> PairError:
     for pattern, reading in KNOWN:
         if match := re.search(pattern, text, re.IGNORECASE):
             why, known_fix = reading(match)
-            return PairError(what, why=why, fix=known_fix)
+            return PairError(what, why=why, fix=known_fix or fix)
     return PairError(what, why=plain_reason(error), fix=fix)
 
 
@@ -116,6 +120,8 @@ def plain_reason(error: BaseException) -> str:
     text = "".join(character if character.isprintable() else "�" for character in text)
     if len(text) > LONGEST:
         text = text[:LONGEST].rpartition(" ")[0] + " ..."
+    if isinstance(error, KeyError):
+        return f"{text} is not there, or is not known"
     if not text or isinstance(error, LookupError | TypeError | AttributeError):
         return f"{type(error).__name__} {text}".strip()
     return text

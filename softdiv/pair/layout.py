@@ -48,6 +48,7 @@ class Layout:
             conversation's own, on a line of its own), ``user_start`` / ``user_end`` (before /
             after the last user text, one space between).
         template: the tokenizer's own by default.
+        context: what usually comes before a user text; a prompt alone is tokenised behind it.
         unshared: token ids that do not mean the same in both models; no context may hold one.
     """
 
@@ -59,6 +60,7 @@ class Layout:
         default=attrs.Factory(lambda self: ChatTemplate.of(self.tokenizer), takes_self=True),
     )
     unshared: frozenset[int] = frozenset()
+    context: tuple[Message, ...] = ()
 
     def hard(self, text: str | Example, prompt: str = "") -> Context:
         """The whole conversation as text, re-tokenised; ``prompt`` may be empty.
@@ -198,11 +200,12 @@ class Layout:
     @functools.cached_property
     def _lead(self) -> str:
         """What must precede a prompt when it is tokenised; nothing where that changes nothing."""
-        slot = self._slot(QUESTION, self._words)
-        rendered = [self._render(QUESTION, word) for word in self._words]
+        usual = (*self.context, *QUESTION)
+        slot = self._slot(usual, self._words)
+        rendered = [self._render(usual, word) for word in self._words]
         lead = "".join(common_start(rendered))
         inside = [
-            self._ids(QUESTION, word)[len(slot.before) :][: -len(slot.after) or None]
+            self._ids(usual, word)[len(slot.before) :][: -len(slot.after) or None]
             for word in _WORDS
         ]
         alone = [self.template.tokens(word) for word in _WORDS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
 import torch
 
 from softdiv.components import Components
@@ -106,7 +107,8 @@ def fitting(
     )
     examples = with_contexts_kept(examples, layout, config.data.system_prompt, note)
     check_lengths(examples, layout, pair, config)
-    return Loaded(_split(examples, config.data), pair, layout)
+    texts = _split(examples, config.data)
+    return Loaded(texts, pair, attrs.evolve(layout, context=texts.train[0].context))
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:

@@ -25,6 +25,15 @@ def test_known_prompts_fail_on_a_pair_that_differs_and_pass_on_identical_models(
     assert call("evaluate", *suite, "--set", SAME, "--fail-under", "jsd=0.05") == 7
 
 
+def test_what_the_run_was_told_of_the_pair_is_told_here_too(
+    run: Path, config_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = SAME.replace("seed = 0", "chat = false")
+    arguments = (run / "hard_prompts.jsonl", "--config", config_file, "--set", plain)
+    assert call("evaluate", *arguments) == 0
+    assert "Note: no chat template: texts are continued" in capsys.readouterr().out
+
+
 def test_json_has_the_prompts_as_report_json_has_them(
     run: Path, config_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from softdiv import DivergenceMetrics, Example, ResponsePair
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
+from softdiv.errors import PairError
 from softdiv.evaluation.scoring import Scorer
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
@@ -116,3 +117,12 @@ def test_models_that_agree_say_the_same() -> None:
     findings = scores["Be brief."].findings
     assert [f.response_1 for f in findings] == [f.response_2 for f in findings]
     assert len({f.response_1 for f in findings}) > 1
+
+
+def test_answers_that_are_no_numbers_are_never_alike() -> None:
+    made = scorer({})
+    word = made.layout.encode("Be brief.")[0]
+    made.pair.model_2.embedding_table[word] = torch.nan
+    made.score([""])
+    with pytest.raises(PairError, match=r"not finite under the prompt 'Be brief.': asked: "):
+        made.score(["Be brief."])

@@ -258,3 +258,25 @@ def test_swaps_have_whole_words_in_every_family(family: str) -> None:
     assert all(word.isalpha() for word in shown)
     known = {word for _, text, _ in user_texts() for word in text.split()}
     assert len(shown & known) > 10
+
+
+MISTRAL = (
+    "{% set told = messages[0]['content'] + '\n\n' if messages[0]['role'] == 'system' else '' %}"
+    "{% for m in messages %}{% if m['role'] == 'user' %}"
+    "[INST] {{ told if loop.last else '' }}{{ m['content'] }} [/INST]"
+    "{% elif m['role'] == 'assistant' %} {{ m['content'] }}{% endif %}{% endfor %}"
+)
+"""The system message stands right before the last user text."""
+
+
+@pytest.mark.parametrize("context", [(), (Message("system", "Speak French."),)])
+def test_a_prompts_tokens_are_those_it_has_behind_the_usual_context(
+    context: tuple[Message, ...],
+) -> None:
+    where = Layout(byte_level(MISTRAL), context=context)
+    example = Example(id="1", text=TEXT, context=context)
+    ids, slot = where.encode(PROMPT), where.soft(example)
+    assert (*slot.before, *ids, *slot.after) == where.hard(example, PROMPT).before
+    assert where.retokenises(ids, example)
+    other = Layout(byte_level(MISTRAL), context=(Message("system", "A"),) if not context else ())
+    assert other.encode(PROMPT) != ids

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 
 from softdiv.errors import PairError
 from softdiv.storage.stranger import (
     StoredTensor,
     read_object,
+    read_stored,
     shards,
     stored_tensors,
 )
@@ -85,7 +87,15 @@ def inspected(
         refuse_pointers(folder)
     tensors: dict[str, StoredTensor] = {}
     for file in _weight_files(folder, name, config) if weights else ():
-        tensors |= stored_tensors(file)
+        held = stored_tensors(file)
+        for twice in tensors.keys() & held.keys():
+            if not torch.equal(read_stored(tensors[twice], twice), read_stored(held[twice], twice)):
+                raise PairError(
+                    f"{name} holds {twice} twice, with different values",
+                    why=f"in {tensors[twice].file.name} and {file.name}",
+                    fix="download it again, or save it again",
+                )
+        tensors |= held
     if weights and not tensors:
         raise PairError(f"{name} holds no weights", why="its files hold no tensors")
     return ModelFolder(name, folder, config, tensors)
@@ -115,10 +125,16 @@ def _weight_files(folder: Path, name: str, config: Mapping[str, Any]) -> list[Pa
             f"{folder / 'config.json'} names its weight files itself (transformers_weights)",
             fix=f"remove the key; the weights are {ONE_FILE} or the files of {INDEX}",
         )
-    if (folder / ONE_FILE).is_file():  # transformers looks for this one first, too
-        return [folder / ONE_FILE]
-    if (folder / INDEX).is_file():
-        return shards(folder / INDEX)
+    one = [folder / ONE_FILE] if (folder / ONE_FILE).is_file() else []
+    files = shards(folder / INDEX) if (folder / INDEX).is_file() else one
+    if one and files != one:
+        raise PairError(
+            f"{name} holds two sets of weights",
+            why=f"{ONE_FILE}, and the {len(files)} files of {INDEX}",
+            fix="move the one that is not meant elsewhere",
+        )
+    if files:
+        return files
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
         raise PairError(

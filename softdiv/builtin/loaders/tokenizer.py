@@ -84,9 +84,12 @@ def _try_within_limits(file: Path, what: str) -> None:
             timeout=LONGEST,
             check=False,
         )
-        last = (done.stderr.strip().splitlines() or [""])[-1] if done.returncode else None
+        said = [
+            line for line in done.stderr.splitlines() if line.strip() and "backtrace" not in line
+        ]
+        last = (said or [""])[-1] if done.returncode else None
     except subprocess.TimeoutExpired:
         last = ""
     if last is not None:
-        why = last.removeprefix("Exception: ")[:200] or "it takes too much time or memory"
+        why = last.rpartition("Exception: ")[2][:200] or "it takes too much time or memory"
         raise PairError(what, why=f"{file.name}: {why}", fix="give another tokenizer")

@@ -76,12 +76,20 @@ def test_shards_are_one_model(folder: Path) -> None:
         file = f"model-{number}.safetensors"
         save_file({name: tensors[name] for name in part}, folder / file, {"format": "pt"})
         table |= dict.fromkeys(part, file)
-    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(
         json.dumps({"metadata": {}, "weight_map": table})
     )
+    refused(
+        folder, "two sets of weights: model.safetensors, and the 2 files of model.safetensors.i"
+    )
+    (folder / "model.safetensors").unlink()
     model, _ = load(folder)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), whole.parameters(), strict=1))
+    again = {name: tensors[name] for name in names[8:]}  # the first is in the other file, too
+    save_file(again, folder / "model-1.safetensors", {"format": "pt"})
+    load(folder)
+    save_file(again | {names[8]: tensors[names[8]] + 1}, folder / "model-1.safetensors")
+    refused(folder, rf"holds {names[8]} twice, with different values: in model-0.* and model-1")
     (folder / "model-1.safetensors").write_text(POINTER)
     refused(folder, "model-1.safetensors is damaged: it is a git-lfs pointer")
 
