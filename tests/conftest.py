@@ -20,6 +20,14 @@ def _children_are_not_measured() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Words of random models are nothing to keep in a user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTDIV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def make_pair() -> MakePair:
     def make(noise: float = 0.05, **options: object) -> ModelPair:

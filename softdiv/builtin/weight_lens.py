@@ -22,7 +22,7 @@ from softdiv.divergence.rollouts import FROM_MODEL_2
 from softdiv.errors import PairError
 from softdiv.pair.inputs import common_prefix
 from softdiv.pair.layout import Context
-from softdiv.pair.vocabulary import read_together, run_words
+from softdiv.pair.vocabulary import read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.plugin.interfaces import Budget
@@ -69,17 +69,16 @@ class WeightLens:
         before = _lead(task)
         affordable = min(self.vocabulary, int(budget.remaining * PASS_SHARE))
         words = _once(list(word_beginnings(task.pair.model_1).items()))[:affordable]
-        changes = self._changes(task, before, words)
-        if not changes:
+        readers = self._readers(task, before, words)
+        if not readers:
             return
-        scores = self._scores(task, before, [i for i, _ in words], changes)
-        found = [
-            words[place] for place in scores.topk(min(self.words, len(words))).indices.tolist()
-        ]
+        scores = self._scores(task, before, [i for i, _ in words], readers)
+        best = scores.topk(min(self.words, len(words))).indices.tolist()
+        found = [words[place] for place in best]
         tokens: dict[str, tuple[int, ...]] = {text: (i,) for i, text in found}
-        best = self._spelled(task, before, tokens)
+        spelled = self._spelled(task, before, tokens)
         beginnings: set[int] = set()
-        for word in self._plainest(task, best, tokens):
+        for word in self._plainest(task, spelled, tokens):
             first = tokens[word][0]
             if first in beginnings or budget.remaining == 0:
                 continue
@@ -88,52 +87,54 @@ class WeightLens:
             if len(beginnings) == self.prompts:
                 return
 
-    def _changes(
+    def _readers(
         self, task: SearchTask, before: tuple[int, ...], words: Sequence[tuple[int, str]]
-    ) -> list[MatrixChange]:
-        """Those that make keys and values; where none of these changed, all but queries."""
+    ) -> dict[str, list[MatrixChange]]:
+        """The changes that make keys and values, by the first that reads the same states; where
+        none of these changed, all but queries."""
         model = task.pair.model_1
         if not words:
             task.explain("the tokenizer has no tokens that begin a word")
-            return []
+            return {}
         if not model.keeps_cache:
             task.explain("model_1 keeps no keys and values: each word would cost a whole row")
-            return []
+            return {}
         try:
-            changes = list(matrix_changes(task.pair))
+            changes = {f"{c.layer}.{c.name}": c for c in matrix_changes(task.pair)}
         except PairError as error:
             task.explain(str(error))
-            return []
+            return {}
         if not changes:
             task.explain("no matrix of the models' layers differs")
-            return []
-        firsts = read_together(model, before, words[0][0], [c.module for c in changes])
-        earliest: dict[int, int] = {}
-        for place, change in enumerate(changes):
-            earliest.setdefault(change.layer, firsts[place])
-        other = [n for n, c in enumerate(changes) if not _QUERY.search(c.name)]
-        entering = [n for n in other if firsts[n] == earliest[changes[n].layer]]
-        return [changes[n] for n in entering or other or range(len(changes))]
+            return {}
+        modules = {name: change.module for name, change in changes.items()}
+        firsts = read_together(model, before, words[0][0], modules)
+        earliest: dict[int, str] = {}
+        for name, first in firsts.items():
+            earliest.setdefault(changes[name].layer, first)
+        other = [name for name in firsts if not _QUERY.search(changes[name].name)]
+        entering = [name for name in other if firsts[name] == earliest[changes[name].layer]]
+        chosen: dict[str, list[str]] = {}
+        for name in entering or other or firsts:
+            chosen.setdefault(firsts[name], []).append(name)
+        return {names[0]: [changes[name] for name in names] for names in chosen.values()}
 
     def _scores(
         self,
         task: SearchTask,
         before: tuple[int, ...],
         ids: Sequence[int],
-        changes: Sequence[MatrixChange],
+        readers: Mapping[str, Sequence[MatrixChange]],
     ) -> Tensor:
         """``[W]``: mean log of how far the changes move each word, against the median word's."""
-        moved = torch.zeros(len(ids), len(changes), device=task.pair.model_1.device)
-        rows = {n: torch.zeros(0) for n in range(len(changes))}
-
-        def seen(place: int, states: Tensor) -> None:
-            matrix = changes[place].rows
-            rows[place] = (states.to(matrix.dtype) @ matrix.T).float().norm(dim=-1)
-
-        modules = [change.module for change in changes]
-        for part in run_words(task.pair.model_1, before, ids, modules, seen):
-            for place, lengths in rows.items():
-                moved[part, place] = lengths
+        each = [(name, n) for name, changes in readers.items() for n in range(len(changes))]
+        places = {key: place for place, key in enumerate(each)}
+        moved = torch.zeros(len(ids), len(places), device=task.pair.model_1.device)
+        modules = {name: changes[0].module for name, changes in readers.items()}
+        for name, part, states in word_states(task.pair.model_1, before, ids, modules):
+            for n, change in enumerate(readers[name]):
+                shift = states.to(change.rows) @ change.rows.T
+                moved[part, places[name, n]] = shift.float().norm(dim=-1)
         usual = moved.median(dim=0).values
         ratios = (moved / usual)[:, usual > 0].log()
         if ratios.shape[1] == 0:  # only some rows of something are changed: take them as they are

@@ -2,70 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from softdiv.errors import DiskError
 from softdiv.pair.wrapper import ModelWrapper
+from softdiv.storage.atomic import read_tensors, write_tensors
+from softdiv.storage.cache import cached_folder
 
 ROWS = 256
 """Words run together; each is one position behind the cached context."""
+KEPT = torch.float16
+LARGEST = 1 << 30
+"""Bytes of states that are kept in the cache; what is larger is run anew each time."""
+STATES = "states"
 
-Seen = Callable[[int, Tensor], None]
-"""Given a module's place among those watched, and what it reads: ``[n, H]``, one row a word."""
+Seen = Callable[[str, Tensor], None]
+"""Given a module's name, and what it reads: ``[n, H]``, one row a word."""
+Watched = Mapping[str, nn.Module]
 
 
-@torch.no_grad()
-def run_words(
-    wrapper: ModelWrapper,
-    context: Sequence[int],
-    words: Sequence[int],
-    modules: Sequence[nn.Module],
-    seen: Seen,
-) -> Iterator[slice]:
-    """Run each word's token behind ``context``; yields the words done after each batch.
+def word_states(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+) -> Iterator[tuple[str, slice, Tensor]]:
+    """What each module reads at each word's token behind ``context``, in fp16.
 
-    Costs one position a word, and the context once.
+    Kept in softdiv's cache by the model's weights, so that another pair of the same model finds
+    it there. The ledger is charged all the same, one position a word and the context once: what
+    a method costs does not depend on what ran before.
+
+    Args:
+        modules: by name, inside the model.
+
+    Yields:
+        A module's name, some of the words, and ``[n, H]`` states.
     """
+    widths = [getattr(m, "in_features", getattr(m, "nx", 0)) for m in modules.values()]
+    if 2 * sum(widths) * len(words) <= LARGEST:
+        before, positions = wrapper.ledger.total, len(words) + len(context)
+        try:
+            folder = cached_folder(
+                f"words/{_key(wrapper, context, words, modules)}",
+                lambda made: _keep(made, modules, run_words(wrapper, context, words, modules)),
+            )
+        except DiskError:
+            pass
+        else:
+            if wrapper.ledger.total == before:
+                wrapper.ledger.charge(positions, with_backward=False)
+            for place, name in enumerate(modules):
+                yield name, slice(0, len(words)), read_tensors(_file(folder, place))[0][STATES]
+            return
+    yield from run_words(wrapper, context, words, modules)
+
+
+def run_words(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+) -> Iterator[tuple[str, slice, Tensor]]:
+    """As :func:`word_states`, computed now, batch after batch."""
+    wrapper.forget_prefixes()
     wrapper.prefix_cache(context, 1)  # before anything is watched
-    with _watched(modules, seen):
+    read: dict[str, Tensor] = {}
+    with torch.no_grad(), _watched(modules, read.__setitem__):
         for start in range(0, len(words), ROWS):
             ids = torch.tensor(words[start : start + ROWS], device=wrapper.device)[:, None]
             mask = torch.ones(len(ids), len(context) + 1, dtype=torch.long, device=wrapper.device)
             places = torch.full_like(ids, len(context))
             cache = wrapper.prefix_cache(context, len(ids))
             wrapper.hidden(wrapper.embed(ids), mask, places, cache)
-            yield slice(start, start + len(ids))
+            for name, states in read.items():
+                yield name, slice(start, start + len(ids)), states.to(KEPT)
 
 
 def read_together(
-    wrapper: ModelWrapper, context: Sequence[int], word: int, modules: Sequence[nn.Module]
-) -> list[int]:
-    """For each module, the place of the first that reads the very same tensor as it does."""
-    inputs: dict[int, Tensor] = {}
-    for _ in run_words(wrapper, context, [word], modules, inputs.__setitem__):
-        pass
-    firsts: list[int] = []
-    for place in range(len(modules)):
-        mine = inputs.get(place)
-        same = (
-            n
-            for n in range(place)
-            if mine is not None and n in inputs and torch.equal(inputs[n], mine)
-        )
-        firsts.append(next(same, place))
+    wrapper: ModelWrapper, context: Sequence[int], word: int, modules: Watched
+) -> dict[str, str]:
+    """For each module that runs, the first that reads the very same states as it does."""
+    inputs = {name: states for name, _, states in run_words(wrapper, context, [word], modules)}
+    firsts: dict[str, str] = {}
+    for name, states in inputs.items():
+        same = (first for first in firsts if torch.equal(inputs[first], states))
+        firsts[name] = next(same, name)
     return firsts
 
 
-@contextmanager
-def _watched(modules: Sequence[nn.Module], seen: Seen) -> Iterator[None]:
-    def watch(place: int) -> Any:
-        return lambda module, args: seen(place, args[0].reshape(-1, args[0].shape[-1]))
+def _key(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+) -> str:
+    """Of the model's weights and shape, and of what is asked."""
+    asked = [list(context), list(words), list(modules), wrapper.model.config.to_dict()]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
+    for name, tensor in (*wrapper.model.named_parameters(), *wrapper.model.named_buffers()):
+        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(bits.numpy().data)
+    return digest.hexdigest()
 
-    hooks = [m.register_forward_pre_hook(watch(place)) for place, m in enumerate(modules)]
+
+def _keep(folder: Path, modules: Watched, found: Iterator[tuple[str, slice, Tensor]]) -> None:
+    parts: dict[str, list[Tensor]] = {name: [] for name in modules}
+    for name, _, states in found:
+        parts[name].append(states.cpu())
+    for place, read in enumerate(parts.values()):
+        write_tensors(_file(folder, place), {STATES: torch.cat(read)})
+
+
+def _file(folder: Path, place: int) -> Path:
+    return folder / f"{place}.safetensors"
+
+
+@contextmanager
+def _watched(modules: Watched, seen: Seen) -> Iterator[None]:
+    def watch(name: str) -> Any:
+        return lambda module, args: seen(name, args[0].reshape(-1, args[0].shape[-1]))
+
+    hooks = [m.register_forward_pre_hook(watch(name)) for name, m in modules.items()]
     try:
         yield
     finally:

@@ -40,17 +40,10 @@ def planted(module: str, word: int) -> SearchTask:
     model_2, _ = TinyLoader(hidden_size=64).load("cpu")
     task = task_on(model_1, model_2, tokenizer)
     ids = list(word_beginnings(task.pair.model_1))
-    states: dict[int, torch.Tensor] = {}
-    list(
-        run_words(
-            task.pair.model_1,
-            _lead(task),
-            ids,
-            [model_1.model.layers[0].get_submodule(module)],
-            states.__setitem__,
-        )
-    )
-    read = states[0] - states[0].mean(dim=0)
+    reader = {"r": model_1.model.layers[0].get_submodule(module)}
+    parts = [part for _, _, part in run_words(task.pair.model_1, _lead(task), ids, reader)]
+    states = torch.cat(parts).float()
+    read = states - states.mean(dim=0)
     direction = torch.linalg.lstsq(read.T @ read + torch.eye(read.shape[1]), read[ids.index(word)])
     weight = model_2.model.layers[0].get_submodule(module).weight
     push = torch.randn(len(weight), 1, generator=torch.Generator().manual_seed(1))
@@ -91,12 +84,12 @@ def test_the_lens_needs_no_answers_and_no_random_numbers() -> None:
     task = planted("self_attn.k_proj", word)
     words = _once(list(word_beginnings(task.pair.model_1).items()))
     before, ids = _lead(task), [i for i, _ in words]
-    changes = LENS._changes(task, before, words)
-    assert [change.name for change in changes] == ["self_attn.k_proj"]
+    readers = LENS._readers(task, before, words)
+    assert list(readers) == ["0.self_attn.k_proj"]
     spent = task.pair.ledger.total
-    scores = LENS._scores(task, before, ids, changes)
+    scores = LENS._scores(task, before, ids, readers)
     assert words[int(scores.argmax())] == (word, text)
-    assert task.pair.ledger.total - spent == len(ids)  # the context was run before
+    assert task.pair.ledger.total - spent == len(before) + len(ids)
 
 
 def test_it_says_why_it_finds_nothing() -> None:
