@@ -22,7 +22,6 @@ from softdiv.pipeline import DivergencePipeline
 
 RUNS = (
     "smollm2-vs-seafarer:0,smollm2-vs-seafarer:1,smollm2-vs-seafarer:2,smollm2-vs-juniper:0,"
-    "smollm2-vs-juniper:1,smollm2-vs-juniper:2,"
     "smollm2-vs-selfsame:0,smollm2-vs-int4:0,smollm2-vs-int8:0,smollm2-vs-itself:0"
 )
 
@@ -30,8 +29,7 @@ RUNS = (
 WIDER = (
     "training.max_steps=15",
     "training.validate_every=8",
-    "generation.budget_fte=80000",
-    'generation.searchers=["weight_lens", { name = "amplified", words = 10, user_turns = 8 }, '
+    'generation.searchers=[{ name = "amplified", words = 10, user_turns = 8 }, '
     '{ name = "soft_answers", words = 10 }, '
     '{ name = "gradient_swaps", steps = 2, candidates = 8 }]',
     "generation.num_prompts=3",
