@@ -21,6 +21,7 @@ from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 from softdiv.search.generator import NamedSearcher
 from softdiv.training.deepspeed_config import deepspeed_config
+from softdiv.training.soft_prompt import check_start
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +115,7 @@ class Prepared:
         if config.training.engine.deepspeed_config is not None:
             deepspeed_config(config.training)
         null_bank(config)
+        check_start(config.training)
         return cls(
             config=config,
             parts=Components.build(config, plugins),

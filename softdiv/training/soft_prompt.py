@@ -22,6 +22,14 @@ SEAL = "sha256"
 """The header's key that says what the rest of the file is."""
 
 
+def check_start(config: TrainingConfig) -> None:
+    """Raises ConfigError where ``init`` lacks what it starts from; needs no model."""
+    if config.init == "text" and not (config.init_text or "").strip():
+        raise ConfigError('training.init_text: needed, and not empty, with init = "text"')
+    if config.init == "prompt" and config.init_prompt is None:
+        raise ConfigError('training.init_prompt: needed with init = "prompt"')
+
+
 class DivergenceSoftPrompt(torch.nn.Module):
     """One fp32 parameter ``embeddings [k, H]``.
 
@@ -51,15 +59,12 @@ class DivergenceSoftPrompt(torch.nn.Module):
             RunError: the prompt file cannot be read.
         """
         k = config.num_soft_prompt_tokens
+        check_start(config)
         if config.init == "text":
             ids = layout.encode(config.init_text or "")
-            if not ids:
-                raise ConfigError('training.init_text: needed, and not empty, with init = "text"')
             values = vectors(wrapper, torch.tensor([ids[i % len(ids)] for i in range(k)]))
         elif config.init == "prompt":
-            if config.init_prompt is None:
-                raise ConfigError('training.init_prompt: needed with init = "prompt"')
-            values = _read(Path(config.init_prompt))[0].to(wrapper.device)
+            values = _read(Path(config.init_prompt or ""))[0].to(wrapper.device)
             if values.shape != (k, wrapper.hidden_size):
                 raise TrainingError(
                     f"{config.init_prompt} holds a prompt of shape {list(values.shape)}",

@@ -66,6 +66,27 @@ def test_bytes_that_are_not_utf8_are_located_or_skipped(
     assert "2 lines were skipped (2 used)" in notes[0] and f"{path}:2" in notes[0]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_folder_that_datasets_saved(tmp_path: Path) -> None:
+    import datasets
+
+    table = datasets.Dataset.from_dict({"text": ["Hello there", "Good night"]})
+    table.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"test": table}).save_to_disk(str(tmp_path / "several"))
+    for place, split in (("one", "train"), ("several", "test")):
+        found, _ = run(HubTexts(data_path=str(tmp_path / place), split=split))
+        assert [example.text for example in found] == ["Hello there", "Good night"]
+    with pytest.raises(DataError, match="cannot be loaded"):
+        run(HubTexts(data_path=str(tmp_path / "several"), split="train"))
+
+
+def test_lines_of_a_table_are_said_to_be_taken_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,id\nHello,1\n")
+    found, notes = run(TextLines(data_path=str(path)))
+    assert len(found) == 2 and 'name = "csv" reads one column' in notes[-1]
+
+
 def test_a_latin_1_file_is_called_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("text\nWie schön?\n".encode("latin-1"))

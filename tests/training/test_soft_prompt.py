@@ -4,6 +4,8 @@ import pytest
 import torch
 from tiny_training import config
 
+from softdiv.components import Prepared
+from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError, TrainingError
 from softdiv.pair.layout import Layout
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
@@ -35,6 +37,13 @@ def test_text_is_tiled_to_k(pair):
 def test_init_text_missing(pair):
     with pytest.raises(ConfigError, match="init_text"):
         make(pair, init="text")
+
+
+def test_what_a_prompt_starts_from_is_missed_before_a_model_is_loaded():
+    for init, missing in (("text", "init_text"), ("prompt", "init_prompt")):
+        table = {"pair": {"name": "tiny"}, "training": {"init": init}}
+        with pytest.raises(ConfigError, match=f"training.{missing}: needed"):
+            Prepared.of(ExperimentConfig.from_dict(table))
 
 
 def test_round_trip_and_init_from_file(pair, tmp_path):

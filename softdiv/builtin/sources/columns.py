@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -71,13 +72,17 @@ class HubTexts(TableTexts):
             raise DataError("reading datasets of the hub needs datasets", fix=_EXTRA) from error
         name, place = f"dataset '{data_path}'", f"{data_path}[{self.split}]"
         try:
-            found = datasets.load_dataset(
-                data_path,
-                self.subset,
-                split=self.split,
-                revision=self.revision,
-                trust_remote_code=False,
-            )
+            if any((Path(data_path) / file).is_file() for file in _SAVED):
+                found = datasets.load_from_disk(data_path)
+                found = found[self.split] if isinstance(found, datasets.DatasetDict) else found
+            else:
+                found = datasets.load_dataset(
+                    data_path,
+                    self.subset,
+                    split=self.split,
+                    revision=self.revision,
+                    trust_remote_code=False,
+                )
             names = list(found.column_names)
             found = found.select_columns(self.wanted(names))
         except Exception as error:  # of the hub, pyarrow, fsspec and whatever reads the files
@@ -100,4 +105,6 @@ def _unloadable(name: str, error: Exception) -> DataError:
     return DataError(f"{name} cannot be loaded", why=clipped(str(cause) or type(cause).__name__))
 
 
+_SAVED = ("state.json", "dataset_dict.json")
+"""One of them is in a folder that ``save_to_disk`` wrote."""
 _EXTRA = "pip install 'softdiv[data]'"

@@ -73,5 +73,10 @@ class TextLines(BaseDataProcessor):
             record = {"text": line.strip(), "category": self.category}
             yield from Columns("text").examples(record, where, bad)
         bad.settle()
+        if data_path.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+            self.notes.append(
+                f"{data_path}: every line is taken as a text, the header too; "
+                'name = "csv" reads one column'
+            )
         if objects > bad.good / 2:
             self.notes.append(f'{data_path} looks like JSON: name = "jsonl" reads the texts in it')
