@@ -42,11 +42,12 @@ class RunSummary:
             raise RunError(
                 f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
             )
+        latest = "analyze" if run.done("analyze") else "evaluate"  # it runs the models once more
         return cls(
             run_dir=run_dir,
             evaluation=read_record(run.file(EVALUATION), Evaluation),
             config=ExperimentConfig.from_file(run.file(CONFIG)).to_dict(),
-            ledger=run.stage("evaluate").get("ledger", {}),
+            ledger=run.stage(latest).get("ledger", {}),
             created=run.manifest["created"],
         )
 

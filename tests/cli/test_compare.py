@@ -47,6 +47,7 @@ def test_json(run: Path, other: Path, call: Call, capsys: pytest.CaptureFixture[
     assert table["settings"] == {"evaluation.test_texts": [4, 3]}
     report = json.loads((run / "report.json").read_text())
     assert table["runs"][0]["prompts"] == report["prompts"]
+    assert sum(table["runs"][0]["ledger"].values()) == report["ledger"]["total"]
     assert set(table["shared"]) == {p["text"] for p in report["prompts"] + report["baselines"]}
 
 
