@@ -110,6 +110,12 @@ def opened(name: str) -> Adapter:
     _refuse_sizes(adapter)
     if not adapter.kind:
         raise PairError(f"{folder / CONFIG} does not say what kind of adapter it is: no peft_type")
+    for tensor, stored in adapter.tensors.items():
+        if FACTORS.search(tensor) and not stored.is_float:
+            raise PairError(
+                f"{name} holds {tensor} as {stored.dtype}, not as floating point numbers",
+                fix="give the adapter as it was trained",
+            )
     if adapter.kind in ELSEWHERE:
         raise refusal(adapter, ELSEWHERE[adapter.kind])
     if config.get("megatron_config"):

@@ -88,6 +88,11 @@ def check_filled(adapter: Adapter, wrapped: Any, slots: Mapping[str, Tensor], re
         )
     for name, tensor in adapter.tensors.items():
         place = slots.get(name, state.get(name))
+        if place is not None and not bool(place.isfinite().all()):
+            raise PairError(
+                f"{name} of adapter '{adapter.name}' holds NaN or infinity",
+                fix="it is damaged, or its training diverged",
+            )
         if place is not None and not _equal(tensor, name, place):
             raise PairError(f"{name} of adapter '{adapter.name}' was not loaded as it is stored")
 

@@ -63,6 +63,21 @@ def test_missing_tensors_are_said_once(adapter: Path) -> None:
     refused(adapter, "lacks 1 of its tensors")
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda t: t.fill_(torch.nan), "holds NaN or infinity"),
+        (lambda t: t.to(torch.int8), "as I8, not as floating point numbers"),
+    ],
+)
+def test_factors_that_are_no_numbers(adapter: Path, spoilt: Any, message: str) -> None:
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    save_file(tensors | {name: spoilt(tensors[name])}, file)
+    refused(adapter, message)
+
+
 def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
     refused(tmp_path, "is no adapter: it has no adapter_config.json")
 
