@@ -290,8 +290,8 @@ class ModelWrapper:
         body = body_of(self.model)
         with torch.no_grad():
             try:
-                theirs = self.shown(self.model(input_ids=ids).logits)
-                states = body(input_ids=ids).last_hidden_state
+                logits, states = _logits_and_states(self.model, body, ids)
+                theirs = self.shown(logits)
             except Exception as error:  # whatever an architecture wants is its own to say
                 raise PairError(
                     f"{self.name} ({self.model.config.model_type}) does not answer token ids alone",
@@ -315,3 +315,16 @@ class ModelWrapper:
             why="softdiv computes log-probabilities from hidden states and would be wrong",
             fix="this architecture is not supported",
         )
+
+
+def _logits_and_states(model: Any, body: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """``[1, L, V]`` and the body's final ``[1, L, H]``, of one pass where the model runs its body
+    as a whole."""
+    seen: list[Any] = []
+    hook = body.register_forward_hook(lambda _, inputs, out: seen.append(out))
+    try:
+        logits: Tensor = model(input_ids=ids).logits
+    finally:
+        hook.remove()
+    found = getattr(seen[0], "last_hidden_state", None) if len(seen) == 1 else None
+    return logits, body(input_ids=ids).last_hidden_state if found is None else found
