@@ -15,7 +15,6 @@ import attrs
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.errors import ConfigError
-from softdiv.evaluation.statistics import benjamini_hochberg
 from softdiv.storage.records import read_record
 
 LEAST = 19
@@ -64,6 +63,8 @@ class NullBank:
     def p_values(self, lifts: Sequence[float], *, of_baselines: bool = False) -> list[float]:
         """Conformal p-values, (1 + how many nulls reach the lift) / (1 + n), after
         Benjamini-Hochberg over the prompts of the run (Vovk et al. 2005)."""
+        from softdiv.evaluation.statistics import benjamini_hochberg  # scipy: a second to import
+
         nulls = [n.baseline_lift if of_baselines else n.lift for n in self.nulls]
         raw = [(1 + sum(null >= lift for null in nulls)) / (1 + len(nulls)) for lift in lifts]
         return benjamini_hochberg(raw)
