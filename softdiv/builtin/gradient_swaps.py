@@ -184,5 +184,9 @@ def _prompt_ids(task: SearchTask, prompt: str, example: Example) -> list[int] | 
 
 def _word_like(task: SearchTask) -> Tensor:
     """``[W]`` ids of tokens that begin a word and consist of letters."""
-    found = [i for i, text in word_beginnings(task.pair.model_1).items() if text.isascii()]
+    tokenizer = task.pair.tokenizer
+    barred = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+    size = min(task.pair.model_1.vocab_size or 0, len(tokenizer))
+    ordinary = [i for i in range(size) if i not in barred]
+    found = [i for i, text in word_beginnings(tokenizer, ordinary).items() if text.isascii()]
     return torch.tensor(found, dtype=torch.long, device=task.pair.model_1.device)

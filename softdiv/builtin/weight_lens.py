@@ -68,7 +68,9 @@ class WeightLens:
         """Yield one prompt for each of the best words, best first."""
         before = _lead(task)
         affordable = min(self.vocabulary, int(budget.remaining * PASS_SHARE))
-        words = _once(list(word_beginnings(task.pair.model_1).items()))[:affordable]
+        ordinary = task.pair.model_1.ordinary_ids()
+        beginnings = word_beginnings(task.pair.model_1.tokenizer, ordinary)
+        words = _once(list(beginnings.items()))[:affordable]
         readers = self._readers(task, before, words)
         if not readers:
             return
@@ -77,14 +79,14 @@ class WeightLens:
         found = [words[place] for place in best]
         tokens: dict[str, tuple[int, ...]] = {text: (i,) for i, text in found}
         spelled = self._spelled(task, before, tokens)
-        beginnings: set[int] = set()
+        given: set[int] = set()
         for word in self._plainest(task, spelled, tokens):
             first = tokens[word][0]
-            if first in beginnings or budget.remaining == 0:
+            if first in given or budget.remaining == 0:
                 continue
-            beginnings.add(first)  # another spelling of one discovery is no other prompt
+            given.add(first)  # another spelling of one discovery is no other prompt
             yield self._worded(task, word)
-            if len(beginnings) == self.prompts:
+            if len(given) == self.prompts:
                 return
 
     def _readers(

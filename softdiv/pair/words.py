@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from softdiv.pair.wrapper import ModelWrapper
-
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """The text of each token behind another one.
@@ -20,11 +18,10 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return [text.removeprefix(before) for text in whole]
 
 
-def word_beginnings(wrapper: ModelWrapper) -> dict[int, str]:
-    """Ordinary tokens of letters that begin a word, with their text, in the vocabulary's order.
+def word_beginnings(tokenizer: Any, ids: Sequence[int]) -> dict[int, str]:
+    """Those of the tokens that are of letters and begin a word, with their text, in order.
 
     Byte-pair and unigram vocabularies list frequent tokens first.
     """
-    ids = wrapper.ordinary_ids()
-    texts = zip(ids, token_texts(wrapper.tokenizer, ids), strict=True)
+    texts = zip(ids, token_texts(tokenizer, ids), strict=True)
     return {i: text[1:] for i, text in texts if text.startswith(" ") and text[1:].isalpha()}

@@ -39,7 +39,7 @@ def planted(module: str, word: int) -> SearchTask:
     model_1, tokenizer = TinyLoader(hidden_size=64).load("cpu")
     model_2, _ = TinyLoader(hidden_size=64).load("cpu")
     task = task_on(model_1, model_2, tokenizer)
-    ids = list(word_beginnings(task.pair.model_1))
+    ids = list(beginnings(task.pair))
     reader = {"r": model_1.model.layers[0].get_submodule(module)}
     parts = [part for _, _, part in run_words(task.pair.model_1, _lead(task), ids, reader)]
     states = torch.cat(parts).float()
@@ -51,6 +51,10 @@ def planted(module: str, word: int) -> SearchTask:
     return task_on(model_1, model_2, tokenizer)
 
 
+def beginnings(pair: ModelPair) -> dict[int, str]:
+    return word_beginnings(pair.tokenizer, pair.model_1.ordinary_ids())
+
+
 def search(task: SearchTask, lens: WeightLens = LENS) -> list[HardPrompt]:
     return list(lens(task, FteBudget(task.pair.ledger, 10**9)))
 
@@ -58,7 +62,7 @@ def search(task: SearchTask, lens: WeightLens = LENS) -> list[HardPrompt]:
 def a_word(place: int) -> tuple[int, str]:
     model, tokenizer = TinyLoader(hidden_size=64).load("cpu")
     pair = ModelPair.of(model, model, tokenizer)
-    return _once(list(word_beginnings(pair.model_1).items()))[place]
+    return _once(list(beginnings(pair).items()))[place]
 
 
 @pytest.mark.parametrize("module", ["self_attn.v_proj", "mlp.up_proj"])
@@ -82,7 +86,7 @@ def test_spellings_of_one_discovery_are_one_prompt() -> None:
 def test_the_lens_needs_no_answers_and_no_random_numbers() -> None:
     word, text = a_word(3)
     task = planted("self_attn.k_proj", word)
-    words = _once(list(word_beginnings(task.pair.model_1).items()))
+    words = _once(list(beginnings(task.pair).items()))
     before, ids = _lead(task), [i for i, _ in words]
     readers = LENS._readers(task, before, words)
     assert list(readers) == ["0.self_attn.k_proj"]
