@@ -68,6 +68,7 @@ def test_rows_of_inputs_are_grouped_as_columns_are() -> None:
     conv.weight.data = linear.weight.data.T.clone()
     for model in (linear, conv):
         holder = nn.ModuleDict({"layer": model})
+        # a model's method, which a plain container has not
         holder.get_output_embeddings = lambda: None  # type: ignore[assignment]
         quantize_matrices(holder, "int4", 4)
     assert torch.equal(conv.weight.T, linear.weight)
