@@ -25,6 +25,7 @@ ORDER = (
     "organism",
     "training",
     "search",
+    "searching",
     "evaluation",
     "analysis",
     "report",

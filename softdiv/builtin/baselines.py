@@ -9,13 +9,10 @@ import attrs
 import torch
 from attrs.validators import ge
 
-from softdiv import HardPrompt, hookimpl
+from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
 from softdiv.data.shipped_texts import natural_prompts
-from softdiv.plugin.interfaces import Budget
-from softdiv.plugin.registry import Register
 from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
 from softdiv.search.halving import ROUNDS
-from softdiv.search.task import SearchTask
 
 PROMPT_TOKENS = 16
 """Tokens a prompt may add to a row."""

@@ -15,16 +15,19 @@ import torch
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Example, HardPrompt, Rows
-from softdiv.divergence.chunked import row_values
-from softdiv.divergence.kernels import jsd
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
-from softdiv.pair.input_space import vectors
-from softdiv.pair.layout import Context
-from softdiv.pair.teacher_forcing import both_states, prompt_log_likelihoods, targets_of
-from softdiv.pair.words import word_beginnings
-from softdiv.plugin.interfaces import Budget
-from softdiv.search.task import SearchTask
+from softdiv import Budget, Example, HardPrompt, Rows, SearchTask
+from softdiv.searching import (
+    FROM_MODEL_1,
+    FROM_MODEL_2,
+    Context,
+    both_states,
+    jsd,
+    prompt_log_likelihoods,
+    row_values,
+    targets_of,
+    vectors,
+    word_beginnings,
+)
 
 
 @attrs.frozen(kw_only=True)

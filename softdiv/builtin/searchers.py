@@ -8,15 +8,18 @@ from typing import ClassVar, Literal
 import attrs
 from attrs.validators import ge
 
-from softdiv import HardPrompt, hookimpl
+from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.weight_lens import WeightLens
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, amplified
-from softdiv.pair.layout import Context
-from softdiv.plugin.interfaces import Budget
-from softdiv.plugin.registry import Register
-from softdiv.search.task import Request, SearchTask
-from softdiv.search.words import TEMPLATES, over_represented
+from softdiv.searching import (
+    FROM_MODEL_1,
+    FROM_MODEL_2,
+    TEMPLATES,
+    Context,
+    Request,
+    amplified,
+    over_represented,
+)
 
 
 @attrs.frozen(kw_only=True)

@@ -17,16 +17,19 @@ import torch
 from attrs.validators import ge, gt
 from torch import Tensor
 
-from softdiv import Example, HardPrompt
-from softdiv.divergence.rollouts import FROM_MODEL_2
+from softdiv import Budget, Example, HardPrompt, SearchTask
 from softdiv.errors import PairError
-from softdiv.pair.inputs import common_prefix
-from softdiv.pair.layout import Context
-from softdiv.pair.vocabulary import read_together, word_states
-from softdiv.pair.weight_change import MatrixChange, matrix_changes
-from softdiv.pair.words import token_texts, word_beginnings
-from softdiv.plugin.interfaces import Budget
-from softdiv.search.task import SearchTask
+from softdiv.searching import (
+    FROM_MODEL_2,
+    Context,
+    MatrixChange,
+    common_prefix,
+    matrix_changes,
+    read_together,
+    token_texts,
+    word_beginnings,
+    word_states,
+)
 
 LEAD = "Tell me about {}."
 """What a word is tried in; the lens looks at the word behind what comes before it."""
