@@ -86,7 +86,7 @@ class ChatTemplate:
             PairError: the template is not valid Jinja, fails, refuses, or does not end.
         """
         if self.source is None:
-            return self._bos + "".join(f"{message.content}\n" for message in messages)
+            return self.bos + "".join(f"{message.content}\n" for message in messages)
         text: str = self._remembered(tuple(messages), answer, self._in_parts, advice, self.date)
         return text
 
@@ -134,7 +134,7 @@ class ChatTemplate:
         return False
 
     @functools.cached_property
-    def _bos(self) -> str:
+    def bos(self) -> str:
         """What the tokenizer puts before a plain text."""
         bos, first = self.tokenizer.bos_token or "", self.tokenizer("x")["input_ids"][:1]
         return bos if first == [self.tokenizer.bos_token_id] else ""
