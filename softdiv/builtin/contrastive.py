@@ -1,4 +1,4 @@
-"""Searcher ``contrastive``: vague openings outside any chat, continued with p2 amplified against p1.
+"""Searcher ``contrastive``: vague openings outside any chat, the difference amplified behind them.
 
 Contrastive decoding diffing (arXiv 2605.25902): without the chat template and with next to nothing
 to go on, log p2 + alpha (log p2 - log p1) writes down what model_2's training has added.

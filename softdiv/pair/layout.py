@@ -91,14 +91,13 @@ class Layout:
         return context
 
     def plain(self, text: str) -> Context:
-        """A text outside any conversation, as the tokenizer reads it: behind BOS where it has one.
+        """A text outside any conversation, behind BOS where the models are used to one.
 
         Raises:
             DataError: as :meth:`hard`.
         """
         self.check_plain(text)
-        bos = (self.tokenizer.bos_token_id,) if self.template.bos else ()
-        return Context(before=(*bos, *self.template.tokens(text)))
+        return Context(before=(*self.template.text_start, *self.template.tokens(text)))
 
     def header(self, text: str | Example = QUESTION[0].content) -> Context:
         """What stands before the last user text, whatever the placement: a user's turn, opened.

@@ -86,7 +86,7 @@ class ChatTemplate:
             PairError: the template is not valid Jinja, fails, refuses, or does not end.
         """
         if self.source is None:
-            return self.bos + "".join(f"{message.content}\n" for message in messages)
+            return self._bos + "".join(f"{message.content}\n" for message in messages)
         text: str = self._remembered(tuple(messages), answer, self._in_parts, advice, self.date)
         return text
 
@@ -134,10 +134,21 @@ class ChatTemplate:
         return False
 
     @functools.cached_property
-    def bos(self) -> str:
+    def _bos(self) -> str:
         """What the tokenizer puts before a plain text."""
         bos, first = self.tokenizer.bos_token or "", self.tokenizer("x")["input_ids"][:1]
         return bos if first == [self.tokenizer.bos_token_id] else ""
+
+    @functools.cached_property
+    def text_start(self) -> tuple[int, ...]:
+        """Ids that every text the models read begins with: BOS, where the tokenizer puts it before
+        a plain text, or the template once before a conversation (not before every turn)."""
+        bos = self.tokenizer.bos_token
+        if not bos:
+            return ()
+        shown = self.render(QUESTION)
+        written = shown.startswith(bos) and shown.count(bos) == 1
+        return (self.tokenizer.bos_token_id,) if written or self._bos else ()
 
     @functools.cached_property
     def control_tokens(self) -> frozenset[str]:

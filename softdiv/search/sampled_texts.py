@@ -46,13 +46,13 @@ def sample_texts(
         tokens: longest text.
         sampling: the task's by default.
     """
-    paid = _paid_for(task, contexts, tokens, int(budget.remaining * share))
-    found: list[SampledText] = []
-    size = task.config.batch_rows
-    for start in range(0, paid, size):
-        if budget.remaining == 0:
+    start, found = budget.remaining, list[SampledText]()
+    while len(found) < len(contexts):
+        spent, done = start - budget.remaining, len(found)
+        size = _paid_for(task, contexts[done:], tokens, int(start * share) - spent)
+        if size == 0:
             break
-        part = slice(start, min(start + size, paid))
+        part = slice(done, done + size)
         for result in task.sample(
             contexts[part], weights[part], keys[part], tokens, sampling=sampling
         ):
@@ -65,18 +65,20 @@ def sample_texts(
 
 
 def _paid_for(task: SearchTask, contexts: Sequence[Context], tokens: int, limit: int) -> int:
-    """How many contexts, equal ones read once, ``limit`` FTE decode."""
-    spent, read = 0, set()
-    for number, context in enumerate(contexts):
+    """How many contexts of the next batch ``limit`` FTE decode, were all as long as the longest."""
+    batch = contexts[: task.config.batch_rows]
+    longest = max(map(len, batch))
+    spent, read = 0, set[Context]()
+    for number, context in enumerate(batch):
         for model in (task.pair.model_1, task.pair.model_2):
             if model.keeps_cache:
-                spent += tokens + (0 if context in read else len(context))
+                spent += tokens + (0 if context in read else longest)  # equal ones are read once
             else:
-                spent += tokens * len(context) + tokens * (tokens + 1) // 2
+                spent += tokens * longest + tokens * tokens // 2
         read.add(context)
         if spent > limit:
             return number
-    return len(contexts)
+    return len(batch)
 
 
 def _behind(layout: Layout, context: Context, answer: list[int]) -> str:

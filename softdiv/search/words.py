@@ -91,7 +91,8 @@ def _phrases(text: str, longest: int) -> Iterator[str]:
         for size in range(1, longest + 1):
             for start in range(len(words) - size + 1):
                 part = words[start : start + size]
-                if min(len(part[0]), len(part[-1])) >= _SHORTEST:
+                repeats = len({word.lower() for word in part}) < size  # texts that go in circles
+                if min(len(part[0]), len(part[-1])) >= _SHORTEST and not repeats:
                     yield " ".join(part)
 
 
