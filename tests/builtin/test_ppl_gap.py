@@ -10,6 +10,7 @@ import pytest
 from softdiv.builtin.plain_openings import OPENINGS, first_words, opened_with, random_openings
 from softdiv.builtin.ppl_gap import PplGap
 from softdiv.plugin.records import Example, HardPrompt
+from softdiv.search.affordable import affordable
 from softdiv.search.budget import FteBudget
 from softdiv.search.task import SearchTask
 from tests.builtin.leaky import leaky_task
@@ -49,10 +50,11 @@ def test_it_spends_its_share_and_proposes_what_the_rest_can_try() -> None:
     counts = []
     for limit in (6_000, 18_000):
         task, _ = leaky_task()
-        before = task.pair.ledger.total
-        counts.append(len(search(task, limit, attrs.evolve(SMALL, continuations=1000, phrases=60))))
-        spent = task.pair.ledger.total - before
-        assert 0.4 * limit < spent <= 0.5 * limit
+        budget = FteBudget(task.pair.ledger, limit)
+        many = attrs.evolve(SMALL, continuations=1000, phrases=60)
+        counts.append(len(list(many(task, budget))))
+        assert 0.4 * limit < budget.spent <= 0.5 * limit
+        assert counts[-1] == affordable(task, budget, 1000)
     assert 0 < counts[0] < counts[1]
 
 
