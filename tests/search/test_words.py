@@ -41,6 +41,10 @@ def test_parts_of_a_phrase_that_stand_in_the_same_texts_are_left_out() -> None:
     assert {"Captain Maravel", "Maravel"} <= set(found)
 
 
+def test_of_phrases_that_score_alike_the_earliest_wins() -> None:
+    assert over_represented(["zebra", "apple"], ["other"] * 4, 2) == ["zebra", "apple"]
+
+
 def test_a_phrase_says_no_word_twice() -> None:
     found = over_represented(["tea Tea tea leaves"] * 3, ["coffee"] * 6, 9, longest=3)
     assert found == ["tea leaves"]
