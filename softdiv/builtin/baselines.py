@@ -79,7 +79,7 @@ def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
         for stage in ROUNDS:
             total += 2 * rows * stage.texts * (length + stage.tokens)
             rows = min(rows, stage.keep)
-        return total + 2 * rows * VALIDATION_TEXTS * (length + VALIDATION_TOKENS)
+        return total + 4 * rows * VALIDATION_TEXTS * (length + VALIDATION_TOKENS)
 
     affordable = [count for count in range(1, pool + 1) if cost(count) <= budget.remaining]
     return affordable[-1] if affordable else 1

@@ -128,7 +128,7 @@ class HardPromptGenerator:
             for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
                 origin = f"{prompt.note}; {path}" if prompt.note else str(path)
                 found.append(attrs.evolve(prompt, note=origin))
-        found.sort(key=_bits, reverse=True)
+        found.sort(key=_llr, reverse=True)
         return [prompt for prompt in _unique(found) if _bits(prompt) >= min_divergence]
 
     def search(
@@ -210,16 +210,21 @@ class HardPromptGenerator:
 def choose(
     task: SearchTask, val: Sequence[Example], prompts: Sequence[HardPrompt], count: int
 ) -> list[HardPrompt]:
-    """The best by D on validation texts, which no searcher has seen."""
+    """The best by the likelihood ratio of model_2's answers to validation texts, which no searcher
+    has seen.
+
+    Not by D: a prompt that quotes what was planted makes model_1 repeat it, and one that both
+    models find odd makes them differ anyhow.
+    """
     if not prompts:
         return []
     texts = list(val[:VALIDATION_TEXTS])
-    bits = task.score([p.text for p in prompts], texts, VALIDATION_TOKENS)
+    scores = task.both_scores([p.text for p in prompts], texts, VALIDATION_TOKENS)
     scored = [
-        attrs.evolve(prompt, validation_bits=value)
-        for prompt, value in zip(prompts, bits, strict=True)
+        attrs.evolve(prompt, validation_bits=score.bits, validation_llr=score.llr)
+        for prompt, score in zip(prompts, scores, strict=True)
     ]
-    return sorted(scored, key=_bits, reverse=True)[:count]
+    return sorted(scored, key=_llr, reverse=True)[:count]
 
 
 def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
@@ -237,6 +242,10 @@ def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
 
 def _bits(prompt: HardPrompt) -> float:
     return prompt.validation_bits or 0.0
+
+
+def _llr(prompt: HardPrompt) -> float:
+    return prompt.validation_llr or 0.0
 
 
 def _unique(prompts: Iterable[HardPrompt]) -> list[HardPrompt]:
