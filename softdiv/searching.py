@@ -1,8 +1,11 @@
 """What a searcher works with beside :class:`softdiv.SearchTask`: every name a plugin may rely on.
 
-Answers and their scores: :class:`Request`, :class:`Context`, the mixtures. Positions scored
-under fixed answers, with gradients: :func:`both_states`, :func:`targets_of`, :func:`row_values`,
-:func:`jsd`. Weights of the pair: :func:`matrix_changes`. States at words: :func:`word_states`.
+Answers and their scores: :class:`Request`, :class:`Context`, the mixtures. Texts that the models
+write on their own: :func:`sample_texts`; phrases in them, and prompts around these:
+:func:`over_represented`, :func:`phrase_prompts`; how many can be scored: :func:`affordable`.
+Positions scored under fixed answers, with gradients: :func:`both_states`, :func:`targets_of`,
+:func:`row_values`, :func:`jsd`. Weights of the pair: :func:`matrix_changes`. States at words:
+:func:`word_states`.
 """
 
 from softdiv.divergence.chunked import row_values
@@ -12,7 +15,7 @@ from softdiv.pair.input_space import vectors
 from softdiv.pair.inputs import common_prefix
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling
+from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.pair.teacher_forcing import (
     both_states,
     prompt_log_likelihoods,
@@ -23,9 +26,11 @@ from softdiv.pair.vocabulary import read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
+from softdiv.search.affordable import affordable
 from softdiv.search.budget import FteBudget
+from softdiv.search.sampled_texts import SampledText, sample_texts
 from softdiv.search.task import Request, SearchTask
-from softdiv.search.words import TEMPLATES, over_represented
+from softdiv.search.words import TEMPLATES, over_represented, phrase_prompts
 
 __all__ = [
     "FROM_MODEL_1",
@@ -39,20 +44,25 @@ __all__ = [
     "ModelWrapper",
     "Request",
     "Rollouts",
+    "SampledText",
     "Sampling",
     "SearchTask",
+    "affordable",
     "amplified",
     "both_states",
     "common_prefix",
     "jsd",
     "matrix_changes",
     "over_represented",
+    "phrase_prompts",
     "prompt_log_likelihoods",
     "read_together",
     "response_states",
     "row_values",
+    "sample_texts",
     "targets_of",
     "token_texts",
+    "uniform_rows",
     "vectors",
     "word_beginnings",
     "word_states",

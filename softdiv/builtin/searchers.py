@@ -9,16 +9,18 @@ import attrs
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.contrastive import Contrastive
 from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.builtin.ppl_gap import PplGap
 from softdiv.builtin.weight_lens import WeightLens
 from softdiv.searching import (
     FROM_MODEL_1,
     FROM_MODEL_2,
-    TEMPLATES,
     Context,
     Request,
     amplified,
     over_represented,
+    phrase_prompts,
 )
 
 
@@ -44,7 +46,7 @@ class Amplified:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield word prompts, then user turns."""
         contexts = [task.layout.hard(e) for e in task.texts(_answers_wanted(task))]
-        header = Context(before=task.layout.soft(task.train[0]).before)
+        header = task.layout.header(task.train[0])
         turns_wanted = self.user_turns if header.before else 0  # nothing to sample a turn from
         turns, plain_1, plain_2, *loud = task.answers(
             [
@@ -56,7 +58,7 @@ class Amplified:
         )
         answers = [answer for group in loud for answer in group]
         words = over_represented(answers, [*plain_1, *plain_2], self.words)
-        yield from _word_prompts(words, "amplified answers")
+        yield from phrase_prompts(task, words, "amplified answers")
         for turn in turns:
             text = turn.strip().split("\n")[0].strip()
             if task.usable(text):
@@ -89,7 +91,7 @@ class SoftAnswers:
             [Request(slots, FROM_MODEL_2, "soft"), *_plain(contexts)], self.answer_tokens
         )
         words = over_represented(under, [*plain_1, *plain_2], self.words)
-        yield from _word_prompts(words, "soft answers")
+        yield from phrase_prompts(task, words, "soft answers")
 
 
 def _answers_wanted(task: SearchTask) -> int:
@@ -101,14 +103,6 @@ def _plain(contexts: list[Context]) -> tuple[Request, Request]:
     return Request(contexts, FROM_MODEL_1, "plain"), Request(contexts, FROM_MODEL_2, "plain")
 
 
-def _word_prompts(words: list[str], source: str) -> Iterator[HardPrompt]:
-    for word in words:
-        for template in TEMPLATES:
-            yield HardPrompt(
-                text=template.format(word), searcher="", note=f"'{word}' from {source}"
-            )
-
-
 @hookimpl
 def softdiv_register_searchers(register: Register) -> None:
     """Register the searchers."""
@@ -116,3 +110,5 @@ def softdiv_register_searchers(register: Register) -> None:
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
     register("weight_lens", WeightLens)
+    register("ppl_gap", PplGap)
+    register("contrastive", Contrastive)

@@ -155,8 +155,14 @@ class SearchTask:
         keys: Sequence[str],
         tokens: int,
         soft: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> Iterator[Rollouts]:
-        """Roll out contexts in batches of ``batch_rows``; ``keys`` name the random streams."""
+        """Roll out contexts in batches of ``batch_rows``; ``keys`` name the random streams.
+
+        Args:
+            soft: ``[k, H]`` prompt for the contexts' slots.
+            sampling: how tokens are drawn, the config's way by default.
+        """
         size = self.config.batch_rows
         for start in range(0, len(contexts), size):
             part = slice(start, start + size)
@@ -165,7 +171,7 @@ class SearchTask:
                 contexts[part],
                 weights=weights[part],
                 uniforms=uniform_rows(list(keys[part]), self.seed, tokens),
-                sampling=self.sampling,
+                sampling=sampling or self.sampling,
                 soft=soft,
             )
 

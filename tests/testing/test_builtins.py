@@ -31,6 +31,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "amplified": {"words": 3, "user_turns": 3, "answer_tokens": 6},
     "soft_answers": {"words": 3, "answer_tokens": 6},
     "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2},
+    "ppl_gap": {"continuations": 16, "tokens": 6, "phrases": 3},
+    "contrastive": {"draws": 1, "tokens": 6, "phrases": 3},
+    "template_leak": {"turns": 8, "tokens": 6, "prompts": 3},
     "gradient_swaps": {"steps": 2, "candidates": 3, "texts": 2, "response_tokens": 3},
 }
 RECORDS = [
