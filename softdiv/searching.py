@@ -15,6 +15,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling
 from softdiv.pair.teacher_forcing import (
     both_states,
+    log_likelihood,
     prompt_log_likelihoods,
     response_states,
     targets_of,
@@ -24,12 +25,15 @@ from softdiv.pair.weight_change import MatrixChange, matrix_changes
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.search.budget import FteBudget
+from softdiv.search.candidate_words import around, asked, completed, vocabulary_words
+from softdiv.search.spelling import LOOK_SHARE, WordSearcher
 from softdiv.search.task import Request, SearchTask
 from softdiv.search.words import TEMPLATES, over_represented
 
 __all__ = [
     "FROM_MODEL_1",
     "FROM_MODEL_2",
+    "LOOK_SHARE",
     "TEMPLATES",
     "Context",
     "FteBudget",
@@ -41,10 +45,15 @@ __all__ = [
     "Rollouts",
     "Sampling",
     "SearchTask",
+    "WordSearcher",
     "amplified",
+    "around",
+    "asked",
     "both_states",
     "common_prefix",
+    "completed",
     "jsd",
+    "log_likelihood",
     "matrix_changes",
     "over_represented",
     "prompt_log_likelihoods",
@@ -54,6 +63,7 @@ __all__ = [
     "targets_of",
     "token_texts",
     "vectors",
+    "vocabulary_words",
     "word_beginnings",
     "word_states",
 ]
