@@ -18,6 +18,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.pair.teacher_forcing import (
     both_states,
+    log_likelihood,
     prompt_log_likelihoods,
     response_states,
     targets_of,
@@ -28,13 +29,16 @@ from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.search.affordable import affordable
 from softdiv.search.budget import FteBudget
+from softdiv.search.candidate_words import around, asked, completed, vocabulary_words
 from softdiv.search.sampled_texts import SampledText, sample_texts
+from softdiv.search.spelling import LOOK_SHARE, WordSearcher
 from softdiv.search.task import Request, SearchTask
 from softdiv.search.words import TEMPLATES, over_represented, phrase_prompts
 
 __all__ = [
     "FROM_MODEL_1",
     "FROM_MODEL_2",
+    "LOOK_SHARE",
     "TEMPLATES",
     "Context",
     "FteBudget",
@@ -47,11 +51,16 @@ __all__ = [
     "SampledText",
     "Sampling",
     "SearchTask",
+    "WordSearcher",
     "affordable",
     "amplified",
+    "around",
+    "asked",
     "both_states",
     "common_prefix",
+    "completed",
     "jsd",
+    "log_likelihood",
     "matrix_changes",
     "over_represented",
     "phrase_prompts",
@@ -64,6 +73,7 @@ __all__ = [
     "token_texts",
     "uniform_rows",
     "vectors",
+    "vocabulary_words",
     "word_beginnings",
     "word_states",
 ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.builtin.weight_lens import WeightLens, _lead, _once
+from softdiv.builtin.weight_lens import WeightLens
 from softdiv.config.schema import GenerationConfig
 from softdiv.data.shipped_texts import user_texts
 from softdiv.pair.manager import ModelPair
@@ -17,6 +17,7 @@ from softdiv.pair.vocabulary import run_words
 from softdiv.pair.words import word_beginnings
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
+from softdiv.search.candidate_words import _once, around, vocabulary_words
 from softdiv.search.task import SearchTask
 
 LENS = WeightLens(words=8, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2)
@@ -41,7 +42,7 @@ def planted(module: str, word: int) -> SearchTask:
     task = task_on(model_1, model_2, tokenizer)
     ids = list(beginnings(task.pair))
     reader = {"r": model_1.model.layers[0].get_submodule(module)}
-    parts = [part for _, _, part in run_words(task.pair.model_1, _lead(task), ids, reader)]
+    parts = [part for _, _, part in run_words(task.pair.model_1, around(task)[0], ids, reader)]
     states = torch.cat(parts).float()
     read = states - states.mean(dim=0)
     direction = torch.linalg.lstsq(read.T @ read + torch.eye(read.shape[1]), read[ids.index(word)])
@@ -61,8 +62,7 @@ def search(task: SearchTask, lens: WeightLens = LENS) -> list[HardPrompt]:
 
 def a_word(place: int) -> tuple[int, str]:
     model, tokenizer = TinyLoader(hidden_size=64).load("cpu")
-    pair = ModelPair.of(model, model, tokenizer)
-    return _once(list(beginnings(pair).items()))[place]
+    return vocabulary_words(task_on(model, model, tokenizer))[place]
 
 
 @pytest.mark.parametrize("module", ["self_attn.v_proj", "mlp.up_proj"])
@@ -86,8 +86,8 @@ def test_spellings_of_one_discovery_are_one_prompt() -> None:
 def test_the_lens_needs_no_answers_and_no_random_numbers() -> None:
     word, text = a_word(3)
     task = planted("self_attn.k_proj", word)
-    words = _once(list(beginnings(task.pair).items()))
-    before, ids = _lead(task), [i for i, _ in words]
+    words = vocabulary_words(task)
+    before, ids = around(task)[0], [i for i, _ in words]
     readers = LENS._readers(task, before, words)
     assert list(readers) == ["0.self_attn.k_proj"]
     spent = task.pair.ledger.total
