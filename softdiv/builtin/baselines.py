@@ -11,11 +11,7 @@ from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
 from softdiv.data.shipped_texts import natural_prompts
-from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
-from softdiv.search.halving import ROUNDS
-
-PROMPT_TOKENS = 16
-"""Tokens a prompt may add to a row."""
+from softdiv.searching import selection_cost, usual_row
 
 
 @attrs.frozen(kw_only=True)
@@ -65,23 +61,10 @@ class RandomTokens:
 
 
 def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
-    """How many of ``pool`` candidates can be scored and chosen from within the budget, at least 1.
-
-    Counts all rounds of the halving loop and the choice on validation texts, each row as long
-    as an average user text without the header that all rows share.
-    """
-    texts = task.train[:64]
-    header = len(task.layout.soft(texts[0]).before)
-    length = PROMPT_TOKENS - header + sum(len(task.layout.hard(t)) for t in texts) // len(texts)
-
-    def cost(count: int) -> int:
-        rows, total = count, 0
-        for stage in ROUNDS:
-            total += 2 * rows * stage.texts * (length + stage.tokens)
-            rows = min(rows, stage.keep)
-        return total + 2 * rows * VALIDATION_TEXTS * (length + VALIDATION_TOKENS)
-
-    affordable = [count for count in range(1, pool + 1) if cost(count) <= budget.remaining]
+    """How many of ``pool`` candidates can be chosen from within the budget, at least 1."""
+    row = usual_row(task)
+    counts = range(1, pool + 1)
+    affordable = [count for count in counts if selection_cost(row, count) <= budget.remaining]
     return affordable[-1] if affordable else 1
 
 

@@ -9,6 +9,9 @@ import attrs
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.beam import Beam
+from softdiv.builtin.epo import Epo
+from softdiv.builtin.gcg import Gcg
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.weight_lens import WeightLens
 from softdiv.searching import (
@@ -116,3 +119,6 @@ def softdiv_register_searchers(register: Register) -> None:
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
     register("weight_lens", WeightLens)
+    register("gcg", Gcg)
+    register("epo", Epo)
+    register("beam", Beam)
