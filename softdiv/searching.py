@@ -2,10 +2,13 @@
 
 Answers and their scores: :class:`Request`, :class:`Context`, the mixtures. Texts that the models
 write on their own: :func:`sample_texts`; phrases in them, and prompts around these:
-:func:`over_represented`, :func:`phrase_prompts`; how many can be scored: :func:`affordable`.
+:func:`over_represented`, :func:`phrase_prompts`. Suspected words: :class:`WordSearcher`.
 Positions scored under fixed answers, with gradients: :func:`both_states`, :func:`targets_of`,
 :func:`row_values`, :func:`jsd`. Weights of the pair: :func:`matrix_changes`. States at words:
-:func:`word_states`.
+:func:`word_states`. Prompts changed token by token: :func:`answered`, :func:`bits_gradient`,
+:func:`swap_gains`, :func:`likely_swaps`. What a step will cost: :func:`answers_cost`,
+:func:`gradient_cost`, :func:`selection_cost`; how many prompts can be scored:
+:func:`affordable`.
 """
 
 from softdiv.divergence.chunked import row_values
@@ -15,7 +18,7 @@ from softdiv.pair.input_space import vectors
 from softdiv.pair.inputs import common_prefix
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
+from softdiv.pair.sampling import Sampling, mix, uniform_rows
 from softdiv.pair.teacher_forcing import (
     both_states,
     log_likelihood,
@@ -27,11 +30,34 @@ from softdiv.pair.vocabulary import read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
-from softdiv.search.affordable import affordable
 from softdiv.search.budget import FteBudget
 from softdiv.search.candidate_words import around, asked, completed, vocabulary_words
+from softdiv.search.cost import (
+    affordable,
+    answers_cost,
+    gradient_cost,
+    header_cost,
+    selection_cost,
+    usual_row,
+)
 from softdiv.search.sampled_texts import SampledText, sample_texts
 from softdiv.search.spelling import LOOK_SHARE, WordSearcher
+from softdiv.search.swaps import (
+    AnsweredPrompt,
+    answer_bits,
+    answered,
+    bits_gradient,
+    filled,
+    likely_swaps,
+    printable_tokens,
+    random_prompt,
+    stream,
+    surprise_gains,
+    surprises,
+    swap_gains,
+    typeable,
+    word_tokens,
+)
 from softdiv.search.task import Request, SearchTask
 from softdiv.search.words import TEMPLATES, over_represented, phrase_prompts
 
@@ -40,6 +66,7 @@ __all__ = [
     "FROM_MODEL_2",
     "LOOK_SHARE",
     "TEMPLATES",
+    "AnsweredPrompt",
     "Context",
     "FteBudget",
     "Layout",
@@ -54,26 +81,45 @@ __all__ = [
     "WordSearcher",
     "affordable",
     "amplified",
+    "answer_bits",
+    "answered",
+    "answers_cost",
     "around",
     "asked",
+    "bits_gradient",
     "both_states",
     "common_prefix",
     "completed",
+    "filled",
+    "gradient_cost",
+    "header_cost",
     "jsd",
+    "likely_swaps",
     "log_likelihood",
     "matrix_changes",
+    "mix",
     "over_represented",
     "phrase_prompts",
+    "printable_tokens",
     "prompt_log_likelihoods",
+    "random_prompt",
     "read_together",
     "response_states",
     "row_values",
     "sample_texts",
+    "selection_cost",
+    "stream",
+    "surprise_gains",
+    "surprises",
+    "swap_gains",
     "targets_of",
     "token_texts",
+    "typeable",
     "uniform_rows",
+    "usual_row",
     "vectors",
     "vocabulary_words",
     "word_beginnings",
     "word_states",
+    "word_tokens",
 ]

@@ -9,7 +9,10 @@ import attrs
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.beam import Beam
 from softdiv.builtin.contrastive import Contrastive
+from softdiv.builtin.epo import Epo
+from softdiv.builtin.gcg import Gcg
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.ppl_gap import PplGap
 from softdiv.builtin.weight_lens import WeightLens
@@ -112,3 +115,6 @@ def softdiv_register_searchers(register: Register) -> None:
     register("weight_lens", WeightLens)
     register("ppl_gap", PplGap)
     register("contrastive", Contrastive)
+    register("gcg", Gcg)
+    register("epo", Epo)
+    register("beam", Beam)

@@ -18,13 +18,11 @@ from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.halving import successive_halving
+from softdiv.search.halving import VALIDATION_TEXTS, VALIDATION_TOKENS, successive_halving
 from softdiv.search.task import SearchTask
 from softdiv.storage.locate import as_safetensors
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
-VALIDATION_TEXTS = 8
-VALIDATION_TOKENS = 12
 VALIDATION_EVERY = 3
 """Of the texts given to :meth:`HardPromptGenerator.batch_generate`, one in three chooses."""
 

@@ -20,6 +20,9 @@ class Round:
     keep: int
 
 
+VALIDATION_TEXTS = 8
+VALIDATION_TOKENS = 12
+"""What the survivors are chosen by: so many validation texts, and tokens of each answer."""
 ROUNDS = (Round(texts=2, tokens=6, keep=14), Round(texts=6, tokens=10, keep=5))
 
 

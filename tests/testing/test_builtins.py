@@ -34,6 +34,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "ppl_gap": {"continuations": 16, "tokens": 6, "phrases": 3},
     "contrastive": {"draws": 1, "tokens": 6, "phrases": 3},
     "template_leak": {"turns": 8, "tokens": 6, "prompts": 3},
+    "gcg": {"length": 3, "candidates": 5, "response_tokens": 3, "patience": 1},
+    "epo": {"length": 3, "children": 3, "prices": (0.01, 0.0), "response_tokens": 3, "rounds": 2},
+    "beam": {"length": 3, "width": 2, "most": 8, "response_tokens": 3},
     "gradient_swaps": {"steps": 2, "candidates": 3, "texts": 2, "response_tokens": 3},
 }
 RECORDS = [
