@@ -40,6 +40,7 @@ from softdiv.search.cost import (
     selection_cost,
     usual_row,
 )
+from softdiv.search.halving import Round, in_turn, successive_halving
 from softdiv.search.sampled_texts import SampledText, sample_texts
 from softdiv.search.spelling import LOOK_SHARE, WordSearcher
 from softdiv.search.swaps import (
@@ -75,6 +76,7 @@ __all__ = [
     "ModelWrapper",
     "Request",
     "Rollouts",
+    "Round",
     "SampledText",
     "Sampling",
     "SearchTask",
@@ -93,6 +95,7 @@ __all__ = [
     "filled",
     "gradient_cost",
     "header_cost",
+    "in_turn",
     "jsd",
     "likely_swaps",
     "log_likelihood",
@@ -109,6 +112,7 @@ __all__ = [
     "sample_texts",
     "selection_cost",
     "stream",
+    "successive_halving",
     "surprise_gains",
     "surprises",
     "swap_gains",

@@ -18,11 +18,20 @@ from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.halving import VALIDATION_TEXTS, VALIDATION_TOKENS, successive_halving
+from softdiv.search.cost import affordable
+from softdiv.search.halving import (
+    VALIDATION_TEXTS,
+    VALIDATION_TOKENS,
+    in_turn,
+    successive_halving,
+)
 from softdiv.search.task import SearchTask
 from softdiv.storage.locate import as_safetensors
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
+FEWEST_CHOSEN = 6
+"""Candidates that are scored even where the searchers have spent all: nothing else tells them
+apart."""
 VALIDATION_EVERY = 3
 """Of the texts given to :meth:`HardPromptGenerator.batch_generate`, one in three chooses."""
 
@@ -147,10 +156,11 @@ class HardPromptGenerator:
         config, ledger = task.config, task.pair.ledger
         budget = FteBudget(ledger, config.budget_fte)
         with ledger.phase("search"):
-            proposers = [s for s in searchers if s.search.role == "proposer"]
+            proposers = [s for s in searchers if s.search.role != "refiner"]
             found = self._propose(task, proposers, budget)
             self._tell("proposals", found, budget)
-            task.best = successive_halving(task, found, budget)
+            some = max(affordable(task, budget, len(found)), FEWEST_CHOSEN)
+            task.best = successive_halving(task, in_turn(found)[:some], budget)
             self._tell("halving", task.best, budget)
             refiners = [s for s in searchers if s.search.role == "refiner"]
             refined = self._propose(task, refiners, budget)
