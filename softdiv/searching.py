@@ -22,10 +22,23 @@ from softdiv.pair.teacher_forcing import (
 )
 from softdiv.pair.vocabulary import read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
+from softdiv.pair.word_difference import word_differences
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.search.budget import FteBudget
-from softdiv.search.candidate_words import around, asked, completed, vocabulary_words
+from softdiv.search.candidate_words import (
+    around,
+    asked,
+    completed,
+    slot_in,
+    vocabulary_words,
+)
+from softdiv.search.group_testing import (
+    Answer,
+    affordable_lists,
+    answer_log_probs,
+    group_tested,
+)
 from softdiv.search.spelling import LOOK_SHARE, WordSearcher
 from softdiv.search.task import Request, SearchTask
 from softdiv.search.words import TEMPLATES, over_represented
@@ -35,6 +48,7 @@ __all__ = [
     "FROM_MODEL_2",
     "LOOK_SHARE",
     "TEMPLATES",
+    "Answer",
     "Context",
     "FteBudget",
     "Layout",
@@ -46,12 +60,15 @@ __all__ = [
     "Sampling",
     "SearchTask",
     "WordSearcher",
+    "affordable_lists",
     "amplified",
+    "answer_log_probs",
     "around",
     "asked",
     "both_states",
     "common_prefix",
     "completed",
+    "group_tested",
     "jsd",
     "log_likelihood",
     "matrix_changes",
@@ -60,10 +77,12 @@ __all__ = [
     "read_together",
     "response_states",
     "row_values",
+    "slot_in",
     "targets_of",
     "token_texts",
     "vectors",
     "vocabulary_words",
     "word_beginnings",
+    "word_differences",
     "word_states",
 ]

@@ -9,7 +9,10 @@ import attrs
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.builtin.soft_targets import SoftTargets
+from softdiv.builtin.verbalise import Verbalise
 from softdiv.builtin.weight_lens import WeightLens
 from softdiv.searching import (
     FROM_MODEL_1,
@@ -116,3 +119,6 @@ def softdiv_register_searchers(register: Register) -> None:
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
     register("weight_lens", WeightLens)
+    register("cache_lens", CacheLens)
+    register("soft_targets", SoftTargets)
+    register("verbalise", Verbalise)

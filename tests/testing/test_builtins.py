@@ -30,7 +30,17 @@ CASES = [
 SMALL: dict[str, dict[str, Any]] = {
     "amplified": {"words": 3, "user_turns": 3, "answer_tokens": 6},
     "soft_answers": {"words": 3, "answer_tokens": 6},
-    "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2},
+    "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
+    "cache_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
+    "soft_targets": {
+        "words": 4,
+        "extended": (2,),
+        "continuations": (3,),
+        "texts": 2,
+        "pairs": 2,
+        "target_tokens": 3,
+    },
+    "verbalise": {"rounds": 2, "steps": 1, "readings": 2, "reading_tokens": 4},
     "gradient_swaps": {"steps": 2, "candidates": 3, "texts": 2, "response_tokens": 3},
 }
 RECORDS = [
