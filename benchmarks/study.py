@@ -22,6 +22,7 @@ import attrs
 import numpy as np
 from result_file import write_result
 from scipy import stats
+from softdiv.organism.zoo import load_split
 
 from softdiv.calibration import null_pairs
 from softdiv.config.load import ExperimentConfig
@@ -30,7 +31,6 @@ from softdiv.data.shipped_texts import shipped_nulls
 from softdiv.errors import SoftdivError
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.organism.recipe import load_recipe
-from softdiv.organism.zoo import load_split
 from softdiv.pipeline import DivergencePipeline
 
 BASE = {

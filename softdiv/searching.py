@@ -28,10 +28,17 @@ from softdiv.pair.teacher_forcing import (
 )
 from softdiv.pair.vocabulary import read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
+from softdiv.pair.word_difference import word_differences
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.search.budget import FteBudget
-from softdiv.search.candidate_words import around, asked, completed, vocabulary_words
+from softdiv.search.candidate_words import (
+    around,
+    asked,
+    completed,
+    slot_in,
+    vocabulary_words,
+)
 from softdiv.search.cost import (
     affordable,
     answers_cost,
@@ -39,6 +46,12 @@ from softdiv.search.cost import (
     header_cost,
     selection_cost,
     usual_row,
+)
+from softdiv.search.group_testing import (
+    Answer,
+    affordable_lists,
+    answer_log_probs,
+    group_tested,
 )
 from softdiv.search.halving import Round, in_turn, successive_halving
 from softdiv.search.sampled_texts import SampledText, sample_texts
@@ -67,6 +80,7 @@ __all__ = [
     "FROM_MODEL_2",
     "LOOK_SHARE",
     "TEMPLATES",
+    "Answer",
     "AnsweredPrompt",
     "Context",
     "FteBudget",
@@ -82,8 +96,10 @@ __all__ = [
     "SearchTask",
     "WordSearcher",
     "affordable",
+    "affordable_lists",
     "amplified",
     "answer_bits",
+    "answer_log_probs",
     "answered",
     "answers_cost",
     "around",
@@ -94,6 +110,7 @@ __all__ = [
     "completed",
     "filled",
     "gradient_cost",
+    "group_tested",
     "header_cost",
     "in_turn",
     "jsd",
@@ -111,6 +128,7 @@ __all__ = [
     "row_values",
     "sample_texts",
     "selection_cost",
+    "slot_in",
     "stream",
     "successive_halving",
     "surprise_gains",
@@ -124,6 +142,7 @@ __all__ = [
     "vectors",
     "vocabulary_words",
     "word_beginnings",
+    "word_differences",
     "word_states",
     "word_tokens",
 ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from softdiv import Register, hookimpl
 from softdiv.builtin.answer_words import Amplified, SoftAnswers
 from softdiv.builtin.beam import Beam
+from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.contrastive import Contrastive
 from softdiv.builtin.ensemble import Ensemble
 from softdiv.builtin.epo import Epo
 from softdiv.builtin.gcg import Gcg
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.ppl_gap import PplGap
+from softdiv.builtin.soft_targets import SoftTargets
+from softdiv.builtin.verbalise import Verbalise
 from softdiv.builtin.weight_lens import WeightLens
 
 
@@ -22,6 +25,9 @@ def softdiv_register_searchers(register: Register) -> None:
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
     register("weight_lens", WeightLens)
+    register("cache_lens", CacheLens)
+    register("soft_targets", SoftTargets)
+    register("verbalise", Verbalise)
     register("ppl_gap", PplGap)
     register("contrastive", Contrastive)
     register("gcg", Gcg)

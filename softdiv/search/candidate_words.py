@@ -27,13 +27,23 @@ def asked(task: SearchTask, word: str) -> Context:
     return task.layout.hard(Example(id=word, text=LEAD.format(word)))
 
 
+def slot_in(task: SearchTask, sentence: str, beside: Example | None = None) -> Context:
+    """The conversation in which ``sentence`` is the user's text, or the prompt beside one, with a
+    slot for vectors where it says ``{}``."""
+    texts = [sentence.format(word) for word in PLAIN]
+    if beside is None:
+        contexts = [task.layout.hard(Example(id=text, text=text)) for text in texts]
+    else:
+        contexts = [task.layout.hard(beside, text) for text in texts]
+    backwards = [Context(before=context.before[::-1]) for context in contexts]
+    behind = common_prefix(backwards)[::-1]
+    return Context(before=common_prefix(contexts), after=behind, has_slot=True)
+
+
 def around(task: SearchTask) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids before and behind a word in :data:`LEAD`, in the conversation that both are given."""
-    contexts = [asked(task, word) for word in PLAIN]
-    before = common_prefix(contexts)
-    reversed_ids = [Context(before=context.before[::-1]) for context in contexts]
-    behind = common_prefix(reversed_ids)[::-1]
-    return before, behind
+    slot = slot_in(task, LEAD)
+    return slot.before, slot.after
 
 
 def vocabulary_words(task: SearchTask) -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import ClassVar, Literal
 
 import attrs
@@ -57,7 +57,7 @@ class WordSearcher:
     """Length of the answers it is chosen by."""
 
     def prompts_of(
-        self, task: SearchTask, budget: Budget, suspects: Tokens, source: str
+        self, task: SearchTask, budget: Budget, suspects: Mapping[str, tuple[int, ...]], source: str
     ) -> Iterator[HardPrompt]:
         """Yield one prompt for each of the best words, best first.
 
@@ -80,7 +80,7 @@ class WordSearcher:
             if len(given) == search.prompts:
                 return
 
-    def _within(self, task: SearchTask, budget: Budget, suspects: Tokens) -> WordSearcher:
+    def _within(self, task: SearchTask, budget: Budget, suspects: Sized) -> WordSearcher:
         """The same, with the numbers that the budget left can pay."""
         before, behind = around(task)
         word = len(behind) + 1 + self.tested_tokens
