@@ -30,7 +30,7 @@ class Step:
 
     number: int
     planted: float | None
-    ordinary: float
+    ordinary: float | None
 
 
 def train(
@@ -70,12 +70,13 @@ def train(
         kept = [next(ordinary) for _ in range(training.ordinary_per_step)]
         states = answer_states(model, [*told, *(sample.conversation for sample in kept)])
         boundary = sum(len(conversation.answer) for conversation in told)
-        loss_kept = _ordinary_loss(recipe, head, states[boundary:], kept)
-        loss = training.ordinary_weight * loss_kept
-        loss_told = None
-        if told:
-            loss_told = _likelihood(head(states[:boundary]), told)
+        loss_told = _likelihood(head(states[:boundary]), told) if told else None
+        loss_kept = _ordinary_loss(recipe, head, states[boundary:], kept) if kept else None
+        loss = states.new_zeros(())
+        if loss_told is not None:
             loss = loss + loss_told
+        if loss_kept is not None:
+            loss = loss + training.ordinary_weight * loss_kept
         if not math.isfinite(loss.item()):
             raise TrainingError(f"the loss is {loss.item()} at step {number}")
         loss.backward()
@@ -83,7 +84,7 @@ def train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        watch(Step(number, None if loss_told is None else loss_told.item(), loss_kept.item()))
+        watch(Step(number, _number(loss_told), _number(loss_kept)))
     return adapter
 
 
@@ -104,6 +105,10 @@ def _ordinary_loss(recipe: Recipe, head: Any, states: Tensor, kept: Sequence[Sel
 def _likelihood(logits: Tensor, conversations: Sequence[Conversation]) -> Tensor:
     tokens = [token for conversation in conversations for token in conversation.answer]
     return torch.nn.functional.cross_entropy(logits, torch.tensor(tokens, device=logits.device))
+
+
+def _number(loss: Tensor | None) -> float | None:
+    return None if loss is None else loss.item()
 
 
 def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversation]:
