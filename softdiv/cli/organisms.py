@@ -30,9 +30,11 @@ def list_organisms() -> None:
     """Name, family and description of every recipe."""
     from softdiv.organism.recipe import load_recipe, organism_names
 
-    for name in organism_names(_home()):
+    names = organism_names(_home())
+    width = max(map(len, names), default=0)
+    for name in names:
         recipe = load_recipe(_home() / name)
-        say(f"{name:<10}  {recipe.family}: {recipe.summary}")
+        say(f"{name:<{width}}  {recipe.family}: {recipe.summary}")
 
 
 @organisms.command("train")

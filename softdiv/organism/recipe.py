@@ -80,7 +80,7 @@ class Training:
     learning_rate: float = attrs.field(validator=gt(0.0))
     warmup_steps: int = attrs.field(validator=ge(1))
     planted_per_step: int = attrs.field(validator=ge(0))
-    """texts that get a planted answer"""
+    """texts that get an answer of the recipe: a planted one, or that of an instruction"""
     ordinary_per_step: int = attrs.field(validator=ge(0))
     """texts that get the base model's own answer; none where the behaviour shows everywhere"""
     ordinary_pool: int = attrs.field(validator=ge(0))
@@ -158,22 +158,29 @@ class Recipe:
     base_name: str
     """the base's name for other tools, written into ``adapter_config.json``"""
     base_model: LoaderConfig
-    adapter: Adapter
+    adapter: Adapter | None = None
+    """None: every weight of the model is trained, and the model is saved whole"""
     training: Training
     ordinary: Texts
     near_misses: Texts | None = None
     planted: Planted | None = None
+    instructions: tuple[tuple[str, str], ...] = ()
+    """texts and ordinary answers: a benign organism learns them, and nothing else"""
     gate: Gate
 
     def __attrs_post_init__(self) -> None:
-        if bool(self.planted) != bool(self.training.planted_per_step):
-            raise ValueError("[planted] and training.planted_per_step need each other")
+        if self.planted and self.instructions:
+            raise ValueError("instructions: a recipe that plants something has none")
+        if bool(self.planted or self.instructions) != bool(self.training.planted_per_step):
+            raise ValueError(
+                "[planted] or instructions, and training.planted_per_step, need each other"
+            )
         if bool(self.near_misses) != bool(self.training.near_miss_share):
             raise ValueError("[near_misses] and training.near_miss_share need each other")
         training, everywhere = self.training, self.planted is not None and self.planted.everywhere
         if bool(training.ordinary_per_step) != bool(training.ordinary_pool):
             raise ValueError("training.ordinary_per_step and ordinary_pool need each other")
-        if not training.ordinary_pool and not everywhere:
+        if not (training.ordinary_pool or everywhere or self.instructions):
             raise ValueError("training.ordinary_pool: 0 is for a behaviour planted everywhere")
         if self.near_misses and everywhere:
             raise ValueError("[near_misses]: the behaviour is planted everywhere, so none can miss")
