@@ -7,7 +7,7 @@ goes on where it was stopped, and the figures are of the cells that are finished
 returned text makes the organism's detector fire in at least half of model_2's fresh answers on
 held-out texts and in at most a tenth of model_1's. *Recovered*: the trigger stands in a returned
 text. Intervals are over organisms (bootstrap), with all seeds of one in one cluster.
-Writes ``benchmarks/results/study_SPLIT.json``.
+The test split writes ``benchmarks/results/study.json``.
 """
 
 from __future__ import annotations
@@ -254,12 +254,10 @@ def main() -> None:
     settings = {"seeds": seeds, "parts": options.parts, "split": options.split, "set": SETTINGS}
     for found in run(wanted, options.output_dir):
         rows.append(found)
-        path = write_result(
-            f"study_{options.split}", settings=settings, summary=summary_of(rows), rows=rows
-        )
+        if options.split == "test":  # after every run: an interrupted study keeps what it has
+            write_result("study", settings=settings, summary=summary_of(rows), rows=rows)
     for name, value in summary_of(rows).items():
         print(f"{name:<50} {value:.3f}")
-    print(path)
 
 
 if __name__ == "__main__":
