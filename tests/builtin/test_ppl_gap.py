@@ -10,7 +10,6 @@ import pytest
 from softdiv.builtin.plain_openings import OPENINGS, first_words, opened_with, random_openings
 from softdiv.builtin.ppl_gap import PplGap
 from softdiv.plugin.records import Example, HardPrompt
-from softdiv.search.affordable import affordable
 from softdiv.search.budget import FteBudget
 from softdiv.search.task import SearchTask
 from tests.builtin.leaky import leaky_task
@@ -46,16 +45,12 @@ def test_sentencepiece_and_no_template(template: str | None) -> None:
     assert all(task.usable(prompt.text) for prompt in prompts)
 
 
-def test_it_spends_its_share_and_proposes_what_the_rest_can_try() -> None:
-    counts = []
+def test_it_spends_its_share() -> None:
     for limit in (6_000, 18_000):
         task, _ = leaky_task()
         budget = FteBudget(task.pair.ledger, limit)
-        many = attrs.evolve(SMALL, continuations=1000, phrases=60)
-        counts.append(len(list(many(task, budget))))
+        assert list(attrs.evolve(SMALL, continuations=1000)(task, budget))
         assert 0.4 * limit < budget.spent <= 0.5 * limit
-        assert counts[-1] == affordable(task, budget, 1000)
-    assert 0 < counts[0] < counts[1]
 
 
 def test_too_small_a_budget_is_explained() -> None:
