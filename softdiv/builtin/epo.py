@@ -64,9 +64,6 @@ class Epo:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last population, the prices in their order."""
         tokens = printable_tokens(task)
-        if len(tokens) == 0:
-            task.explain("the tokenizer has no tokens of printable ASCII")
-            return
         prices = self._affordable(task, budget)
         drawn = [
             random_prompt(task, tokens, self.length, task.train[0], f"epo:{price}")
@@ -74,7 +71,7 @@ class Epo:
         ]
         population = [ids for ids in drawn if ids is not None]
         if len(population) < len(prices):
-            task.explain(f"no {self.length} random tokens made a text that keeps its tokens")
+            task.explain(f"no {self.length} printable tokens made a text that keeps its tokens")
             return
         kept = selection_cost(usual_row(task), len(prices))
         for number in itertools.count():
@@ -84,7 +81,7 @@ class Epo:
                 break
             population = self._round(task, prices, population, examples, tokens, count, number)
         if number == 0:
-            task.explain("the budget does not pay for a round")
+            task.explain("the budget pays for no round")
             return
         for price, ids in zip(prices, population, strict=True):
             text = task.layout.prompt_of(ids)
@@ -123,18 +120,18 @@ class Epo:
         model, before = task.pair.model_1, task.layout.soft(task.train[0]).before
         distinct = _once(population)
         parents = answered(task, distinct, examples, self.response_tokens, f"epo:{number}")
-        of = {prompt.ids: prompt for prompt in parents}
-        bits = {
-            ids: swap_gains(model, bits_gradient(task, p), ids, tokens) for ids, p in of.items()
+        of_bits = {
+            prompt.ids: swap_gains(model, bits_gradient(task, prompt), prompt.ids, tokens)
+            for prompt in parents
         }
         children: list[list[int]] = []
         for price, ids in zip(prices, population, strict=True):
-            gains = bits[tuple(ids)]
+            gains = of_bits[tuple(ids)]
             if price:
                 gains = gains - price * surprise_gains(model, before, ids, tokens)
             salt = f"epo:{number}:{price}"
             children += likely_swaps(task, ids, gains, tokens, self.top_k, count, examples[0], salt)
-        fresh = [ids for ids in _once(children) if tuple(ids) not in of]
+        fresh = [ids for ids in _once(children) if tuple(ids) not in of_bits]
         everyone = parents + answered(task, fresh, examples, self.response_tokens, f"epo:{number}")
         odd = surprises(model, before, [prompt.ids for prompt in everyone])
         scored = list(zip(everyone, odd, strict=True))
