@@ -10,8 +10,9 @@ import torch
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.template_leak import TemplateLeak
 from softdiv.data.shipped_texts import natural_prompts
-from softdiv.searching import selection_cost, usual_row
+from softdiv.searching import affordable
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +35,7 @@ class NaturalPool:
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield as many as the budget can score, in a fixed order."""
         pool = natural_prompts()
-        for prompt in pool[: _affordable(task, budget, len(pool))]:
+        for prompt in pool[: affordable(task, budget, len(pool))]:
             if task.usable(prompt):
                 yield HardPrompt(text=prompt, searcher="")
 
@@ -53,19 +54,11 @@ class RandomTokens:
         """Yield random strings that survive decoding and re-encoding as text."""
         tokenizer, generator = task.pair.tokenizer, torch.Generator().manual_seed(task.seed)
         special = set(tokenizer.all_special_ids)
-        for _ in range(_affordable(task, budget, self.most)):
+        for _ in range(affordable(task, budget, self.most)):
             ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
             text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
             if task.usable(text):
                 yield HardPrompt(text=text, searcher="")
-
-
-def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
-    """How many of ``pool`` candidates can be chosen from within the budget, at least 1."""
-    row = usual_row(task)
-    counts = range(1, pool + 1)
-    affordable = [count for count in counts if selection_cost(row, count) <= budget.remaining]
-    return affordable[-1] if affordable else 1
 
 
 @hookimpl
@@ -74,3 +67,4 @@ def softdiv_register_searchers(register: Register) -> None:
     register("empty", Empty)
     register("natural_pool", NaturalPool)
     register("random_tokens", RandomTokens)
+    register("template_leak", TemplateLeak)

@@ -192,7 +192,7 @@ class EvaluationConfig:
         None, "benign pairs searched with these settings, for p-values: `softdiv calibrate`"
     )
     drift_floor_bits: float = option(
-        0.001, "D on plain text below which a drift is called negligible", above(0)
+        0.005, "bits of D on plain text below which a drift is called negligible", above(0)
     )
 
 

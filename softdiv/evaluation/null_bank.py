@@ -60,14 +60,20 @@ class NullBank:
         """Whether a p-value of 0.05 can be reached."""
         return len(self.nulls) >= LEAST
 
-    def p_values(self, lifts: Sequence[float], *, of_baselines: bool = False) -> list[float]:
-        """Conformal p-values, (1 + how many nulls reach the lift) / (1 + n), after
-        Benjamini-Hochberg over the prompts of the run (Vovk et al. 2005)."""
+    def p_values(self, lifts: Sequence[float]) -> list[float]:
+        """Conformal p-values of a run's prompts and baselines (Vovk et al. 2005).
+
+        (1 + how many nulls reach the lift) / (1 + n), where a null is the largest lift of its own
+        run: for a run's best prompt that is already the comparison of like with like. The others
+        are corrected for their number (Benjamini-Hochberg).
+        """
         from softdiv.evaluation.statistics import benjamini_hochberg  # scipy: a second to import
 
-        nulls = [n.baseline_lift if of_baselines else n.lift for n in self.nulls]
+        nulls = [max(null.lift, null.baseline_lift) for null in self.nulls]
         raw = [(1 + sum(null >= lift for null in nulls)) / (1 + len(nulls)) for lift in lifts]
-        return benjamini_hochberg(raw)
+        most = max(lifts, default=0.0)
+        adjusted = benjamini_hochberg(raw)
+        return [r if x == most else a for x, r, a in zip(lifts, raw, adjusted, strict=True)]
 
 
 def settings_digest(config: ExperimentConfig) -> str:

@@ -95,11 +95,18 @@ def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tupl
 
 
 def log_likelihood(
-    wrapper: ModelWrapper, contexts: Sequence[Context], responses: Sequence[Sequence[int]]
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    responses: Sequence[Sequence[int]],
+    soft: Tensor | None = None,
 ) -> Tensor:
-    """``[N]`` log-probability (nats) of each given token under one model, no gradient."""
+    """``[N]`` log-probability (nats) of each given token under one model, no gradient.
+
+    Args:
+        soft: ``[k, H]``, for contexts with a slot.
+    """
     with torch.no_grad():
-        states = response_states(wrapper, contexts, responses)
+        states = response_states(wrapper, contexts, responses, soft)
         targets, _ = targets_of(responses, wrapper.device)
         parts = [
             wrapper.log_probs(part).gather(-1, wanted[:, None])[:, 0]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
-from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
-from softdiv.search.halving import ROUNDS
+from softdiv.plugin.interfaces import Budget
+from softdiv.search.halving import ROUNDS, VALIDATION_TEXTS, VALIDATION_TOKENS
 from softdiv.search.task import SearchTask
 
 PROMPT_TOKENS = 16
@@ -61,4 +61,11 @@ def selection_cost(row: int, prompts: int) -> int:
     for stage in ROUNDS:
         total += 2 * prompts * stage.texts * (row + stage.tokens)
         prompts = min(prompts, stage.keep)
-    return total + 2 * prompts * VALIDATION_TEXTS * (row + VALIDATION_TOKENS)
+    return total + 4 * prompts * VALIDATION_TEXTS * (row + VALIDATION_TOKENS)
+
+
+def affordable(task: SearchTask, budget: Budget, pool: int) -> int:
+    """How many of ``pool`` candidates can be chosen from within the budget, at least 1."""
+    row = usual_row(task)
+    counts = (n for n in range(pool, 0, -1) if selection_cost(row, n) <= budget.remaining)
+    return next(counts, 1)

@@ -28,8 +28,8 @@ def test_a_p_value_counts_the_nulls_that_reach_it() -> None:
     assert bank.p_values([20.0]) == [1 / 20]
     assert bank.p_values([19.0]) == [2 / 20]
     assert bank.p_values([0.0]) == [1.0]
-    assert bank.p_values([9.6], of_baselines=True) == [1 / 20]
-    assert bank.p_values([20.0, 0.5]) == [2 / 20, 1.0]  # Benjamini-Hochberg over two prompts
+    # the best is compared with the best of each null run, the others corrected for their number
+    assert bank.p_values([20.0, 19.5, 0.5]) == pytest.approx([1 / 20, 1.5 / 20, 1.0])
     assert bank.p_values([]) == []
 
 
@@ -73,11 +73,14 @@ def test_too_few_nulls_do_not_calibrate() -> None:
     assert "p =" not in verdict.headline
 
 
-def test_a_baseline_is_compared_with_what_baselines_reach_by_chance() -> None:
-    natural = result("Talk of ships.", bits=0.4, llr=18, lift=(18, 15), baseline=True)
-    verdict = decide([], [natural], EvaluationConfig(), identical=False, bank=bank_of(30))
-    assert verdict.outcome == "difference found"
-    assert "Talk of ships." in verdict.headline
+def test_a_baseline_is_compared_with_what_whole_runs_reach_by_chance() -> None:
+    def decided(lift: float) -> str:
+        natural = result("Talk of ships.", bits=0.4, llr=lift, lift=(lift, 15), baseline=True)
+        bank = bank_of(30)
+        return decide([], [EMPTY, natural], EvaluationConfig(), identical=False, bank=bank).headline
+
+    assert "Talk of ships.' (of the baseline s; no prompt that was found passes)" in decided(31)
+    assert "Talk of ships." not in decided(18)  # more than baselines reach, not more than searches
 
 
 def test_a_bank_of_other_settings_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from softdiv.searching import (
     printable_tokens,
     random_prompt,
 )
-from tests.search.test_weight_lens import task_on
+from tests.builtin.planted_word import task_on
 
 
 @pytest.mark.parametrize("keeps_cache", [True, False])

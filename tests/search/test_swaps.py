@@ -21,7 +21,7 @@ from softdiv.searching import (
     typeable,
     vectors,
 )
-from tests.search.test_weight_lens import task_on
+from tests.builtin.planted_word import task_on
 
 
 @pytest.fixture(scope="module")
