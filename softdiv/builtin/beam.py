@@ -27,7 +27,7 @@ from softdiv.searching import (
 )
 
 CHOSEN_FROM = 3
-"""Prompts for whose comparison budget is left."""
+"""Prompts proposed, for whose comparison budget is left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +51,7 @@ class Beam:
     """Response tokens of the score."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield the best prompt of each length, where it is better than all shorter ones."""
+        """Yield the best of the best prompts of each length."""
         header = task.layout.soft(task.train[0]).before
         if not header:
             task.explain("nothing stands before a prompt, so that no model could continue it")
@@ -62,7 +62,7 @@ class Beam:
         if length < 1:
             task.explain(f"the budget does not pay for {self.fewest} prompts of one token")
         beam: list[list[int]] = [[]]
-        best = 0.0
+        found: list[tuple[float, HardPrompt]] = []
         for size in range(1, length + 1):
             screen, judge = task.texts(self.texts), task.texts(self.texts)
             fixed, each = self._costs(task, [*screen, *judge])
@@ -72,13 +72,11 @@ class Beam:
             beam, bits = self._best(task, grown, screen, judge)
             if not beam:
                 task.explain("no continuation gave a text that keeps its tokens")
-                return
-            if bits == 0:
-                task.explain("the models answer alike beside every prompt tried")
-            if bits > best:
-                best = bits
-                text = task.layout.prompt_of(beam[0])
-                yield HardPrompt(text=text, searcher="", note=f"grown to {size} tokens")
+                break
+            text, note = task.layout.prompt_of(beam[0]), f"grown to {size} tokens"
+            found.append((bits, HardPrompt(text=text, searcher="", note=note)))
+        found.sort(key=lambda one: -one[0])
+        yield from (prompt for _, prompt in found[:CHOSEN_FROM])
 
     def _longest(self, task: SearchTask) -> list[Example]:
         return sorted(task.train[:64], key=lambda e: len(task.layout.hard(e)))[-self.texts :]

@@ -90,8 +90,10 @@ class Epo:
     def _affordable(self, task: SearchTask, budget: Budget) -> tuple[float, ...]:
         slots = [task.layout.soft(example) for example in task.train[: self.texts]]
         fixed, each = self._costs(task, slots)
-        member = self.rounds * (fixed + self.children * each)
-        return self.prices[: max(budget.remaining // member, 1)]
+        member, row = self.rounds * (fixed + self.children * each), usual_row(task)
+        sizes = range(len(self.prices), 1, -1)
+        enough = (n for n in sizes if n * member + selection_cost(row, n) <= budget.remaining)
+        return self.prices[: next(enough, 1)]
 
     def _costs(self, task: SearchTask, slots: Sequence[Context]) -> tuple[int, int]:
         """FTE of a member's own answers and gradients, and of each of its children."""
