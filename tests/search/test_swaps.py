@@ -63,7 +63,7 @@ def test_the_gradient_of_d_is_its_slope(task: Any) -> None:
                 float(answer_bits(task, own.slots, own.responses, start + sign * step).mean())
                 for sign in (1, -1)
             ]
-        assert float(gains[place, 0]) == pytest.approx((ends[0] - ends[1]) / 0.02, abs=2e-3)
+        assert float(gains[place, 0]) == pytest.approx((ends[0] - ends[1]) / 0.02, abs=1e-4)
 
 
 def test_the_surprise_of_another_last_token_is_exact(task: Any) -> None:
