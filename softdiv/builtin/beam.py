@@ -41,12 +41,14 @@ class Beam:
     """Prompts that are grown further."""
     alpha: float = attrs.field(default=2.0, validator=gt(0.0))
     """Strength of amplification, for the half of the tokens that model_2 finds likelier."""
-    fewest: int = attrs.field(default=24, validator=ge(2))
+    fewest: int = attrs.field(default=48, validator=ge(2))
     """Prompts screened per length, at least."""
     most: int = attrs.field(default=256, validator=ge(2))
     """And at most."""
+    screen_texts: int = attrs.field(default=1, validator=ge(1))
+    """User texts per length, fresh at each, beside which the first answer token is looked at."""
     texts: int = attrs.field(default=2, validator=ge(1))
-    """User texts per length, fresh at each, for the screen and for the score."""
+    """User texts per length, fresh at each, of the score."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
     """Response tokens of the score."""
 
@@ -57,15 +59,16 @@ class Beam:
             task.explain("nothing stands before a prompt, so that no model could continue it")
             return
         kept = selection_cost(usual_row(task), CHOSEN_FROM)
-        fixed, each = self._costs(task, self._longest(task))
+        longest = sorted(task.train[:64], key=lambda e: len(task.layout.hard(e)))
+        fixed, each = self._costs(task, longest[-self.screen_texts :], longest[-self.texts :])
         length = min(self.length, (budget.remaining - kept) // (fixed + self.fewest * each))
         if length < 1:
             task.explain(f"the budget does not pay for {self.fewest} prompts of one token")
         beam: list[list[int]] = [[]]
         found: list[tuple[float, HardPrompt]] = []
         for size in range(1, length + 1):
-            screen, judge = task.texts(self.texts), task.texts(self.texts)
-            fixed, each = self._costs(task, [*screen, *judge])
+            screen, judge = task.texts(self.screen_texts), task.texts(self.texts)
+            fixed, each = self._costs(task, screen, judge)
             left = (budget.remaining - kept) // (length + 1 - size)
             count = max(min(self.most, (left - fixed) // each), 2 * len(beam))
             grown = self._grown(task, header, beam, count)
@@ -78,15 +81,14 @@ class Beam:
         found.sort(key=lambda one: -one[0])
         yield from (prompt for _, prompt in found[:CHOSEN_FROM])
 
-    def _longest(self, task: SearchTask) -> list[Example]:
-        return sorted(task.train[:64], key=lambda e: len(task.layout.hard(e)))[-self.texts :]
-
-    def _costs(self, task: SearchTask, examples: Sequence[Example]) -> tuple[int, int]:
+    def _costs(
+        self, task: SearchTask, screen: Sequence[Example], judge: Sequence[Example]
+    ) -> tuple[int, int]:
         """FTE of growing and scoring at one length, and of each prompt screened, at most."""
-        slots = sorted((task.layout.soft(e) for e in examples), key=len)[-self.texts :]
+        slots, screened = ([task.layout.soft(e) for e in part] for part in (judge, screen))
         score = answers_cost(task.pair, slots, self.length, self.response_tokens, 2 * self.width)
         growth = 2 * self.width * self.length + 3 * header_cost(slots)
-        return growth + score, answers_cost(task.pair, slots, self.length, 1)
+        return growth + score, answers_cost(task.pair, screened, self.length, 1)
 
     def _grown(
         self, task: SearchTask, header: tuple[int, ...], beam: Sequence[list[int]], count: int

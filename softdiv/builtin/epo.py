@@ -32,6 +32,7 @@ from softdiv.searching import (
     surprises,
     swap_gains,
     usual_row,
+    word_tokens,
 )
 
 FEWEST = 2
@@ -50,12 +51,14 @@ class Epo:
     )
     """Bits of D given up per nat per token of model_1's surprise, one member of the population
     each; the first of them where the budget is small."""
-    rounds: int = attrs.field(default=8, validator=ge(1))
+    rounds: int = attrs.field(default=6, validator=ge(1))
     """Rounds that the budget must give to each member beyond the first."""
     children: int = attrs.field(default=8, validator=ge(1))
     """Swaps scored per member and round; fewer where the budget ends."""
     top_k: int = attrs.field(default=64, validator=ge(1))
     """Replacements per position among which they are drawn, those the gradients like best."""
+    words_only: bool = False
+    """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
     texts: int = attrs.field(default=2, validator=ge(1))
     """User texts per round, fresh in every round."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
@@ -63,7 +66,7 @@ class Epo:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last population, the prices in their order."""
-        tokens = printable_tokens(task)
+        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
         prices = self._affordable(task, budget)
         drawn = [
             random_prompt(task, tokens, self.length, task.train[0], f"epo:{price}")
@@ -71,7 +74,7 @@ class Epo:
         ]
         population = [ids for ids in drawn if ids is not None]
         if len(population) < len(prices):
-            task.explain(f"no {self.length} printable tokens made a text that keeps its tokens")
+            task.explain(f"no {self.length} tokens made a text that keeps its tokens")
             return
         kept = selection_cost(usual_row(task), len(prices))
         for number in itertools.count():

@@ -27,6 +27,7 @@ from softdiv.searching import (
     selection_cost,
     swap_gains,
     usual_row,
+    word_tokens,
 )
 
 FEWEST = 4
@@ -44,6 +45,8 @@ class Gcg:
     """Swaps scored per step; fewer where the budget ends."""
     top_k: int = attrs.field(default=64, validator=ge(1))
     """Replacements per position among which they are drawn, those the gradient likes best."""
+    words_only: bool = False
+    """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
     texts: int = attrs.field(default=2, validator=ge(1))
     """User texts per step, fresh at every step."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
@@ -55,13 +58,14 @@ class Gcg:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last prompts of each start when it ends."""
-        tokens, row = printable_tokens(task), usual_row(task)
+        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
+        row = usual_row(task)
         start = idle = given = 0
         ids = self._random(task, tokens, start)
         trail: list[list[int]] = []
         for step in itertools.count():
             if ids is None:
-                task.explain(f"no {self.length} printable tokens made a text that keeps its tokens")
+                task.explain(f"no {self.length} tokens made a text that keeps its tokens")
                 return
             examples = task.texts(self.texts)
             left = budget.remaining - selection_cost(row, given + self.prompts)
