@@ -86,7 +86,8 @@ class Epo:
         if number == 0:
             task.explain("the budget pays for no round")
             return
-        for price, ids in zip(prices, population, strict=True):
+        best_at = {tuple(ids): price for ids, price in zip(population, prices, strict=True)}
+        for ids, price in best_at.items():
             text = task.layout.prompt_of(ids)
             yield HardPrompt(text=text, searcher="", note=f"{number} rounds at price {price:g}")
 
