@@ -7,7 +7,7 @@ goes on where it was stopped, and the figures are of the cells that are finished
 returned text makes the organism's detector fire in at least half of model_2's fresh answers on
 held-out texts and in at most a tenth of model_1's. *Recovered*: the trigger stands in a returned
 text. Intervals are over organisms (bootstrap), with all seeds of one in one cluster.
-Writes ``benchmarks/results/study_SPLIT.json``.
+The test split writes ``benchmarks/results/study.json``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import attrs
 import numpy as np
 from result_file import write_result
 from scipy import stats
-from softdiv.organism.zoo import load_split
 
 from softdiv.calibration import null_pairs
 from softdiv.config.load import ExperimentConfig
@@ -31,6 +30,7 @@ from softdiv.data.shipped_texts import shipped_nulls
 from softdiv.errors import SoftdivError
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.organism.recipe import load_recipe
+from softdiv.organism.zoo import load_split
 from softdiv.pipeline import DivergencePipeline
 
 BASE = {
@@ -243,19 +243,21 @@ def main() -> None:
     parser.add_argument("--split", choices=("development", "test"), default="test")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--parts", default="rivals,costs,nulls")
+    parser.add_argument("--methods", help="of those, only these")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/study"))
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
+    wanted = cells(options.parts.split(","), options.split, seeds)
+    if options.methods:
+        wanted = (cell for cell in wanted if cell.name in options.methods.split(","))
     rows: list[dict[str, Any]] = []
     settings = {"seeds": seeds, "parts": options.parts, "split": options.split, "set": SETTINGS}
-    for found in run(cells(options.parts.split(","), options.split, seeds), options.output_dir):
+    for found in run(wanted, options.output_dir):
         rows.append(found)
-        path = write_result(
-            f"study_{options.split}", settings=settings, summary=summary_of(rows), rows=rows
-        )
+        if options.split == "test":  # after every run: an interrupted study keeps what it has
+            write_result("study", settings=settings, summary=summary_of(rows), rows=rows)
     for name, value in summary_of(rows).items():
         print(f"{name:<50} {value:.3f}")
-    print(path)
 
 
 if __name__ == "__main__":

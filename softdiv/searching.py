@@ -7,8 +7,7 @@ Positions scored under fixed answers, with gradients: :func:`both_states`, :func
 :func:`row_values`, :func:`jsd`. Weights of the pair: :func:`matrix_changes`. States at words:
 :func:`word_states`. Prompts changed token by token: :func:`answered`, :func:`bits_gradient`,
 :func:`swap_gains`, :func:`likely_swaps`. What a step will cost: :func:`answers_cost`,
-:func:`gradient_cost`, :func:`selection_cost`; how many prompts can be scored:
-:func:`affordable`.
+:func:`gradient_cost`, :func:`selection_cost`.
 """
 
 from softdiv.divergence.chunked import row_values
@@ -40,7 +39,6 @@ from softdiv.search.candidate_words import (
     vocabulary_words,
 )
 from softdiv.search.cost import (
-    affordable,
     answers_cost,
     gradient_cost,
     header_cost,
@@ -95,7 +93,6 @@ __all__ = [
     "Sampling",
     "SearchTask",
     "WordSearcher",
-    "affordable",
     "affordable_lists",
     "amplified",
     "answer_bits",

@@ -12,7 +12,6 @@ from attrs.validators import ge
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
 from softdiv.builtin.template_leak import TemplateLeak
 from softdiv.data.shipped_texts import natural_prompts
-from softdiv.searching import affordable
 
 
 @attrs.frozen(kw_only=True)
@@ -33,9 +32,8 @@ class NaturalPool:
     role: ClassVar[Literal["baseline"]] = "baseline"
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield as many as the budget can score, in a fixed order."""
-        pool = natural_prompts()
-        for prompt in pool[: affordable(task, budget, len(pool))]:
+        """Yield them in a fixed order; the first are scored, as many as the budget pays for."""
+        for prompt in natural_prompts():
             if task.usable(prompt):
                 yield HardPrompt(text=prompt, searcher="")
 
@@ -54,7 +52,7 @@ class RandomTokens:
         """Yield random strings that survive decoding and re-encoding as text."""
         tokenizer, generator = task.pair.tokenizer, torch.Generator().manual_seed(task.seed)
         special = set(tokenizer.all_special_ids)
-        for _ in range(affordable(task, budget, self.most)):
+        for _ in range(self.most):
             ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
             text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
             if task.usable(text):

@@ -18,7 +18,6 @@ from softdiv.searching import (
     FROM_MODEL_1,
     FROM_MODEL_2,
     TEMPLATES,
-    affordable,
     amplified,
     over_represented,
     phrase_prompts,
@@ -47,7 +46,7 @@ class Contrastive:
     """Phrases that become prompts at most."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield phrases of amplified texts that plain ones lack, as many as can be tried."""
+        """Yield phrases of amplified texts that plain ones lack."""
         contexts = opened_with(task, self.openings, len(self.openings))
         plain = (FROM_MODEL_1, FROM_MODEL_2)
         kinds = (*plain, *map(amplified, self.alphas))
@@ -73,5 +72,4 @@ class Contrastive:
         loud = [one.text for one, (_, weights, _) in told if weights not in plain]
         usual = [one.text for one, (_, weights, _) in told if weights in plain]
         phrases = over_represented(loud, usual, self.phrases, self.longest)
-        proposed = list(phrase_prompts(task, phrases, "amplified texts", (*TEMPLATES, "{}.")))
-        yield from proposed[: affordable(task, budget, len(proposed))]
+        yield from phrase_prompts(task, phrases, "amplified texts", (*TEMPLATES, "{}."))

@@ -21,7 +21,6 @@ from softdiv.searching import (
     TEMPLATES,
     SampledText,
     Sampling,
-    affordable,
     over_represented,
     phrase_prompts,
     sample_texts,
@@ -54,7 +53,7 @@ class PplGap:
     """Continuations of the widest gap whose own first words become prompts."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield phrases in their templates and quotes in turn, as many as can be tried."""
+        """Yield phrases in a template, quotes, and phrases in the other templates."""
         contexts = opened_with(
             task, chain(OPENINGS, random_openings(task, "ppl-gap")), self.continuations
         )
@@ -77,13 +76,11 @@ class PplGap:
         phrases = over_represented(best, rest, self.phrases, self.longest)
         quotes = _quotes(task, ranked[: self.quotes])
         bare, *others = "{}.", *TEMPLATES
-        prompts = chain(
+        yield from chain(
             phrase_prompts(task, phrases, "continuations", (others[0],)),
             quotes,
             phrase_prompts(task, phrases, "continuations", (*others[1:], bare)),
         )
-        proposed = list(prompts)
-        yield from proposed[: affordable(task, budget, len(proposed))]
 
 
 def _quotes(task: SearchTask, texts: list[SampledText]) -> Iterator[HardPrompt]:

@@ -16,7 +16,7 @@ from attrs.validators import ge, gt, le
 
 from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.errors import PairError
-from softdiv.searching import FROM_MODEL_2, SampledText, Sampling, affordable, sample_texts
+from softdiv.searching import FROM_MODEL_2, SampledText, Sampling, sample_texts
 
 
 @attrs.frozen(kw_only=True)
@@ -67,8 +67,7 @@ class TemplateLeak:
             task.explain(f"none of {len(found)} sampled user turns can be a prompt")
             return
         ranked = sorted(gaps, key=lambda turn: (-len(gaps[turn]), -mean(gaps[turn]), turn))
-        most = affordable(task, budget, min(len(ranked), self.prompts))
-        for turn in ranked[:most]:
+        for turn in ranked[: self.prompts]:
             note = f"user turn, {len(gaps[turn])} times, {mean(gaps[turn]):.2f} nats a token"
             yield HardPrompt(text=turn, searcher="", note=note)
 

@@ -166,7 +166,7 @@ class GenerationConfig:
     max_prompt_tokens: int = option(24, "longest hard prompt considered", count(1, LONG))
     batch_rows: int = option(128, "rows decoded together", count(1, 65_536))
     searchers: Components = option(
-        _named("weight_lens", "amplified", "soft_answers", "gradient_swaps"),
+        _named("ensemble"),
         "in this order, one budget",
     )
     baselines: Components = option(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.data.shipped_texts import shipped_null_bank
 from softdiv.errors import ConfigError
 from softdiv.storage.records import read_record
 
@@ -52,8 +54,14 @@ class NullBank:
 
     settings: str
     """:func:`settings_digest` of the config they were searched with"""
-    model_1: str
+    model_1: Mapping[str, Any]
+    """the loader table of the model they are variants of"""
     nulls: tuple[Null, ...]
+
+    @property
+    def model(self) -> str:
+        """The model's name, for a reader."""
+        return str(self.model_1.get("gguf_file") or self.model_1.get("path") or "model_1")
 
     @property
     def calibrates(self) -> bool:
@@ -93,17 +101,22 @@ def settings_digest(config: ExperimentConfig) -> str:
 
 
 def null_bank(config: ExperimentConfig) -> NullBank | None:
-    """The bank that the config names; None where it names none.
+    """The bank that the config names, else the one that comes with softdiv for just these settings
+    and this model_1, if there is one.
 
     Raises:
         ConfigError: it was made with other settings.
         RunError: it cannot be read.
     """
+    settings = settings_digest(config)
     if config.evaluation.null_bank is None:
-        return None
+        path = shipped_null_bank(settings)
+        bank = read_record(path, NullBank) if path.is_file() else None
+        model_1 = config.pair.model_1
+        return bank if bank and model_1 and bank.model_1 == model_1.to_dict() else None
     path = Path(config.evaluation.null_bank)
     bank = read_record(path, NullBank)
-    if bank.settings != settings_digest(config):
+    if bank.settings != settings:
         raise ConfigError(
             f"evaluation.null_bank: {path} was made with other settings of data, training, "
             "generation or evaluation than this run's",

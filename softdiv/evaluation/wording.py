@@ -178,7 +178,7 @@ def calibration(bank: NullBank | None) -> tuple[str, ...]:
             f"Not calibrated: {len(bank.nulls)} benign pairs are too few for a p-value of 0.05 "
             f"({LEAST} are needed); the floors come from a handful of pairs.",
         )
-    return (f"The benign pairs are variants of {bank.model_1}; other models may differ more.",)
+    return (f"The benign pairs are variants of {bank.model}; other models may differ more.",)
 
 
 def _search_gain(every: Sequence[PromptResult]) -> str:

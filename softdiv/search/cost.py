@@ -59,6 +59,8 @@ def selection_cost(row: int, prompts: int) -> int:
     """
     total = 0
     for stage in ROUNDS:
+        if prompts <= stage.keep and stage is not ROUNDS[-1]:
+            continue
         total += 2 * prompts * stage.texts * (row + stage.tokens)
         prompts = min(prompts, stage.keep)
     return total + 4 * prompts * VALIDATION_TEXTS * (row + VALIDATION_TOKENS)

@@ -159,8 +159,7 @@ class HardPromptGenerator:
             proposers = [s for s in searchers if s.search.role != "refiner"]
             found = self._propose(task, proposers, budget)
             self._tell("proposals", found, budget)
-            some = max(affordable(task, budget, len(found)), FEWEST_CHOSEN)
-            task.best = successive_halving(task, in_turn(found)[:some], budget)
+            task.best = self._halved(task, found, budget)
             self._tell("halving", task.best, budget)
             refiners = [s for s in searchers if s.search.role == "refiner"]
             refined = self._propose(task, refiners, budget)
@@ -174,7 +173,7 @@ class HardPromptGenerator:
             own = FteBudget(ledger, equal)
             with ledger.phase(f"baseline {baseline.name}"):
                 proposed = self._propose(task, [baseline], own)
-                ranked = successive_halving(task, proposed, own)
+                ranked = self._halved(task, proposed, own)
                 best = choose(task, val, ranked, 1) if len(ranked) > 1 else ranked
             best_of_each += [attrs.evolve(p, cost_fte=own.spent) for p in best or proposed[:1]]
             self._tell(f"baseline {baseline.name}", best, own)
@@ -189,6 +188,13 @@ class HardPromptGenerator:
             )
             for name, component in zip(unique_names(wanted), wanted, strict=True)
         ]
+
+    def _halved(
+        self, task: SearchTask, found: Sequence[HardPrompt], budget: FteBudget
+    ) -> list[HardPrompt]:
+        """As many as what is left of the budget can choose from, each searcher's best first."""
+        some = max(affordable(task, budget, len(found)), FEWEST_CHOSEN)
+        return successive_halving(task, in_turn(found)[:some], budget)
 
     def _tell(self, stage: str, prompts: Sequence[HardPrompt], budget: FteBudget) -> None:
         self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))

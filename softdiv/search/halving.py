@@ -50,9 +50,11 @@ def successive_halving(
     Stops early, with what it has, when the budget is spent.
     """
     current = list(candidates)
-    for stage in rounds:
+    for number, stage in enumerate(rounds, 1):
         if not current or budget.remaining == 0:
             break
+        if len(current) <= stage.keep and number < len(rounds):
+            continue  # nobody would go
         bits = task.score([c.text for c in current], task.texts(stage.texts), stage.tokens)
         scored = [
             attrs.evolve(candidate, score_bits=value, cost_fte=budget.spent)
