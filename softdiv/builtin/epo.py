@@ -47,7 +47,7 @@ class Epo:
     length: int = attrs.field(default=6, validator=ge(1))
     """Tokens of a prompt."""
     prices: tuple[float, ...] = attrs.field(
-        default=(0.01, 0.0, 0.03, 0.003), validator=[min_len(1), deep_iterable(ge(0.0))]
+        default=(0.03, 0.0, 0.01, 0.1), validator=[min_len(1), deep_iterable(ge(0.0))]
     )
     """Bits of D given up per nat per token of model_1's surprise, one member of the population
     each; the first of them where the budget is small."""
@@ -65,7 +65,7 @@ class Epo:
     """Response tokens scored, of answers to every prompt of its own."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield the last population, the prices in their order."""
+        """Yield the last population, each prompt once, the prices in their order."""
         tokens = word_tokens(task) if self.words_only else printable_tokens(task)
         prices = self._affordable(task, budget)
         drawn = [
@@ -86,10 +86,12 @@ class Epo:
         if number == 0:
             task.explain("the budget pays for no round")
             return
-        best_at = {tuple(ids): price for ids, price in zip(population, prices, strict=True)}
-        for ids, price in best_at.items():
-            text = task.layout.prompt_of(ids)
-            yield HardPrompt(text=text, searcher="", note=f"{number} rounds at price {price:g}")
+        best_at: dict[tuple[int, ...], list[str]] = {}
+        for price, member in zip(prices, population, strict=True):
+            best_at.setdefault(tuple(member), []).append(f"{price:g}")
+        for ids, at in best_at.items():
+            note = f"{number} rounds, best at price {' and '.join(at)}"
+            yield HardPrompt(text=task.layout.prompt_of(ids), searcher="", note=note)
 
     def _affordable(self, task: SearchTask, budget: Budget) -> tuple[float, ...]:
         slots = [task.layout.soft(example) for example in task.train[: self.texts]]
