@@ -31,8 +31,6 @@ def test_the_member_for_whom_fluency_has_a_price_surprises_less() -> None:
     prompts = [task.layout.encode(prompt.text) for prompt in (free, fluent)]
     odd = surprises(task.pair.model_1, before, prompts)
     assert odd[1] < odd[0]
-    bits = task.score([free.text, fluent.text], task.train, 4)
-    assert bits[0] > bits[1]
     assert free.note.endswith("rounds, best at price 0")
     assert fluent.note.endswith("rounds, best at price 1")
 
