@@ -31,6 +31,10 @@ from softdiv.searching import (
 SOURCES = ("soft", "amplified", "plain")
 JUDGED_ON = 3
 """User texts on which an answer is judged typical."""
+TARGET_SHARE = 0.15
+"""Of the budget, for finding the targets."""
+SLOT = 6
+"""Positions that a soft prompt usually takes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +60,11 @@ class SoftTargets(WordSearcher):
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield one prompt for each of the best words, best first."""
-        targets = self._targets(task, budget)
+        source = self.source
+        if source == "soft" and task.soft_prompt is None:
+            task.explain("no soft prompt was trained: amplified answers were the targets")
+            source = "amplified"
+        targets = self._targets(task, budget, source)
         if not targets:
             return
         spelled = vocabulary_words(task)[: self.vocabulary]
@@ -71,15 +79,11 @@ class SoftTargets(WordSearcher):
             task, budget, [(i,) for i, _ in spelled[:count]], targets, longest, self.words
         )
         suspects = {spelled[place][1]: (spelled[place][0],) for place in best}
-        yield from self.prompts_of(task, budget, suspects, f"{self.source} answers")
+        yield from self.prompts_of(task, budget, suspects, f"{source} answers")
 
-    def _targets(self, task: SearchTask, budget: Budget) -> list[Answer]:
+    def _targets(self, task: SearchTask, budget: Budget, source: str) -> list[Answer]:
         """The openings most typical of the source's answers, and least of plain ones."""
-        source = self.source
-        if source == "soft" and task.soft_prompt is None:
-            task.explain("no soft prompt was trained: amplified answers were the targets")
-            source = "amplified"
-        examples = task.texts(min(task.config.num_generations_per_prompt, len(task.train)))
+        examples = task.texts(self._affordable_answers(task, budget))
         soft = task.soft_prompt if source == "soft" else None
         place = task.layout.hard if soft is None else task.layout.soft
         contexts = [place(example) for example in examples]
@@ -94,6 +98,14 @@ class SoftTargets(WordSearcher):
             return []
         gains = self._gains(task, list(openings), examples[:JUDGED_ON], soft)
         return sorted(gains, key=lambda opening: -gains[opening])[: self.targets]
+
+    def _affordable_answers(self, task: SearchTask, budget: Budget) -> int:
+        """As many as are configured, or as a share of the budget pays for."""
+        slots = [task.layout.soft(example) for example in task.train[:16]]
+        row = sum(len(slot.after) for slot in slots) // max(len(slots), 1) + SLOT
+        each = (row + self.target_tokens) * (2 + 3 * JUDGED_ON)  # sampled by two, scored thrice
+        most = min(task.config.num_generations_per_prompt, len(task.train))
+        return max(1, min(most, int(TARGET_SHARE * budget.remaining) // each))
 
     def _gains(
         self,
