@@ -31,7 +31,7 @@ from softdiv.searching import (
 
 SCORED = 6
 """Answer tokens by which the readings of a round are compared."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s")
+_SENTENCE = re.compile(r"(?<=[.!?])['\"”]?\s")
 
 
 def _holds_one_place(_: object, field: attrs.Attribute[str], value: str) -> None:
