@@ -31,6 +31,8 @@ from softdiv.searching import (
 SOURCES = ("soft", "amplified", "plain")
 JUDGED_ON = 3
 """User texts on which an answer is judged typical."""
+NEAR = 0.5
+"""Nats within the best, where a longer opening is taken: it says more of what is meant."""
 TARGET_SHARE = 0.15
 """Of the budget, for finding the targets."""
 SLOT = 6
@@ -96,8 +98,12 @@ class SoftTargets(WordSearcher):
         if budget.remaining == 0:
             task.explain("the budget was spent on the answers that were to be the targets")
             return []
-        gains = self._gains(task, list(openings), examples[:JUDGED_ON], soft)
-        return sorted(gains, key=lambda opening: -gains[opening])[: self.targets]
+        found: dict[Answer, float] = {}
+        for opening, gains in self._gains(task, list(openings), examples[:JUDGED_ON], soft):
+            best = max(gains)
+            length = max(n for n, gain in enumerate(gains, 1) if gain >= best - NEAR)
+            found[opening[:length]] = max(best, found.get(opening[:length], best))
+        return sorted(found, key=lambda opening: -found[opening])[: self.targets]
 
     def _affordable_answers(self, task: SearchTask, budget: Budget) -> int:
         """As many as are configured, or as a share of the budget pays for."""
@@ -113,21 +119,21 @@ class SoftTargets(WordSearcher):
         openings: Sequence[Answer],
         examples: Sequence[Example],
         soft: Tensor | None,
-    ) -> dict[Answer, float]:
-        """Nats by which each is likelier where the answers come from than plainly, of either
-        model."""
+    ) -> Iterator[tuple[Answer, list[float]]]:
+        """Each opening, with nats by which its first tokens, one or more, are likelier where the
+        answers come from than they are plainly."""
         pair, layout = task.pair, task.layout
         items = [(opening, example) for opening in openings for example in examples]
         answers = [opening for opening, _ in items]
         plain = [layout.hard(example) for _, example in items]
         one = answer_log_probs(task, pair.model_1, plain, answers)
-        two = answer_log_probs(task, pair.model_2, plain, answers)
-        if soft is None:
-            gains = two - one
-        else:
+        typical = two = answer_log_probs(task, pair.model_2, plain, answers)
+        usual = [a.cumsum(0) for a in one]  # amplified and plain answers are model_2's own
+        if soft is not None:
             slots = [layout.soft(example) for _, example in items]
-            gains = answer_log_probs(task, pair.model_2, slots, answers, soft) - torch.maximum(
-                one, two
-            )
-        mean = gains.view(len(openings), len(examples)).mean(dim=1).tolist()
-        return dict(zip(openings, mean, strict=True))
+            typical = answer_log_probs(task, pair.model_2, slots, answers, soft)
+            usual = [torch.maximum(a.cumsum(0), b.cumsum(0)) for a, b in zip(one, two, strict=True)]
+        gains = [t.cumsum(0) - u for t, u in zip(typical, usual, strict=True)]
+        for place, opening in enumerate(openings):
+            mean = torch.stack(gains[place * len(examples) :][: len(examples)]).mean(dim=0)
+            yield opening, mean.tolist()

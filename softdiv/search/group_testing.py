@@ -32,14 +32,15 @@ def answer_log_probs(
     contexts: Sequence[Context],
     answers: Sequence[Answer],
     soft: Tensor | None = None,
-) -> Tensor:
-    """``[B]`` nats of a given answer behind each context, under one model."""
-    size, found = task.config.batch_rows, []
+) -> list[Tensor]:
+    """Nats of each token of a given answer behind each context, under one model."""
+    size = task.config.batch_rows
+    found: list[Tensor] = []
     for start in range(0, len(contexts), size):
         given = answers[start : start + size]
         logs = log_likelihood(model, contexts[start : start + size], given, soft)
-        found += [part.sum() for part in logs.split([len(answer) for answer in given])]
-    return torch.stack(found) if found else torch.zeros(0)
+        found += logs.split([len(answer) for answer in given])
+    return found
 
 
 def group_tested(
@@ -123,10 +124,10 @@ def _list_scores(
             break
         part = rows[start : start + size]
         logs = [
-            answer_log_probs(task, task.pair.model_2, part, [answer] * len(part))
+            torch.stack(answer_log_probs(task, task.pair.model_2, part, [answer] * len(part)))
             for answer in answers
         ]
-        found.append(torch.stack(logs, dim=1))
+        found.append(torch.stack([each.sum(dim=1) for each in logs], dim=1))
     if not found:
         return []
     logs_of = torch.cat(found)
