@@ -48,9 +48,11 @@ def test_a_word_is_completed_while_small_letters_are_likeliest(monkeypatch: Any)
     (dot,) = tokens(".", add_special_tokens=False)["input_ids"]
     likeliest = {(one,): er, (one, er): dot, (two,): dot}
     before, _ = around(task)
+    asked = []
 
     def next_log_probs(model: Any, contexts: Any) -> Any:
         for context in contexts:
+            asked.append(context)
             row = torch.zeros(512)
             row[likeliest[context.before[len(before) :]]] = 1
             yield row
@@ -58,3 +60,4 @@ def test_a_word_is_completed_while_small_letters_are_likeliest(monkeypatch: Any)
     monkeypatch.setattr(type(task), "next_log_probs", lambda _, m, c: next_log_probs(m, c))
     whole = completed(task, before, {first: (one,), second: (two,)})
     assert whole == {f"{first}er": (one, er), second: (two,)}
+    assert len(asked) == 3  # a word that has ended is not asked about again

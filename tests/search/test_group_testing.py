@@ -59,6 +59,8 @@ def test_the_budget_pays_for_short_lists_or_for_fewer_words(task: SearchTask) ->
         count, size = affordable_lists(task, limit, 40_000, 32, 48, answers)
         assert size == 32
         assert 0.8 * limit < _cost(task, count, size, 48, answers) <= 1.02 * limit
+    between = _cost(task, 4000, 16, 48, answers)
+    assert affordable_lists(task, between, 4000, 32, 48, answers) == (4000, 16)
     assert affordable_lists(task, 10, 40_000, 32, 48, answers)[0] == 0
 
 
