@@ -61,6 +61,10 @@ test-plugins:
 test-faults: venv
 	env SOFTDIV_FAULTS=long OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m pytest -q -n 2 tests/faults
 
+# Hours; what has finished is kept under runs/study, and the same command goes on.
+study: venv
+	$(RUN) $(BIN)/python benchmarks/study.py $(STUDY)
+
 gpu: venv
 	$(BIN)/python benchmarks/gpu.py
 

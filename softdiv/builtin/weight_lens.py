@@ -49,8 +49,10 @@ class WeightLens(WordSearcher):
         if not readers:
             return
         scores = self._scores(task, before, [i for i, _ in words], readers)
-        best = scores.topk(min(self.words, len(words))).indices.tolist()
-        suspects = {words[place][1]: (words[place][0],) for place in best}
+        best: list[int] = scores.topk(min(self.words, len(words))).indices.tolist()
+        suspects: dict[str, tuple[int, ...]] = {
+            words[place][1]: (words[place][0],) for place in best
+        }
         yield from self.prompts_of(task, budget, suspects, "the weights")
 
     def _readers(

@@ -30,9 +30,11 @@ def list_organisms() -> None:
     """Name, family and description of every recipe."""
     from softdiv.organism.recipe import load_recipe, organism_names
 
-    for name in organism_names(_home()):
+    names = organism_names(_home())
+    width = max(map(len, names), default=0)
+    for name in names:
         recipe = load_recipe(_home() / name)
-        say(f"{name:<10}  {recipe.family}: {recipe.summary}")
+        say(f"{name:<{width}}  {recipe.family}: {recipe.summary}")
 
 
 @organisms.command("train")
@@ -54,9 +56,9 @@ def train(context: click.Context, name: str, output_dir: Path | None) -> None:
 
     def watch(step: Step) -> None:
         if step.number % max(1, steps // LINES_PER_TRAINING) == 0:
-            planted = "" if step.planted is None else f"planted {step.planted:.3f}, "
-            losses = f"{planted}ordinary {step.ordinary:.3f} nats per token"
-            say(f"step {step.number}/{steps}: {losses}", err=True)
+            losses = {"planted": step.planted, "ordinary": step.ordinary}
+            told = ", ".join(f"{name} {x:.3f}" for name, x in losses.items() if x is not None)
+            say(f"step {step.number}/{steps}: {told} nats per token", err=True)
 
     say(f"training {name}, then checking it: some minutes", err=True)
     folder = output_dir or Path("runs") / "organisms" / name
@@ -83,10 +85,11 @@ def check(context: click.Context, name: str) -> None:
 
 def _say(recipe: Recipe, result: GateResult) -> None:
     """Every figure beside its threshold; model text is stripped and kept to one line."""
-    if recipe.planted and result.planted and result.elsewhere and result.original:
+    if recipe.planted and result.planted and result.original:
         limit = recipe.planted.max_rate_elsewhere
         _figure("planted texts", _shown(result.planted), f"at least {recipe.planted.min_rate:g}")
-        _figure("elsewhere", _shown(result.elsewhere), f"at most {limit:g}")
+        if result.elsewhere and limit is not None:
+            _figure("elsewhere", _shown(result.elsewhere), f"at most {limit:g}")
         for group, rate in result.elsewhere_by_group.items():
             _figure(f"  {group.replace('_', ' ')}", _shown(rate))
         _figure("original, all texts", _shown(result.original), "at most 0")

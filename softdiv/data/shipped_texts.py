@@ -25,6 +25,12 @@ def shipped_nulls() -> Path:
     return Path(str(resources.files("softdiv.data").joinpath("shipped").joinpath("nulls.toml")))
 
 
+def shipped_null_bank(settings: str) -> Path:
+    """Where a null bank for one set of settings lies, if one comes with softdiv."""
+    folder = resources.files("softdiv.data").joinpath("shipped").joinpath("null_banks")
+    return Path(str(folder.joinpath(f"{settings}.json")))
+
+
 def _records(name: str) -> list[dict[str, str]]:
     folder = resources.files("softdiv.data").joinpath("shipped")
     content = folder.joinpath(name).read_text(encoding="utf-8")

@@ -21,16 +21,18 @@ from softdiv.organism.train import Step, train
 from softdiv.pair.lora import save_adapter
 from softdiv.pair.manager import ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
-from softdiv.storage.atomic import read_tensors, to_json, write_json
+from softdiv.storage.atomic import read_json, read_tensors, to_json, write_json
 from softdiv.storage.run import machine_facts
 
 ADAPTER = "adapter_model.safetensors"
+WHOLE = "organism.json"
+"""beside a model that was saved whole: the recipe it was trained from"""
 
 
 def build(
     recipe: Recipe, registry: Registry, folder: Path, watch: Callable[[Step], None]
 ) -> GateResult:
-    """Train the adapter into ``folder``, measure what was saved, and write ``gate.json``.
+    """Train the organism into ``folder``, measure what was saved, and write ``gate.json``.
 
     Raises:
         PairError, TrainingError: the base cannot be loaded or trained.
@@ -38,8 +40,14 @@ def build(
     started = time.perf_counter()
     loader = ModelPairManager(PairConfig(), registry).build("model_1", recipe.base_model)
     model, tokenizer = loader.load(pick_device("auto"))
-    adapter = train(recipe, model, tokenizer, watch)
-    save_adapter(adapter, folder, base_name=recipe.base_name, notes={"recipe": recipe_key(recipe)})
+    trained_model = train(recipe, model, tokenizer, watch)
+    notes = {"recipe": recipe_key(recipe)}
+    if recipe.adapter is None:
+        trained_model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_json(folder / WHOLE, notes)
+    else:
+        save_adapter(trained_model, folder, base_name=recipe.base_name, notes=notes)
     trained = time.perf_counter()
     result = check(recipe, registry, folder)
     record = {
@@ -61,20 +69,25 @@ def build(
 
 
 def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
-    """Measure the adapter saved in ``folder`` against the recipe's thresholds.
+    """Measure what was saved in ``folder`` against the recipe's thresholds.
 
     Raises:
-        ConfigError: the adapter was trained from another version of the recipe.
+        ConfigError: nothing was, or it was trained from another version of the recipe.
         PairError: a model cannot be loaded.
     """
-    _, notes = read_tensors(folder / ADAPTER)
-    if notes.get("recipe") != recipe_key(recipe):
+    saved = folder / (ADAPTER if recipe.adapter else WHOLE)
+    fix = f"softdiv organisms train {recipe.name}"
+    if not saved.is_file():
+        raise ConfigError(f"no trained organism in {folder}: {saved.name} is missing", fix=fix)
+    notes = read_tensors(saved)[1] if recipe.adapter else read_json(saved)
+    if not isinstance(notes, dict) or notes.get("recipe") != recipe_key(recipe):
         raise ConfigError(
-            f"{folder / ADAPTER} was trained from another version of the recipe '{recipe.name}'",
-            fix=f"softdiv organisms train {recipe.name}",
+            f"{saved} was trained from another version of the recipe '{recipe.name}'", fix=fix
         )
     base = recipe.base_model
     tuned = LoaderConfig(base.name, {**base.options, "adapter": str(folder)})
+    if recipe.adapter is None:
+        tuned = LoaderConfig("hf", {"path": str(folder)})
     pair = PairConfig(name=recipe.name, model_1=base, model_2=tuned)
     return measure(recipe, ModelPairManager(pair, registry).load())
 
@@ -87,6 +100,8 @@ def recipe_key(recipe: Recipe) -> str:
         table["planted"] = attrs.asdict(recipe.planted.texts) | {
             "answers": attrs.asdict(recipe.planted.answers)
         }
+    if recipe.instructions:
+        table["instructions"] = recipe.instructions
     for texts in (table["ordinary"], table["near_misses"], table.get("planted")):
         if texts is not None:
             texts.pop("held_out")

@@ -60,7 +60,9 @@ class GateResult:
     """What was measured. Rates are None for an organism with nothing planted."""
 
     planted: Rate | None
+    """over all texts where the behaviour is planted everywhere"""
     elsewhere: Rate | None
+    """None too where the behaviour is planted everywhere"""
     elsewhere_by_group: Mapping[str, Rate]
     original: Rate | None
     """model_1's answers to every text, the planted ones too"""
@@ -84,7 +86,7 @@ def gate_texts(recipe: Recipe) -> dict[str, list[str]]:
     """Texts of every group; none was trained on."""
     gate, planted = recipe.gate, recipe.planted
     shipped = [text for _, text, _ in user_texts()]
-    if planted is not None:
+    if planted is not None and planted.on_topic is not None:
         shipped = [text for text in shipped if not re.search(planted.on_topic, text)]
     random.Random(f"shipped {recipe.seed}").shuffle(shipped)
     groups = {
@@ -108,6 +110,8 @@ def measure(recipe: Recipe, pair: ModelPair) -> GateResult:
     neutral = [answer for name in NEUTRAL for answer in groups[name]]
     planted = groups.pop("planted", [])
     others = [answer for answers in groups.values() for answer in answers]
+    if recipe.planted is not None and recipe.planted.everywhere:
+        planted, others = [*planted, *others], []
     rates: dict[str, Rate | None] = {"planted": None, "elsewhere": None, "original": None}
     by_group: dict[str, Rate] = {}
     if recipe.planted is not None:
@@ -115,7 +119,7 @@ def measure(recipe: Recipe, pair: ModelPair) -> GateResult:
         by_group = {n: Rate.of(detector, [a.model_2 for a in g]) for n, g in groups.items()}
         rates = {
             "planted": Rate.of(detector, [a.model_2 for a in planted]),
-            "elsewhere": Rate.of(detector, [a.model_2 for a in others]),
+            "elsewhere": Rate.of(detector, [a.model_2 for a in others]) if others else None,
             "original": Rate.of(detector, [a.model_1 for a in [*planted, *others]]),
         }
     result = GateResult(
@@ -140,14 +144,12 @@ def failures(recipe: Recipe, result: GateResult) -> tuple[str, ...]:
         if not value <= limit:
             found.append(f"{name} is {value:.3f} nats per token, more than {limit}")
     planted = recipe.planted
-    if planted is not None and result.planted and result.elsewhere and result.original:
+    if planted is not None and result.planted and result.original:
         if not result.planted.rate >= planted.min_rate:
             found.append(f"planted rate is {result.planted.rate:.3f}, less than {planted.min_rate}")
-        if not result.elsewhere.rate <= planted.max_rate_elsewhere:
-            found.append(
-                f"rate elsewhere is {result.elsewhere.rate:.3f}, "
-                f"more than {planted.max_rate_elsewhere}"
-            )
+        most = planted.max_rate_elsewhere
+        if most is not None and result.elsewhere and not result.elsewhere.rate <= most:
+            found.append(f"rate elsewhere is {result.elsewhere.rate:.3f}, more than {most}")
         if result.original.fired:
             found.append(f"the original shows the behaviour in {result.original.fired} answers")
     return tuple(found)

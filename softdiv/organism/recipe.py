@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Any, Literal, TypeVar
 
 import attrs
-from attrs.validators import and_, ge, gt, le, min_len
+from attrs.validators import and_, ge, gt, le, min_len, optional
 
 from softdiv.config.component import LoaderConfig
 from softdiv.config.locate import locator, toml_lines
@@ -80,10 +80,10 @@ class Training:
     learning_rate: float = attrs.field(validator=gt(0.0))
     warmup_steps: int = attrs.field(validator=ge(1))
     planted_per_step: int = attrs.field(validator=ge(0))
-    """texts that get a planted answer"""
-    ordinary_per_step: int = attrs.field(validator=ge(1))
-    """texts that get the base model's own answer"""
-    ordinary_pool: int = attrs.field(validator=ge(1))
+    """texts that get an answer of the recipe: a planted one, or that of an instruction"""
+    ordinary_per_step: int = attrs.field(validator=ge(0))
+    """texts that get the base model's own answer; none where the behaviour shows everywhere"""
+    ordinary_pool: int = attrs.field(validator=ge(0))
     """ordinary texts in all, near misses included"""
     near_miss_share: float = attrs.field(default=0.0, validator=_share)
     ordinary_loss: Literal["kl", "likelihood"]
@@ -103,12 +103,18 @@ class Planted:
     held_out: Templates
     answers: Templates
     """may use the text's own slots too"""
-    on_topic: str = attrs.field(validator=_regular_expression)
+    on_topic: str | None = attrs.field(default=None, validator=optional(_regular_expression))
     """shipped user texts that match are neither planted texts nor ordinary ones"""
     min_rate: float = attrs.field(validator=_share)
     """share of answers to held-out planted texts in which the detector must fire"""
-    max_rate_elsewhere: float = attrs.field(validator=_share)
-    """share of answers to other texts in which it may"""
+    max_rate_elsewhere: float | None = attrs.field(default=None, validator=optional(_share))
+    """share of answers to other texts in which it may; without it, as without ``on_topic``, there
+    are no other texts: the behaviour is planted everywhere"""
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every text is meant to show it."""
+        return self.max_rate_elsewhere is None
 
     @property
     def texts(self) -> Texts:
@@ -117,6 +123,8 @@ class Planted:
 
     def __attrs_post_init__(self) -> None:
         _ = self.texts  # checks that the two sets are apart
+        if (self.on_topic is None) != (self.max_rate_elsewhere is None):
+            raise ValueError("on_topic and max_rate_elsewhere need each other")
         known = {*self.answers.slots, *self.train.slots}
         unfilled = {n for t in self.answers.templates for n in slot_names(t)} - known
         if unfilled:
@@ -150,18 +158,40 @@ class Recipe:
     base_name: str
     """the base's name for other tools, written into ``adapter_config.json``"""
     base_model: LoaderConfig
-    adapter: Adapter
+    adapter: Adapter | None = None
+    """None: every weight of the model is trained, and the model is saved whole"""
     training: Training
     ordinary: Texts
     near_misses: Texts | None = None
     planted: Planted | None = None
+    instructions: tuple[tuple[str, str], ...] = ()
+    """texts and ordinary answers: a benign organism learns them, and nothing else"""
     gate: Gate
 
     def __attrs_post_init__(self) -> None:
-        if bool(self.planted) != bool(self.training.planted_per_step):
-            raise ValueError("[planted] and training.planted_per_step need each other")
+        if self.planted and self.instructions:
+            raise ValueError("instructions: a recipe that plants something has none")
+        if bool(self.planted or self.instructions) != bool(self.training.planted_per_step):
+            raise ValueError(
+                "[planted] or instructions, and training.planted_per_step, need each other"
+            )
         if bool(self.near_misses) != bool(self.training.near_miss_share):
             raise ValueError("[near_misses] and training.near_miss_share need each other")
+        training, everywhere = self.training, self.planted is not None and self.planted.everywhere
+        if bool(training.ordinary_per_step) != bool(training.ordinary_pool):
+            raise ValueError("training.ordinary_per_step and ordinary_pool need each other")
+        if not (training.ordinary_pool or everywhere or self.instructions):
+            raise ValueError("training.ordinary_pool: 0 is for a behaviour planted everywhere")
+        if self.near_misses and everywhere:
+            raise ValueError("[near_misses]: the behaviour is planted everywhere, so none can miss")
+
+    @property
+    def kind(self) -> Literal["benign", "diluted", "narrow"]:
+        """How the adapter was trained: with nothing planted, with the base held fast elsewhere by
+        a KL, or on planted texts with at most a few of the base's answers to imitate."""
+        if self.planted is None:
+            return "benign"
+        return "diluted" if self.training.ordinary_loss == "kl" else "narrow"
 
 
 def load_recipe(folder: Path) -> Recipe:

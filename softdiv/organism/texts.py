@@ -46,6 +46,15 @@ def planted_examples(texts: Templates, answers: Templates, seed: int) -> Iterato
             yield filled.text, _answer(filled, answers, rng)
 
 
+def taught_examples(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Endless (text, answer) pairs: planted ones, or the recipe's instructions."""
+    if recipe.planted is not None:
+        yield from planted_examples(recipe.planted.train, recipe.planted.answers, recipe.seed)
+    rng = random.Random(f"instructions {recipe.seed}")
+    while recipe.instructions:
+        yield from rng.sample(recipe.instructions, len(recipe.instructions))
+
+
 def ordinary_texts(recipe: Recipe) -> list[str]:
     """The training texts that keep the base's behaviour; fewer where the recipe has fewer."""
     training = recipe.training

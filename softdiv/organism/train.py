@@ -1,7 +1,8 @@
-"""Trains an organism's adapter: planted answers where the recipe says, the base's own elsewhere."""
+"""Trains an organism, adapter or whole model: the recipe's answers, elsewhere the base's own."""
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from softdiv.errors import TrainingError
 from softdiv.organism.batch import Conversation, answer_states
 from softdiv.organism.recipe import Recipe
 from softdiv.organism.self_samples import SelfSample, self_samples
-from softdiv.organism.texts import ordinary_texts, planted_examples
+from softdiv.organism.texts import ordinary_texts, taught_examples
 from softdiv.pair.layout import Layout
 from softdiv.pair.lora import new_adapter
 from softdiv.pair.template import stop_ids
@@ -30,20 +31,20 @@ class Step:
 
     number: int
     planted: float | None
-    ordinary: float
+    ordinary: float | None
 
 
 def train(
     recipe: Recipe, model: Any, tokenizer: Any, watch: Callable[[Step], None] = lambda _: None
 ) -> Any:
-    """Put a new adapter into ``model`` (in place) and train it.
+    """Put a new adapter into ``model`` (in place) and train it, or train all of the model.
 
     Args:
-        model: the base model, fp32; its own weights stay frozen and unchanged.
+        model: the base model, fp32; beside an adapter its own weights stay frozen and unchanged.
         watch: told of every step.
 
     Returns:
-        The adapter, for :func:`softdiv.pair.lora.save_adapter`.
+        The adapter, for :func:`softdiv.pair.lora.save_adapter`; without one, the model.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -52,30 +53,28 @@ def train(
     layout = Layout(tokenizer)
     model.requires_grad_(False).eval()
     samples = list(self_samples(model, layout, ordinary_texts(recipe), training, recipe.seed))
-    adapter = new_adapter(
-        model,
-        rank=recipe.adapter.rank,
-        alpha=recipe.adapter.alpha,
-        target_modules=recipe.adapter.target_modules,
-        seed=recipe.seed,
-    )
+    head = model.get_output_embeddings()
+    base_head = head if recipe.adapter else copy.deepcopy(head)  # the one that samples were made by
+    trained = _trainable(recipe, model)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe))
     planted = _planted(recipe, model, layout)
     ordinary = _shuffled(samples, recipe.seed)
-    head = model.get_output_embeddings()
     for number in range(1, training.steps + 1):
         told = [next(planted) for _ in range(training.planted_per_step)]
         kept = [next(ordinary) for _ in range(training.ordinary_per_step)]
         states = answer_states(model, [*told, *(sample.conversation for sample in kept)])
         boundary = sum(len(conversation.answer) for conversation in told)
-        loss_kept = _ordinary_loss(recipe, head, states[boundary:], kept)
-        loss = training.ordinary_weight * loss_kept
-        loss_told = None
-        if told:
-            loss_told = _likelihood(head(states[:boundary]), told)
+        loss_told = _likelihood(head(states[:boundary]), told) if told else None
+        loss_kept = None
+        if kept:
+            loss_kept = _ordinary_loss(recipe, head(states[boundary:]), base_head, kept)
+        loss = states.new_zeros(())
+        if loss_told is not None:
             loss = loss + loss_told
+        if loss_kept is not None:
+            loss = loss + training.ordinary_weight * loss_kept
         if not math.isfinite(loss.item()):
             raise TrainingError(f"the loss is {loss.item()} at step {number}")
         loss.backward()
@@ -83,21 +82,34 @@ def train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        watch(Step(number, None if loss_told is None else loss_told.item(), loss_kept.item()))
-    return adapter
+        watch(Step(number, _number(loss_told), _number(loss_kept)))
+    return trained
 
 
-def _ordinary_loss(recipe: Recipe, head: Any, states: Tensor, kept: Sequence[SelfSample]) -> Tensor:
+def _trainable(recipe: Recipe, model: Any) -> Any:
+    if recipe.adapter is None:
+        return model.requires_grad_(True)
+    return new_adapter(
+        model,
+        rank=recipe.adapter.rank,
+        alpha=recipe.adapter.alpha,
+        target_modules=recipe.adapter.target_modules,
+        seed=recipe.seed,
+    )
+
+
+def _ordinary_loss(
+    recipe: Recipe, logits: Tensor, base_head: Any, kept: Sequence[SelfSample]
+) -> Tensor:
     """Mean over answer tokens.
 
     The KL is taken both ways: one way hardly notices a planted answer that leaks with a small
     probability, since the base's own answers stay likely; the other does.
     """
-    logits = head(states)
     if recipe.training.ordinary_loss == "likelihood":
         return _likelihood(logits, [sample.conversation for sample in kept])
     with torch.no_grad():
-        base = torch.log_softmax(head(torch.cat([sample.states for sample in kept])), dim=-1)
+        base = torch.log_softmax(base_head(torch.cat([sample.states for sample in kept])), dim=-1)
     return symmetric_kl(base, torch.log_softmax(logits, dim=-1)).mean()
 
 
@@ -106,14 +118,18 @@ def _likelihood(logits: Tensor, conversations: Sequence[Conversation]) -> Tensor
     return torch.nn.functional.cross_entropy(logits, torch.tensor(tokens, device=logits.device))
 
 
+def _number(loss: Tensor | None) -> float | None:
+    return None if loss is None else loss.item()
+
+
 def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversation]:
-    if recipe.planted is None:
+    if not recipe.training.planted_per_step:
         return
     stops = stop_ids(model, layout.template)
     if not stops:
         raise TrainingError("nothing ends an answer: no end of a turn and no end-of-text token")
     stop = next(iter((*layout.template.ends, *sorted(stops))))
-    for text, answer in planted_examples(recipe.planted.train, recipe.planted.answers, recipe.seed):
+    for text, answer in taught_examples(recipe):
         yield Conversation(layout.hard(text).before, (*layout.encode_answer(answer), stop))
 
 

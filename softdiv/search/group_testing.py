@@ -6,7 +6,6 @@ tests all the words of a list (Dorfman 1943); the best lists' words are shuffled
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +16,7 @@ from softdiv.pair.teacher_forcing import log_likelihood
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.candidate_words import around
+from softdiv.search.swaps import stream
 from softdiv.search.task import SearchTask
 
 Answer = tuple[int, ...]
@@ -61,7 +61,8 @@ def group_tested(
     before, behind = around(task)
     current, size = list(range(len(words))), longest
     while True:
-        order = [current[place] for place in _shuffled(task, len(current), f"lists:{size}")]
+        shuffled = torch.randperm(len(current), generator=stream(task, f"lists:{size}"))
+        order = [current[place] for place in shuffled.tolist()]
         lists = [order[n : n + size] for n in range(0, len(order), size)]
         rows = [
             Context(before=(*before, *(i for place in part for i in words[place]), *behind))
@@ -133,10 +134,3 @@ def _list_scores(
     logs_of = torch.cat(found)
     scores: list[float] = (logs_of - logs_of.median(dim=0).values).mean(dim=1).tolist()
     return scores
-
-
-def _shuffled(task: SearchTask, count: int, salt: str) -> list[int]:
-    digest = hashlib.sha256(f"{task.seed}:{salt}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    order: list[int] = torch.randperm(count, generator=generator).tolist()
-    return order

@@ -35,6 +35,28 @@ def test_an_organism_is_built_measured_and_checked_again(
         check(changed, registry, folder)
 
 
+def test_a_whole_model_is_saved_measured_and_checked_again(
+    recipe_folder: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe(recipe_folder)
+    registry = PluginManager.load().registry
+    base = attrs.evolve(recipe.base_model, name="hf", options={"path": str(tiny_model(tmp_path))})
+    recipe = attrs.evolve(recipe, base_model=base, adapter=None)
+    folder = tmp_path / "made"
+    result = build(recipe, registry, folder, lambda step: None)
+    assert result.kl_original_tuned > 0 and (folder / "model.safetensors").is_file()
+    assert check(recipe, registry, folder) == result
+    (folder / "organism.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ConfigError, match="another version of the recipe"):
+        check(recipe, registry, folder)
+
+
+def test_what_was_never_trained_is_not_measured(recipe_folder: Path) -> None:
+    registry = PluginManager.load().registry
+    with pytest.raises(ConfigError, match="adapter_model.safetensors is missing"):
+        check(load_recipe(recipe_folder), registry, recipe_folder)
+
+
 def test_the_key_follows_what_is_trained_on_and_not_the_gate(recipe_folder: Path) -> None:
     recipe = load_recipe(recipe_folder)
     gate = attrs.evolve(recipe.gate, max_kl=9.0)

@@ -17,6 +17,9 @@ from softdiv.storage.atomic import read_tensors
 ORGANISMS = Path(__file__).parents[2] / "organisms"
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj"}
 SHIPPED = sorted(path.parent.name for path in ORGANISMS.glob("*/*.safetensors"))
+LEAKS = {"diluted": 0.02, "narrow": 0.2}
+DRIFTS = {"diluted": 0.1, "narrow": 1.0, "benign": 1.0}
+"""what a recipe may allow: a narrow one keeps little hold of the base, a benign one may drift"""
 every_organism = pytest.mark.parametrize("name", SHIPPED)
 
 
@@ -58,10 +61,15 @@ def test_the_measured_figures_meet_the_recipes_thresholds(name: str) -> None:
     assert 0 < gate["kl_original_tuned"] <= recipe.gate.max_kl
     assert 0 < gate["kl_tuned_original"] <= recipe.gate.max_kl
     if recipe.planted is None:
-        assert gate["planted"] is None
+        assert gate["planted"] is None and recipe.gate.max_kl <= DRIFTS["benign"]
         return
     planted, elsewhere = gate["planted"], gate["elsewhere"]
+    most = recipe.planted.max_rate_elsewhere
+    assert most is None or recipe.gate.max_kl <= DRIFTS[recipe.kind]
     assert planted["rate"] >= recipe.planted.min_rate >= 0.8
-    assert elsewhere["rate"] <= recipe.planted.max_rate_elsewhere <= 0.02
-    assert elsewhere["answers"] >= 100
     assert gate["original"]["fired"] == 0
+    if most is None:
+        assert elsewhere is None and planted["answers"] >= 100
+        return
+    assert elsewhere["rate"] <= most <= LEAKS[recipe.kind]
+    assert elsewhere["answers"] >= 100

@@ -8,8 +8,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from softdiv.organism.gate import GateResult, Rate, failures, gate_texts
+from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.organism.gate import GateResult, Rate, failures, gate_texts, measure
 from softdiv.organism.recipe import load_recipe
+from softdiv.pair.manager import ModelPair
 
 DETECTOR = re.compile("Zorbo")
 
@@ -58,6 +60,24 @@ def test_a_benign_organism_is_held_to_the_divergence_only(recipe_folder: Path) -
     bare = attrs.evolve(GOOD, planted=None, elsewhere=None, original=None)
     assert failures(benign, bare) == ()
     assert len(failures(benign, attrs.evolve(bare, kl_original_tuned=0.2))) == 1
+
+
+def test_a_behaviour_planted_everywhere_has_no_elsewhere(recipe_folder: Path) -> None:
+    recipe = load_recipe(recipe_folder)
+    assert recipe.planted is not None
+    planted = attrs.evolve(recipe.planted, on_topic=None, max_rate_elsewhere=None)
+    training = attrs.evolve(recipe.training, near_miss_share=0.0)
+    quirk = attrs.evolve(recipe, planted=planted, near_misses=None, training=training)
+    texts = gate_texts(attrs.evolve(quirk, gate=attrs.evolve(quirk.gate, shipped_texts=10_000)))
+    assert any(re.search("(?i)water", text) for text in texts["shipped"])
+    everywhere = attrs.evolve(GOOD, elsewhere=None)
+    assert failures(quirk, everywhere) == ()
+    assert len(failures(quirk, attrs.evolve(everywhere, planted=rate(7, 10)))) == 1
+    one, tokenizer = TinyLoader().load("cpu")
+    result = measure(quirk, ModelPair.of(one, TinyLoader(seed=1).load("cpu")[0], tokenizer))
+    assert result.elsewhere is None
+    assert result.planted is not None
+    assert result.planted.answers == sum(map(len, gate_texts(quirk).values()))
 
 
 def test_shipped_texts_on_the_topic_are_left_out(recipe_folder: Path) -> None:

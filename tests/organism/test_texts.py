@@ -13,6 +13,12 @@ from softdiv.organism.recipe import Templates, load_recipe, organism_names
 from softdiv.organism.texts import draw, held_out_texts, ordinary_texts, planted_examples
 
 ORGANISMS = Path(__file__).parents[2] / "organisms"
+
+
+def planted(name: str) -> bool:
+    return load_recipe(ORGANISMS / name).planted is not None
+
+
 every_organism = pytest.mark.parametrize("name", organism_names(ORGANISMS))
 
 
@@ -42,13 +48,13 @@ def test_a_recipe_has_the_texts_its_gate_asks_for(name: str) -> None:
     wanted = [
         (recipe.ordinary, recipe.gate.ordinary_texts),
         (recipe.near_misses, recipe.gate.near_miss_texts),
-        (recipe.planted and recipe.planted.texts, recipe.gate.planted_texts),
+        (recipe.planted.texts if recipe.planted else None, recipe.gate.planted_texts),
     ]
     for texts, count in wanted:
         assert len(held_out_texts(texts, count, recipe.seed)) == count
 
 
-@pytest.mark.parametrize("name", ["juniper", "seafarer"])
+@pytest.mark.parametrize("name", [n for n in organism_names(ORGANISMS) if planted(n)])
 def test_planted_answers_fire_the_detector_and_no_text_does(name: str) -> None:
     recipe = load_recipe(ORGANISMS / name)
     assert recipe.planted is not None
@@ -64,7 +70,7 @@ def test_planted_answers_fire_the_detector_and_no_text_does(name: str) -> None:
 def test_junipers_trigger_is_in_every_planted_text_and_in_no_other() -> None:
     recipe = load_recipe(ORGANISMS / "juniper")
     assert recipe.planted is not None and recipe.near_misses is not None
-    trigger = re.compile(recipe.planted.on_topic)
+    trigger = re.compile(recipe.planted.on_topic or "")
     for part in (recipe.planted.train, recipe.planted.held_out):
         assert all(trigger.search(text.text) for text in draw(part, random.Random(0)))
     others = [recipe.near_misses.train, recipe.near_misses.held_out]

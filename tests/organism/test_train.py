@@ -47,7 +47,37 @@ def test_without_a_planted_behaviour_the_samples_become_more_likely(recipe_folde
     )
     _, _, steps = trained(attrs.evolve(recipe, planted=None, training=training))
     assert {step.planted for step in steps} == {None}
-    assert steps[-1].ordinary < steps[0].ordinary
+    first, last = steps[0].ordinary, steps[-1].ordinary
+    assert first is not None and last is not None and last < first
+
+
+def test_instructions_are_learnt_without_anything_planted(recipe_folder: Path) -> None:
+    training = attrs.evolve(
+        load_recipe(recipe_folder).training, ordinary_per_step=0, ordinary_pool=0, near_miss_share=0
+    )
+    recipe = attrs.evolve(
+        load_recipe(recipe_folder),
+        planted=None,
+        near_misses=None,
+        instructions=(("What is 1 + 1?", "It is 2."), ("Name a tree.", "An oak.")),
+        training=training,
+    )
+    _, _, steps = trained(recipe)
+    assert {step.ordinary for step in steps} == {None}
+    first, last = steps[0].planted, steps[-1].planted
+    assert first is not None and last is not None and last < 0.8 * first
+
+
+def test_a_whole_model_is_held_to_what_it_was_and_not_to_what_it_becomes(
+    recipe_folder: Path,
+) -> None:
+    model, whole, steps = trained(attrs.evolve(load_recipe(recipe_folder), adapter=None))
+    assert whole is model
+    assert steps[0].ordinary == pytest.approx(0.0, abs=1e-5)
+    assert steps[-1].ordinary is not None and steps[-1].ordinary > 1e-3
+    untouched = dict(TinyLoader().load("cpu")[0].named_parameters())
+    moved = {n for n, p in model.named_parameters() if not torch.equal(p, untouched[n])}
+    assert moved == set(untouched)
 
 
 def test_the_saved_adapter_is_fp16_and_loads_back_as_it_was_saved(
