@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from softdiv.config.catalogue import ModelRegistry, resolve_pair
+from softdiv.config.catalogue import ModelRegistry, located, resolve_pair
 from softdiv.config.component import LoaderConfig
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.read import read_table
@@ -50,7 +50,7 @@ def null_pairs(path: Path) -> tuple[NullPair, ...]:
             raise ConfigError(f"{path}: a null is {{ name = '...', model_2 = {{ ... }} }}")
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{path}: null {name!r} is to be the name of a folder")
-        found.append(NullPair(name, options))
+        found.append(NullPair(name, located(options)))
     if not found:
         raise ConfigError(f"{path} has no [[nulls]]")
     if len({pair.name for pair in found}) < len(found):

@@ -25,7 +25,7 @@ from softdiv.pair.teacher_forcing import (
     response_states,
     targets_of,
 )
-from softdiv.pair.vocabulary import read_together, word_states
+from softdiv.pair.vocabulary import positions, read_together, word_states
 from softdiv.pair.weight_change import MatrixChange, matrix_changes
 from softdiv.pair.word_difference import word_differences
 from softdiv.pair.words import token_texts, word_beginnings
@@ -36,6 +36,8 @@ from softdiv.search.candidate_words import (
     asked,
     completed,
     slot_in,
+    standing_out,
+    suspectable,
     vocabulary_words,
 )
 from softdiv.search.cost import (
@@ -117,6 +119,7 @@ __all__ = [
     "mix",
     "over_represented",
     "phrase_prompts",
+    "positions",
     "printable_tokens",
     "prompt_log_likelihoods",
     "random_prompt",
@@ -126,10 +129,12 @@ __all__ = [
     "sample_texts",
     "selection_cost",
     "slot_in",
+    "standing_out",
     "stream",
     "successive_halving",
     "surprise_gains",
     "surprises",
+    "suspectable",
     "swap_gains",
     "targets_of",
     "token_texts",

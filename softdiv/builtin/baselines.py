@@ -30,10 +30,12 @@ class NaturalPool:
     """The best of a pool of natural prompts that a curious auditor might try."""
 
     role: ClassVar[Literal["baseline"]] = "baseline"
+    most: int = attrs.field(default=120, validator=ge(1))
+    """Prompts tried at most."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield them in a fixed order; the first are scored, as many as the budget pays for."""
-        for prompt in natural_prompts():
+        for prompt in natural_prompts()[: self.most]:
             if task.usable(prompt):
                 yield HardPrompt(text=prompt, searcher="")
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 import attrs
 from attrs.validators import ge
-from torch import Tensor
 
 from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.searching import (
     LOOK_SHARE,
     WordSearcher,
     around,
-    vocabulary_words,
+    standing_out,
+    suspectable,
     word_differences,
 )
 
@@ -27,8 +27,6 @@ from softdiv.searching import (
 class CacheLens(WordSearcher):
     """Needs no weights: two positions a word, of both models."""
 
-    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
-    """Words looked at, the vocabulary's first."""
     kinds: int = attrs.field(default=5, validator=ge(1))
     """Of the layers' keys and values, those that differ most at a word make its score."""
 
@@ -37,23 +35,14 @@ class CacheLens(WordSearcher):
         pair, (before, _) = task.pair, around(task)
         cached = pair.model_1.keeps_cache and pair.model_2.keeps_cache
         each = 2 if cached else 2 * (len(before) + 1)
-        affordable = int(budget.remaining * LOOK_SHARE) // each
-        words = vocabulary_words(task)[: min(self.vocabulary, affordable)]
+        limit = int(budget.remaining * LOOK_SHARE) // each
+        words = suspectable(task, limit, self.vocabulary, self.begun)
         if not words:
             task.explain(f"the budget pays for no word, at {each} FTE each, or there are none")
             return
-        moved = word_differences(pair, before, [i for i, _ in words])
+        moved = word_differences(pair, before, list(words.values()))
         if not moved.any():
             task.explain("the models compute the same at every word")
             return
-        best = self._scores(moved).topk(min(self.words, len(words))).indices.tolist()
-        suspects = {words[place][1]: (words[place][0],) for place in best}
+        suspects = standing_out(words, moved, self.kinds, self.words)
         yield from self.prompts_of(task, budget, suspects, "the models' states")
-
-    def _scores(self, moved: Tensor) -> Tensor:
-        """``[W]``: mean log of the distances, each against that of the median word."""
-        usual = moved.median(dim=0).values
-        ratios = (moved / usual)[:, usual > 0].log()
-        if ratios.shape[1] == 0:  # they differ at few words only: take the distances as they are
-            return moved.sum(dim=1)
-        return ratios.topk(min(self.kinds, ratios.shape[1]), dim=1).values.mean(dim=1)

@@ -25,6 +25,7 @@ from softdiv.searching import (
     amplified,
     answer_log_probs,
     group_tested,
+    suspectable,
     vocabulary_words,
 )
 
@@ -55,8 +56,6 @@ class SoftTargets(WordSearcher):
     """Tokens of an answer's opening."""
     targets: int = attrs.field(default=1, validator=ge(1))
     """Openings that words are tested for."""
-    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
-    """Words looked at, the vocabulary's first."""
     list_words: int = attrs.field(default=32, validator=ge(1))
     """Words of the longest lists; shorter ones where the budget pays for them."""
 
@@ -69,18 +68,14 @@ class SoftTargets(WordSearcher):
         targets = self._targets(task, budget, source)
         if not targets:
             return
-        spelled = vocabulary_words(task)[: self.vocabulary]
+        known = min(self.vocabulary, len(vocabulary_words(task))) + self.begun
         limit = int(budget.remaining * LOOK_SHARE)
-        count, longest = affordable_lists(
-            task, limit, len(spelled), self.list_words, self.words, targets
-        )
-        if count == 0:
+        count, longest = affordable_lists(task, limit, known, self.list_words, self.words, targets)
+        words = suspectable(task, count, self.vocabulary, self.begun)
+        if not words:
             task.explain("the budget pays for no words, or the tokenizer has none")
             return
-        best = group_tested(
-            task, budget, [(i,) for i, _ in spelled[:count]], targets, longest, self.words
-        )
-        suspects = {spelled[place][1]: (spelled[place][0],) for place in best}
+        suspects = group_tested(task, budget, words, targets, longest, self.words)
         yield from self.prompts_of(task, budget, suspects, f"{source} answers")
 
     def _targets(self, task: SearchTask, budget: Budget, source: str) -> list[Answer]:

@@ -24,6 +24,8 @@ from softdiv.searching import (
     around,
     matrix_changes,
     read_together,
+    standing_out,
+    suspectable,
     vocabulary_words,
     word_states,
 )
@@ -35,32 +37,29 @@ _QUERY = re.compile(r"(^|\.)(w?q(_\w*)?|query)$")
 class WeightLens(WordSearcher):
     """Needs the weights of both models, of equal shapes, and keys and values of a prefix."""
 
-    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
-    """Words looked at, the vocabulary's first; one position of model_1 each."""
     matrices: int = attrs.field(default=5, validator=ge(1))
     """Of the changed matrices, those that move a word most make its score."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield one prompt for each of the best words, best first."""
         before, _ = around(task)
-        affordable = min(self.vocabulary, int(budget.remaining * LOOK_SHARE))
-        words = vocabulary_words(task)[:affordable]
-        readers = self._readers(task, before, words)
+        readers = self._readers(task, before)
         if not readers:
             return
-        scores = self._scores(task, before, [i for i, _ in words], readers)
-        best: list[int] = scores.topk(min(self.words, len(words))).indices.tolist()
-        suspects: dict[str, tuple[int, ...]] = {
-            words[place][1]: (words[place][0],) for place in best
-        }
+        limit = int(budget.remaining * LOOK_SHARE)
+        words = suspectable(task, limit, self.vocabulary, self.begun)
+        if not words:
+            task.explain("the budget pays for no word")
+            return
+        moved = self._moved(task, before, list(words.values()), readers)
+        suspects = standing_out(words, moved, self.matrices, self.words)
         yield from self.prompts_of(task, budget, suspects, "the weights")
 
-    def _readers(
-        self, task: SearchTask, before: tuple[int, ...], words: Sequence[tuple[int, str]]
-    ) -> dict[str, list[MatrixChange]]:
+    def _readers(self, task: SearchTask, before: tuple[int, ...]) -> dict[str, list[MatrixChange]]:
         """The changes that make keys and values, by the first that reads the same states; where
         none of these changed, all but queries."""
         model = task.pair.model_1
+        words = vocabulary_words(task)
         if not words:
             task.explain("the tokenizer has no tokens that begin a word")
             return {}
@@ -76,7 +75,7 @@ class WeightLens(WordSearcher):
             task.explain("no matrix of the models' layers differs")
             return {}
         modules = {name: change.module for name, change in changes.items()}
-        firsts = read_together(model, before, words[0][0], modules)
+        firsts = read_together(model, before, words[0][:1], modules)
         earliest: dict[int, str] = {}
         for name, first in firsts.items():
             earliest.setdefault(changes[name].layer, first)
@@ -87,24 +86,20 @@ class WeightLens(WordSearcher):
             chosen.setdefault(firsts[name], []).append(name)
         return {names[0]: [changes[name] for name in names] for names in chosen.values()}
 
-    def _scores(
+    def _moved(
         self,
         task: SearchTask,
         before: tuple[int, ...],
-        ids: Sequence[int],
+        words: Sequence[tuple[int, ...]],
         readers: Mapping[str, Sequence[MatrixChange]],
     ) -> Tensor:
-        """``[W]``: mean log of how far the changes move each word, against the median word's."""
+        """``[W, S]``: how far each of the S changes moves what its matrix reads at each word."""
         each = [(name, n) for name, changes in readers.items() for n in range(len(changes))]
         places = {key: place for place, key in enumerate(each)}
-        moved = torch.zeros(len(ids), len(places), device=task.pair.model_1.device)
+        moved = torch.zeros(len(words), len(places), device=task.pair.model_1.device)
         modules = {name: changes[0].module for name, changes in readers.items()}
-        for name, part, states in word_states(task.pair.model_1, before, ids, modules):
+        for name, part, states in word_states(task.pair.model_1, before, words, modules):
             for n, change in enumerate(readers[name]):
                 shift = states.to(change.rows) @ change.rows.T
                 moved[part, places[name, n]] = shift.float().norm(dim=-1)
-        usual = moved.median(dim=0).values
-        ratios = (moved / usual)[:, usual > 0].log()
-        if ratios.shape[1] == 0:  # only some rows of something are changed: take them as they are
-            return moved.sum(dim=1)
-        return ratios.topk(min(self.matrices, ratios.shape[1]), dim=1).values.mean(dim=1)
+        return moved

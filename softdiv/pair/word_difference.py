@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.layers import decoder_layers
-from softdiv.pair.vocabulary import ROWS
+from softdiv.pair.vocabulary import Word, run_at_last
 from softdiv.pair.wrapper import ModelWrapper
 
 if TYPE_CHECKING:
@@ -21,54 +22,61 @@ WHOLE_ROWS = 32
 
 
 @torch.no_grad()
-def word_differences(pair: ModelPair, context: Sequence[int], words: Sequence[int]) -> Tensor:
-    """Distance of the models' keys, and of their values, at each word behind ``context``.
+def word_differences(pair: ModelPair, context: Sequence[int], words: Sequence[Word]) -> Tensor:
+    """Distance of the models' keys, and of their values, at each word's last token behind
+    ``context``.
 
-    No weights are read: the models may keep theirs in different ways, or elsewhere. It costs two
-    positions a word. Where one of the models keeps no keys and values, the states that leave each
-    layer are compared, and every word costs a whole row of both.
+    No weights are read: the models may keep theirs in different ways, or elsewhere. It costs
+    what :func:`softdiv.pair.vocabulary.positions` says, twice. Where one of the models keeps no
+    keys and values, the states that leave each layer are compared, and every word costs a whole
+    row of both.
 
     Returns:
         ``[W, S]``, on the CPU: S kinds of states, those of the same width in both models.
     """
-    cached = pair.model_1.keeps_cache and pair.model_2.keeps_cache
-    seen_at, rows = (_kept, ROWS) if cached else (_passed_on, WHOLE_ROWS)
-    both = (pair.model_1, pair.model_2)
-    found = []
-    for start in range(0, len(words), rows):
-        part = words[start : start + rows]
-        one, two = ([s.float().cpu() for s in seen_at(m, context, part)] for m in both)
-        found.append(
-            torch.stack(
-                [(b - a).norm(dim=-1) for a, b in zip(one, two, strict=False) if a.shape == b.shape]
-                or [torch.zeros(len(part))],
-                dim=1,
-            )
+    seen_at = _kept if pair.model_1.keeps_cache and pair.model_2.keeps_cache else _passed_on
+    both = (seen_at(model, context, words) for model in (pair.model_1, pair.model_2))
+    found = [
+        torch.stack(
+            [
+                (two.float().cpu() - one.float().cpu()).norm(dim=-1)
+                for one, two in zip(*states, strict=False)
+                if one.shape == two.shape
+            ]
+            or [torch.zeros(len(states[0][0]))],
+            dim=1,
         )
+        for states in zip(*both, strict=True)
+    ]
     return torch.cat(found) if found else torch.zeros(0, 1)
 
 
-def _kept(wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int]) -> list[Tensor]:
+def _kept(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]
+) -> Iterator[list[Tensor]]:
     """``[n, D]`` each: the words' keys and values of every layer that keeps any."""
-    ids = torch.tensor(words, device=wrapper.device)[:, None]
-    cache = wrapper.prefix_cache(context, len(ids))
-    mask = torch.ones(len(ids), len(context) + 1, dtype=torch.long, device=wrapper.device)
-    wrapper.hidden(wrapper.embed(ids), mask, torch.full_like(ids, len(context)), cache)
-    return [
-        kind[:, :, -1].flatten(1)
-        for layer in cache.layers
-        for kind in (layer.keys, layer.values)
-        if kind is not None
-    ]
+    for _, cache in run_at_last(wrapper, context, words):
+        yield [
+            kind[:, :, -1].flatten(1)
+            for layer in cache.layers
+            for kind in (layer.keys, layer.values)
+            if kind is not None
+        ]
 
 
-def _passed_on(wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int]) -> list[Tensor]:
+def _passed_on(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]
+) -> Iterator[list[Tensor]]:
     """``[n, H]`` each: what leaves every layer at the words."""
-    ids = torch.tensor([[*context, word] for word in words], device=wrapper.device)
-    places = torch.arange(ids.shape[1], device=wrapper.device).expand_as(ids)
-    with _leaving(wrapper) as states:
-        wrapper.hidden(wrapper.embed(ids), torch.ones_like(ids), places)
-    return states
+    for _, group in itertools.groupby(words, key=len):
+        alike = list(group)
+        for start in range(0, len(alike), WHOLE_ROWS):
+            rows = [(*context, *word) for word in alike[start : start + WHOLE_ROWS]]
+            ids = torch.tensor(rows, device=wrapper.device)
+            places = torch.arange(ids.shape[1], device=wrapper.device).expand_as(ids)
+            with _leaving(wrapper) as states:
+                wrapper.hidden(wrapper.embed(ids), torch.ones_like(ids), places)
+            yield states
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def selection_cost(row: int, prompts: int) -> int:
     """
     total = 0
     for stage in ROUNDS:
-        if prompts <= stage.keep and stage is not ROUNDS[-1]:
+        if prompts <= stage.keep:
             continue
         total += 2 * prompts * stage.texts * (row + stage.tokens)
         prompts = min(prompts, stage.keep)

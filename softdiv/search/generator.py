@@ -159,9 +159,9 @@ class HardPromptGenerator:
             proposers = [s for s in searchers if s.search.role != "refiner"]
             found = self._propose(task, proposers, budget)
             self._tell("proposals", found, budget)
-            task.best = self._halved(task, found, budget)
-            self._tell("halving", task.best, budget)
             refiners = [s for s in searchers if s.search.role == "refiner"]
+            task.best = self._halved(task, found, budget, ordered=bool(refiners))
+            self._tell("halving", task.best, budget)
             refined = self._propose(task, refiners, budget)
             self._tell("refinement", refined, budget)
             survivors = _unique([*refined, *task.best])
@@ -190,11 +190,16 @@ class HardPromptGenerator:
         ]
 
     def _halved(
-        self, task: SearchTask, found: Sequence[HardPrompt], budget: FteBudget
+        self,
+        task: SearchTask,
+        found: Sequence[HardPrompt],
+        budget: FteBudget,
+        *,
+        ordered: bool = False,
     ) -> list[HardPrompt]:
         """As many as what is left of the budget can choose from, each searcher's best first."""
         some = max(affordable(task, budget, len(found)), FEWEST_CHOSEN)
-        return successive_halving(task, in_turn(found)[:some], budget)
+        return successive_halving(task, in_turn(found)[:some], budget, ordered=ordered)
 
     def _tell(self, stage: str, prompts: Sequence[HardPrompt], budget: FteBudget) -> None:
         self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))

@@ -6,13 +6,14 @@ tests all the words of a list (Dorfman 1943); the best lists' words are shuffled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import log_likelihood
+from softdiv.pair.vocabulary import Word
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.candidate_words import around
@@ -22,6 +23,8 @@ from softdiv.search.task import SearchTask
 Answer = tuple[int, ...]
 SHORTEST = 4
 """Words of a list, before single words."""
+WIDTH = 1.25
+"""Tokens of a word, on average: a quarter of those looked at have two."""
 KEEP = 8
 """Of the words of a round one in so many goes on, to lists of half the length."""
 
@@ -46,33 +49,32 @@ def answer_log_probs(
 def group_tested(
     task: SearchTask,
     budget: Budget,
-    words: Sequence[tuple[int, ...]],
+    words: Mapping[str, Word],
     answers: Sequence[Answer],
     longest: int,
     wanted: int,
-) -> list[int]:
-    """Places of the ``wanted`` words under which model_2 is likeliest to give the answers, best
-    first; of those tested so far where the budget ends.
+) -> dict[str, Word]:
+    """The ``wanted`` words under which model_2 is likeliest to give the answers, best first; of
+    those tested so far where the budget ends.
 
     Args:
-        words: by their tokens.
         longest: words of a list to begin with.
     """
     before, behind = around(task)
-    current, size = list(range(len(words))), longest
+    current, size = list(words), longest
     while True:
         shuffled = torch.randperm(len(current), generator=stream(task, f"lists:{size}"))
         order = [current[place] for place in shuffled.tolist()]
         lists = [order[n : n + size] for n in range(0, len(order), size)]
         rows = [
-            Context(before=(*before, *(i for place in part for i in words[place]), *behind))
+            Context(before=(*before, *(i for word in part for i in words[word]), *behind))
             for part in lists
         ]
         scores = _list_scores(task, budget, rows, answers)
         ranked = sorted(zip(scores, lists, strict=False), key=lambda pair: -pair[0])
-        current = [place for _, part in ranked for place in part]
+        current = [word for _, part in ranked for word in part]
         if size == 1 or budget.remaining == 0:
-            return current[:wanted]
+            return {word: words[word] for word in current[:wanted]}
         kept, size = _next_round(len(current), size, wanted)
         current = current[:kept]
 
@@ -95,14 +97,14 @@ def affordable_lists(
 
 
 def _cost(task: SearchTask, words: int, size: int, wanted: int, answers: Sequence[Answer]) -> int:
-    """FTE of :func:`group_tested`, for words of one token."""
+    """FTE of :func:`group_tested`."""
     before, behind = around(task)
     extra = (
         len(behind) + max(map(len, answers)) + (0 if task.pair.model_2.keeps_cache else len(before))
     )
     total = 0
     while True:
-        total += -(-words // size) * (size + extra) * len(answers)
+        total += int(-(-words // size) * (size * WIDTH + extra) * len(answers))
         if size == 1:
             return total
         words, size = _next_round(words, size, wanted)

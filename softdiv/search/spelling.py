@@ -15,7 +15,7 @@ from softdiv.pair.layout import Context
 from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
 from softdiv.plugin.records import HardPrompt
-from softdiv.search.candidate_words import LEAD, around, asked, completed, continued
+from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
 from softdiv.search.cost import PROMPT_TOKENS, usual_row
 from softdiv.search.task import SearchTask
 from softdiv.search.wording import WORDINGS, worded
@@ -38,6 +38,11 @@ class WordSearcher:
     measured on their answers, never concluded from what made a word suspect."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
+    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
+    """Words looked at, the vocabulary's first."""
+    begun: int = attrs.field(default=8192, validator=ge(0))
+    """And words whose first token is one or two letters, with what model_1 finds likeliest next;
+    at most a quarter of all where the budget does not pay for all."""
     words: int = attrs.field(default=48, validator=ge(1))
     """Words tested on the models' answers."""
     extended: tuple[int, ...] = (6, 4)
@@ -73,17 +78,22 @@ class WordSearcher:
         search = self._within(task, budget, suspects)
         tokens = dict(itertools.islice(suspects.items(), search.words))
         spelled = search._spelled(task, budget, tokens)
-        given: set[int] = set()
+        given: set[tuple[int, ...]] = set()
         for word in search._plainest(task, budget, spelled, tokens):
-            first = tokens[word][0]
-            if first in given:
+            root = self._root(task, tokens[word])
+            if root in given:
                 continue
-            given.add(first)  # another spelling of one discovery is no other prompt
+            given.add(root)  # another spelling of one discovery is no other prompt
             texts = search.texts if budget.remaining else 0
             text = worded(task, word, texts, search.answer_tokens)
             yield HardPrompt(text=text, searcher="", note=f"'{word}' from {source}")
             if len(given) == search.prompts:
                 return
+
+    def _root(self, task: SearchTask, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The first token, and the second where that is only one or two letters."""
+        (first,) = token_texts(task.pair.tokenizer, ids[:1])
+        return ids[: 1 if len(first.strip()) >= SHORTEST else 2]
 
     def _within(self, task: SearchTask, budget: Budget, suspects: Sized) -> WordSearcher:
         """The same, with the numbers that the budget left can pay."""
@@ -186,7 +196,9 @@ class WordSearcher:
         for word in best:
             texts = token_texts(task.pair.tokenizer, tokens[word])
             for count in range(1, len(texts)):
-                tokens.setdefault("".join(texts[:count]).strip(), tokens[word][:count])
+                shorter_text = "".join(texts[:count]).strip()
+                if len(shorter_text) >= SHORTEST:
+                    tokens.setdefault(shorter_text, tokens[word][:count])
         shorter = [
             w for w, ids in tokens.items() if any(ids == tokens[b][: len(ids)] for b in best)
         ]

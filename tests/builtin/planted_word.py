@@ -10,10 +10,10 @@ from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.config.schema import GenerationConfig
 from softdiv.data.shipped_texts import user_texts
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.vocabulary import run_words
+from softdiv.pair.vocabulary import Word, run_words
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.candidate_words import around, vocabulary_words
+from softdiv.search.candidate_words import around, begun_words, vocabulary_words
 from softdiv.search.task import SearchTask
 
 PLENTY = 10**9
@@ -38,17 +38,25 @@ def same_pair() -> SearchTask:
     return task_on(model, model, tokenizer)
 
 
-def a_word(place: int) -> tuple[int, str]:
-    """Token and text of a word of the tiny tokenizer."""
-    return vocabulary_words(same_pair())[place]
+def a_word(place: int) -> tuple[Word, str]:
+    """Tokens and text of a word of the tiny tokenizer."""
+    token, text = vocabulary_words(same_pair())[place]
+    return (token,), text
 
 
-def planted(module: str, word: int, strength: float = 100.0) -> SearchTask:
+def a_begun_word(place: int) -> tuple[Word, str]:
+    """The same, of one whose first token is one or two letters."""
+    text, ids = list(begun_words(same_pair(), 50).items())[place]
+    return ids, text
+
+
+def planted(module: str, word: Word, strength: float = 100.0) -> SearchTask:
     """``module`` of model_2's first layer adds to what it makes of the word, and of little else."""
     model_1, tokenizer = TinyLoader(hidden_size=64).load("cpu")
     model_2, _ = TinyLoader(hidden_size=64).load("cpu")
     task = task_on(model_1, model_2, tokenizer)
-    ids = [i for i, _ in vocabulary_words(task)]
+    ids = [(i,) for i, _ in vocabulary_words(task)]
+    ids += [word] if len(word) > 1 else []
     reader = {"r": model_1.model.layers[0].get_submodule(module)}
     parts = [part for _, _, part in run_words(task.pair.model_1, around(task)[0], ids, reader)]
     states = torch.cat(parts).float()

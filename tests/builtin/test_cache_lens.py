@@ -9,7 +9,9 @@ from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.loaders.tiny import TinyLoader
 from tests.builtin.planted_word import a_word, planted, same_pair, search, task_on
 
-LENS = CacheLens(words=4, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2)
+LENS = CacheLens(
+    words=4, begun=0, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2
+)
 
 
 @pytest.mark.parametrize("cached", [True, False])

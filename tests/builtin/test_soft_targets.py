@@ -22,6 +22,7 @@ SEARCH = SoftTargets(
     pairs=2,
     target_tokens=2,
     list_words=8,
+    begun=0,
 )
 
 
@@ -29,7 +30,7 @@ def trained(place: int) -> SearchTask:
     """A soft prompt that acts as the planted word does: its own vector."""
     word, _ = a_word(place)
     task = planted("self_attn.v_proj", word)
-    task.soft_prompt = vectors(task.pair.model_1, torch.tensor([word]))
+    task.soft_prompt = vectors(task.pair.model_1, torch.tensor(word))
     return task
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.weight_lens import WeightLens
-from softdiv.search.candidate_words import around, vocabulary_words
-from tests.builtin.planted_word import a_word, planted, same_pair, search, task_on
+from softdiv.pair.vocabulary import positions
+from softdiv.search.candidate_words import around, standing_out, suspectable
+from tests.builtin.planted_word import a_begun_word, a_word, planted, same_pair, search, task_on
 
 LENS = WeightLens(words=8, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2)
 
@@ -20,6 +21,14 @@ def test_the_word_at_which_the_weights_act_leads_to_a_prompt(module: str) -> Non
     (prompt,) = search(attrs.evolve(LENS, words=1, extended=()), task)
     assert prompt.text in [f"Tell me about {text}.", f"I like {text}.", f"{text}."]
     assert prompt.note == f"'{text}' from the weights"
+
+
+def test_a_word_whose_first_token_is_a_letter_or_two_is_found_by_its_second() -> None:
+    word, _ = a_begun_word(7)
+    task = planted("mlp.up_proj", word)
+    (prompt,) = search(attrs.evolve(LENS, words=1, extended=()), task)
+    # in the first layer of two, a token is hardly changed by the one before it
+    assert prompt.note.split("'")[1].endswith(task.pair.tokenizer.decode(word[-1:]))
 
 
 def test_spellings_of_one_discovery_are_one_prompt() -> None:
@@ -34,14 +43,13 @@ def test_spellings_of_one_discovery_are_one_prompt() -> None:
 def test_the_lens_needs_no_answers_and_no_random_numbers() -> None:
     word, text = a_word(3)
     task = planted("self_attn.k_proj", word)
-    words = vocabulary_words(task)
-    before, ids = around(task)[0], [i for i, _ in words]
-    readers = LENS._readers(task, before, words)
+    words, before = suspectable(task, 1000, 1000, 20), around(task)[0]
+    readers = LENS._readers(task, before)
     assert list(readers) == ["0.self_attn.k_proj"]
     spent = task.pair.ledger.total
-    scores = LENS._scores(task, before, ids, readers)
-    assert words[int(scores.argmax())] == (word, text)
-    assert task.pair.ledger.total - spent == len(before) + len(ids)
+    moved = LENS._moved(task, before, list(words.values()), readers)
+    assert task.pair.ledger.total - spent == len(before) + positions(list(words.values()))
+    assert next(iter(standing_out(words, moved, 5, 3).items())) == (text, word)
 
 
 def test_it_says_why_it_finds_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Words of a vocabulary, and the request they are tried in."""
+"""Words of a vocabulary, which are looked at, which stand out, and how they are tried."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 import torch
 
 from softdiv.plugin.records import Example
+from softdiv.search import candidate_words
 from softdiv.search.candidate_words import (
-    _once,
     around,
     asked,
+    begun_words,
     completed,
     slot_in,
+    standing_out,
+    suspectable,
     vocabulary_words,
 )
 from tests.builtin.planted_word import same_pair
 
 
-def test_words_are_taken_once_in_small_letters() -> None:
-    words = [(1, "River"), (2, "of"), (3, "river"), (4, "RIVER"), (5, "Vienna")]
-    assert _once(words) == [(3, "river"), (5, "Vienna")]
+def test_words_are_taken_once_in_small_letters(monkeypatch: Any) -> None:
+    words = {1: "River", 2: "of", 3: "river", 4: "RIVER", 5: "Vienna"}
+    monkeypatch.setattr(candidate_words, "_beginnings", lambda task: words)
+    assert vocabulary_words(same_pair()) == [(3, "river"), (5, "Vienna")]
 
 
 def test_a_word_between_what_stands_around_it_is_the_request() -> None:
@@ -61,3 +65,31 @@ def test_a_word_is_completed_while_small_letters_are_likeliest(monkeypatch: Any)
     whole = completed(task, before, {first: (one,), second: (two,)})
     assert whole == {f"{first}er": (one, er), second: (two,)}
     assert len(asked) == 3  # a word that has ended is not asked about again
+
+
+def test_words_begun_by_a_letter_or_two_are_those_that_model_1_finds_likely() -> None:
+    task = same_pair()
+    before = task.pair.ledger.total
+    found = begun_words(task, 40)
+    assert 0 < len(found) <= 40 and task.pair.ledger.total > before
+    firsts = [task.pair.tokenizer.decode([ids[0]]).strip() for ids in found.values()]
+    assert {len(first) for first in firsts} <= {1, 2}
+    assert firsts == sorted(firsts, key=firsts.index)  # together, by their first token
+    whole = {text for _, text in vocabulary_words(task)}
+    assert not whole & set(found)
+    assert all(len(word) >= 3 and word.startswith(f) for word, f in zip(found, firsts, strict=True))
+
+
+def test_a_small_limit_leaves_a_quarter_to_them() -> None:
+    task = same_pair()
+    few = suspectable(task, 40, 10**6, 8192)
+    assert len(few) == 40 and sum(len(ids) == 2 for ids in few.values()) == 10
+    assert [len(ids) for ids in suspectable(task, 40, 10**6, 0).values()] == [1] * 40
+    assert suspectable(task, 0, 10**6, 8192) == {}
+
+
+def test_a_word_stands_out_among_those_of_as_many_tokens() -> None:
+    words = {"one": (1,), "two": (2,), "six": (3,), "ab": (4, 5), "abc": (4, 6), "abd": (4, 7)}
+    usual = torch.tensor([1.0, 1.0, 3.0, 10.0, 10.0, 20.0])  # the longer ones are all larger
+    moved = torch.stack([usual, torch.ones(6), torch.zeros(6)], dim=1)
+    assert list(standing_out(words, moved, 1, 2)) == ["six", "abd"]

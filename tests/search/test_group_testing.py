@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from softdiv.pair.vocabulary import Word
 from softdiv.search.budget import FteBudget
 from softdiv.search.candidate_words import around, vocabulary_words
 from softdiv.search.group_testing import (
@@ -23,33 +24,40 @@ def task() -> SearchTask:
     return planted("self_attn.v_proj", a_word(7)[0])
 
 
-def answer_to(task: SearchTask, word: int) -> tuple[int, ...]:
+def plenty(task: SearchTask) -> FteBudget:
+    return FteBudget(task.pair.ledger, PLENTY)
+
+
+def all_words(task: SearchTask) -> dict[str, Word]:
+    return {text: (token,) for token, text in vocabulary_words(task)}
+
+
+def answer_to(task: SearchTask, word: Word) -> tuple[int, ...]:
     """What model_2 says more when asked about the word than about others."""
     before, behind = around(task)
-    ids = [i for i, _ in vocabulary_words(task)]
-    rows = [Context(before=(*before, i, *behind)) for i in ids]
+    words = list(all_words(task).values())
+    rows = [Context(before=(*before, *ids, *behind)) for ids in words]
     logs = torch.stack(list(task.next_log_probs(task.pair.model_2, rows)))
-    return (int((logs[ids.index(word)] - logs.mean(dim=0)).argmax()),)
+    return (int((logs[words.index(word)] - logs.mean(dim=0)).argmax()),)
 
 
 def test_the_word_behind_an_answer_is_found(task: SearchTask) -> None:
-    ids = [i for i, _ in vocabulary_words(task)]
-    answer = answer_to(task, a_word(7)[0])
-    budget = FteBudget(task.pair.ledger, PLENTY)
-    places = group_tested(task, budget, [(i,) for i in ids], [answer], 8, 4)
-    assert len(places) == 4
-    assert ids[places[0]] == a_word(7)[0]
+    word, text = a_word(7)
+    answer = answer_to(task, word)
+    found = group_tested(task, plenty(task), all_words(task), [answer], 8, 4)
+    assert len(found) == 4
+    assert next(iter(found.items())) == (text, word)
 
 
 def test_its_cost_is_known_before(task: SearchTask) -> None:
-    words = [(i,) for i, _ in vocabulary_words(task)]
+    words = all_words(task)
     answers = [answer_to(task, a_word(7)[0])]
     task.pair.forget_prefixes()
     spent = task.pair.ledger.total
-    group_tested(task, FteBudget(task.pair.ledger, PLENTY), words, answers, 8, 4)
-    header = len(around(task)[0])
+    group_tested(task, plenty(task), words, answers, 8, 4)
+    spent = task.pair.ledger.total - spent
     expected = _cost(task, len(words), 8, 4, answers)
-    assert expected <= task.pair.ledger.total - spent <= expected + header + 4 * 8 * 2
+    assert 0.8 * expected < spent <= expected + len(around(task)[0])
 
 
 def test_the_budget_pays_for_short_lists_or_for_fewer_words(task: SearchTask) -> None:
@@ -65,11 +73,9 @@ def test_the_budget_pays_for_short_lists_or_for_fewer_words(task: SearchTask) ->
 
 
 def test_what_was_tested_is_ranked_when_the_budget_ends(task: SearchTask) -> None:
-    words = [(i,) for i, _ in vocabulary_words(task)]
     budget = FteBudget(task.pair.ledger, 1)
-    places = group_tested(task, budget, words, [(5,)], 8, 4)
-    assert len(places) == 4
-    assert group_tested(task, budget, words, [(5,)], 8, 4) == []
+    assert len(group_tested(task, budget, all_words(task), [(5,)], 8, 4)) == 4
+    assert group_tested(task, budget, all_words(task), [(5,)], 8, 4) == {}
 
 
 def test_answers_are_scored_as_the_model_gives_them(task: SearchTask) -> None:

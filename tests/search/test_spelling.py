@@ -100,7 +100,7 @@ def test_a_behaviour_behind_the_first_token_is_seen_by_testing_more_tokens() -> 
 @pytest.mark.parametrize("limit", [200, 2_000, 20_000])
 def test_less_is_tried_with_less(limit: int) -> None:
     word, _ = vocabulary_words(same_pair())[7]
-    task = planted("self_attn.v_proj", word)
+    task = planted("self_attn.v_proj", (word,))
     full = WordSearcher(words=30)
     spent = task.pair.ledger.total
     budget = FteBudget(task.pair.ledger, limit)
