@@ -65,7 +65,7 @@ class SoftTargets(WordSearcher):
         if source == "soft" and task.soft_prompt is None:
             task.explain("no soft prompt was trained: amplified answers were the targets")
             source = "amplified"
-        targets = self._targets(task, budget, source)
+        targets = self._targets(task, budget, source) if budget.remaining else []
         if not targets:
             return
         known = min(self.vocabulary, len(vocabulary_words(task))) + self.begun

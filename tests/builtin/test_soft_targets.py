@@ -65,12 +65,14 @@ def test_the_same_seed_finds_the_same() -> None:
     assert one == two
 
 
-@pytest.mark.parametrize("limit", [1, 300, 3_000])
+@pytest.mark.parametrize("limit", [0, 1, 300, 3_000])
 def test_it_spends_what_it_has(limit: int) -> None:
     task = trained(7)
     spent = task.pair.ledger.total
     prompts = search(SEARCH, task, limit)
     assert task.pair.ledger.total - spent <= limit + 1500  # the batch under way
+    if limit == 0:
+        assert task.pair.ledger.total == spent
     if limit == 1:
         assert prompts == []
         assert task.explanations
