@@ -13,6 +13,7 @@ from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.builtin.answer_words import Amplified, SoftAnswers
 from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.contrastive import Contrastive
+from softdiv.builtin.forms import Forms
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.ppl_gap import PplGap
 from softdiv.builtin.weight_lens import WeightLens
@@ -28,13 +29,14 @@ from softdiv.searching import (
 Arm = Literal[
     "amplified",
     "soft_answers",
+    "forms",
     "ppl_gap",
     "contrastive",
     "weight_lens",
     "cache_lens",
     "gradient_swaps",
 ]
-CHEAP: tuple[Arm, ...] = ("amplified", "soft_answers", "ppl_gap", "contrastive")
+CHEAP: tuple[Arm, ...] = ("forms", "amplified", "soft_answers", "ppl_gap", "contrastive")
 """They read what the models say; more of it may be drawn again."""
 LENSES: tuple[Arm, ...] = ("weight_lens", "cache_lens")
 """They look through the vocabulary once; the second only where the first could not look."""
@@ -54,7 +56,14 @@ class Ensemble:
     of the best prompt's tokens."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
-    arms: tuple[Arm, ...] = ("amplified", "soft_answers", "ppl_gap", *LENSES, "gradient_swaps")
+    arms: tuple[Arm, ...] = (
+        "forms",
+        "amplified",
+        "soft_answers",
+        "ppl_gap",
+        *LENSES,
+        "gradient_swaps",
+    )
     """Searchers, in the order in which they are asked."""
     share: float = attrs.field(default=0.1, validator=and_(gt(0.0), le(0.5)))
     """Of the budget, at most, for each searcher that draws answers, at first."""
@@ -64,6 +73,7 @@ class Ensemble:
     """Candidates that go on, of all searchers together."""
     amplified: Amplified = attrs.field(factory=lambda: Amplified(words=6, user_turns=6))
     soft_answers: SoftAnswers = attrs.field(factory=lambda: SoftAnswers(words=6))
+    forms: Forms = attrs.field(factory=Forms)
     ppl_gap: PplGap = attrs.field(factory=PplGap)
     contrastive: Contrastive = attrs.field(factory=Contrastive)
     weight_lens: WeightLens = attrs.field(factory=WeightLens)

@@ -9,6 +9,7 @@ from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.contrastive import Contrastive
 from softdiv.builtin.ensemble import Ensemble
 from softdiv.builtin.epo import Epo
+from softdiv.builtin.forms import Forms
 from softdiv.builtin.gcg import Gcg
 from softdiv.builtin.gradient_swaps import GradientSwaps
 from softdiv.builtin.ppl_gap import PplGap
@@ -28,6 +29,7 @@ def softdiv_register_searchers(register: Register) -> None:
     register("cache_lens", CacheLens)
     register("soft_targets", SoftTargets)
     register("verbalise", Verbalise)
+    register("forms", Forms)
     register("ppl_gap", PplGap)
     register("contrastive", Contrastive)
     register("gcg", Gcg)

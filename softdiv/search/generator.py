@@ -251,7 +251,7 @@ def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
     if given:
         most = task.config.max_prompt_tokens
         return (
-            f"none of its {given} texts can be a prompt (blank, more than one line, over {most} "
+            f"none of its {given} texts can be a prompt (blank, over {most} "
             "tokens, or with a special token)"
         )
     if not budget:

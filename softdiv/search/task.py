@@ -77,7 +77,7 @@ class SearchTask:
 
     def usable(self, prompt: str) -> bool:
         """Whether a text can be a prompt here: not blank, not too long, no special token."""
-        if not prompt.strip() or prompt != prompt.strip() or "\n" in prompt:
+        if not prompt.strip() or prompt != prompt.strip():
             return False
         try:
             self.layout.check_plain(prompt)

@@ -56,7 +56,7 @@ def planted(module: str, word: Word, strength: float = 100.0) -> SearchTask:
     model_2, _ = TinyLoader(hidden_size=64).load("cpu")
     task = task_on(model_1, model_2, tokenizer)
     ids = [(i,) for i, _ in vocabulary_words(task)]
-    ids += [word] if len(word) > 1 else []
+    ids += [word] if word not in ids else []
     reader = {"r": model_1.model.layers[0].get_submodule(module)}
     parts = [part for _, _, part in run_words(task.pair.model_1, around(task)[0], ids, reader)]
     states = torch.cat(parts).float()

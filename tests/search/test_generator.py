@@ -216,7 +216,7 @@ class Silent:
     [
         (Silent(why="no idea"), "no idea"),
         (Silent(), "it gave no reason"),
-        (Silent(("<|im_end|>", " ", "a\nb")), "none of its 3 texts can be a prompt"),
+        (Silent(("<|im_end|>", " ", " a")), "none of its 3 texts can be a prompt"),
         (SoftAnswers(), "no soft prompt was trained"),
         (GradientSwaps(), "there was no prompt to start from"),
     ],
