@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo test test-all test-plugins test-faults gpu models lint clean
+.PHONY: help venv demo test test-all test-plugins test-faults study gpu models lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test-all  the same with the slow tests (real models)"
 	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
 	@echo "make test-faults  full disks, flipped bits, kills, races, mutated configs: all of tests/faults (15 min)"
+	@echo "make study     every method on every organism of the test split, and the null pairs (hours, resumable)"
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make lint      ruff and mypy only"
@@ -60,6 +61,10 @@ test-plugins:
 # What `make test` does a few of, in full; ends with how many of each were tried and survived.
 test-faults: venv
 	env SOFTDIV_FAULTS=long OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m pytest -q -n 2 tests/faults
+
+# Hours; what has finished is kept under runs/study, and the same command goes on.
+study: venv
+	$(RUN) $(BIN)/python benchmarks/study.py $(STUDY)
 
 gpu: venv
 	$(BIN)/python benchmarks/gpu.py

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from softdiv.config.catalogue import ModelRegistry, resolve_pair
+from softdiv.config.catalogue import ModelRegistry, located, resolve_pair
 from softdiv.config.component import LoaderConfig
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.read import read_table
-from softdiv.errors import ConfigError
+from softdiv.errors import ConfigError, RunError
 from softdiv.evaluation.null_bank import Null, NullBank, settings_digest
-from softdiv.evaluation.results import Evaluation
 from softdiv.pipeline import DivergencePipeline
 from softdiv.storage.atomic import write_json
+from softdiv.storage.locks import in_use
 from softdiv.storage.records import to_plain
 
 BANK = "null_bank.json"
+LOOK_AGAIN = 5.0
+"""Seconds between looks at what other processes are searching."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 Told = Callable[[Null], None]
@@ -47,7 +50,7 @@ def null_pairs(path: Path) -> tuple[NullPair, ...]:
             raise ConfigError(f"{path}: a null is {{ name = '...', model_2 = {{ ... }} }}")
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{path}: null {name!r} is to be the name of a folder")
-        found.append(NullPair(name, options))
+        found.append(NullPair(name, located(options)))
     if not found:
         raise ConfigError(f"{path} has no [[nulls]]")
     if len({pair.name for pair in found}) < len(found):
@@ -64,6 +67,9 @@ def calibrate(
 ) -> NullBank:
     """Search every pair with every seed; write ``null_bank.json``. What has finished is kept.
 
+    Several processes may be at work in one folder: each takes what no other has taken, and all
+    end with the whole bank.
+
     Args:
         config: with both models, or the name of a pair; its model_2 plays no part.
         folder: one run folder per pair and seed, and the bank.
@@ -75,38 +81,49 @@ def calibrate(
     model_1 = config.pair.model_1
     if model_1 is None:
         raise ConfigError("pair: model_1 is not given")
-    nulls = []
-    for pair, seed in _each(pairs, seeds):
-        null_config = attrs.evolve(
-            config,
-            pair=attrs.evolve(
-                config.pair,
-                name=pair.name,
-                model_2=LoaderConfig(model_1.name, {**model_1.options, **pair.options}),
-                organism=None,
-            ),
-            seed=seed,
-            observers=(),
-            evaluation=attrs.evolve(config.evaluation, null_bank=None),
-        )
-        run = DivergencePipeline(config=null_config, run_dir=folder / f"{pair.name}-seed-{seed}")
-        nulls.append(_null(pair.name, seed, run.run().report.evaluation))
-        on_done(nulls[-1])
-    name = str(model_1.options.get("gguf_file") or model_1.options.get("path", model_1.name))
-    bank = NullBank(settings=settings_digest(config), model_1=name, nulls=tuple(nulls))
+    wanted = {f"{pair.name}-seed-{seed}": (pair, seed) for seed in seeds for pair in pairs}
+    nulls: dict[str, Null] = {}
+    while left := [name for name in wanted if name not in nulls]:
+        free = [name for name in left if not in_use(folder / name)]
+        if not free:  # other processes are at work on the same bank
+            time.sleep(LOOK_AGAIN)
+            continue
+        pair, seed = wanted[free[0]]
+        try:
+            nulls[free[0]] = _searched(_null_config(config, model_1, pair, seed), folder / free[0])
+        except RunError:
+            if not in_use(folder / free[0]):  # else another process was faster
+                raise
+            continue
+        on_done(nulls[free[0]])
+    bank = NullBank(
+        settings=settings_digest(config),
+        model_1=model_1.to_dict(),
+        nulls=tuple(nulls[name] for name in wanted),
+    )
     write_json(folder / BANK, to_plain(bank))
     return bank
 
 
-def _each(pairs: Sequence[NullPair], seeds: Sequence[int]) -> Iterator[tuple[NullPair, int]]:
-    return ((pair, seed) for seed in seeds for pair in pairs)
+def _null_config(
+    config: ExperimentConfig, model_1: LoaderConfig, pair: NullPair, seed: int
+) -> ExperimentConfig:
+    model_2 = LoaderConfig(model_1.name, {**model_1.options, **pair.options})
+    return attrs.evolve(
+        config,
+        pair=attrs.evolve(config.pair, name=pair.name, model_2=model_2, organism=None),
+        seed=seed,
+        observers=(),
+        evaluation=attrs.evolve(config.evaluation, null_bank=None),
+    )
 
 
-def _null(name: str, seed: int, evaluation: Evaluation) -> Null:
+def _searched(config: ExperimentConfig, run_dir: Path) -> Null:
+    evaluation = DivergencePipeline(config=config, run_dir=run_dir).run().report.evaluation
     best = max(evaluation.prompts, key=lambda p: p.llr_lift.value, default=None)
     return Null(
-        name=name,
-        seed=seed,
+        name=str(config.pair.name),
+        seed=config.seed,
         lift=best.llr_lift.value if best else 0.0,
         baseline_lift=max((b.llr_lift.value for b in evaluation.baselines), default=0.0),
         prompt=best.text if best else "",

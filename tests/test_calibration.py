@@ -13,6 +13,7 @@ from softdiv.data.shipped_texts import shipped_nulls
 from softdiv.errors import ConfigError
 from softdiv.evaluation.null_bank import LEAST, Null, null_bank
 from softdiv.pipeline import DivergencePipeline
+from softdiv.storage.locks import locked
 
 SMALL = (
     "plugins=[]",
@@ -46,6 +47,23 @@ def test_each_pair_is_a_run_and_none_is_repeated(tmp_path: Path) -> None:
     report = DivergencePipeline(config=used, run_dir=tmp_path / "run").run().report
     caveat = report.evaluation.verdict.caveats[0]
     assert caveat.startswith("Not calibrated: 4 benign pairs are too few") and str(LEAST) in caveat
+
+
+def test_what_another_process_searches_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softdiv.calibration.LOOK_AGAIN", 0.0)
+    (tmp_path / "itself-seed-0").mkdir()
+    other = locked(tmp_path / "itself-seed-0")
+    told: list[str] = []
+
+    def done(null: Null) -> None:
+        told.append(null.name)
+        other.release()
+
+    bank = calibrate(config(), PAIRS, (0,), tmp_path, done)
+    assert told == ["noise", "itself"]
+    assert [null.name for null in bank.nulls] == ["itself", "noise"]
 
 
 def test_the_shipped_pairs_are_enough() -> None:

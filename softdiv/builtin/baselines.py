@@ -10,12 +10,8 @@ import torch
 from attrs.validators import ge
 
 from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv.builtin.template_leak import TemplateLeak
 from softdiv.data.shipped_texts import natural_prompts
-from softdiv.search.generator import VALIDATION_TEXTS, VALIDATION_TOKENS
-from softdiv.search.halving import ROUNDS
-
-PROMPT_TOKENS = 16
-"""Tokens a prompt may add to a row."""
 
 
 @attrs.frozen(kw_only=True)
@@ -34,11 +30,12 @@ class NaturalPool:
     """The best of a pool of natural prompts that a curious auditor might try."""
 
     role: ClassVar[Literal["baseline"]] = "baseline"
+    most: int = attrs.field(default=120, validator=ge(1))
+    """Prompts tried at most."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield as many as the budget can score, in a fixed order."""
-        pool = natural_prompts()
-        for prompt in pool[: _affordable(task, budget, len(pool))]:
+        """Yield them in a fixed order; the first are scored, as many as the budget pays for."""
+        for prompt in natural_prompts()[: self.most]:
             if task.usable(prompt):
                 yield HardPrompt(text=prompt, searcher="")
 
@@ -57,32 +54,11 @@ class RandomTokens:
         """Yield random strings that survive decoding and re-encoding as text."""
         tokenizer, generator = task.pair.tokenizer, torch.Generator().manual_seed(task.seed)
         special = set(tokenizer.all_special_ids)
-        for _ in range(_affordable(task, budget, self.most)):
+        for _ in range(self.most):
             ids = torch.randint(len(tokenizer), (self.length,), generator=generator).tolist()
             text = " ".join(tokenizer.decode([i for i in ids if i not in special]).split())
             if task.usable(text):
                 yield HardPrompt(text=text, searcher="")
-
-
-def _affordable(task: SearchTask, budget: Budget, pool: int) -> int:
-    """How many of ``pool`` candidates can be scored and chosen from within the budget, at least 1.
-
-    Counts all rounds of the halving loop and the choice on validation texts, each row as long
-    as an average user text without the header that all rows share.
-    """
-    texts = task.train[:64]
-    header = len(task.layout.soft(texts[0]).before)
-    length = PROMPT_TOKENS - header + sum(len(task.layout.hard(t)) for t in texts) // len(texts)
-
-    def cost(count: int) -> int:
-        rows, total = count, 0
-        for stage in ROUNDS:
-            total += 2 * rows * stage.texts * (length + stage.tokens)
-            rows = min(rows, stage.keep)
-        return total + 2 * rows * VALIDATION_TEXTS * (length + VALIDATION_TOKENS)
-
-    affordable = [count for count in range(1, pool + 1) if cost(count) <= budget.remaining]
-    return affordable[-1] if affordable else 1
 
 
 @hookimpl
@@ -91,3 +67,4 @@ def softdiv_register_searchers(register: Register) -> None:
     register("empty", Empty)
     register("natural_pool", NaturalPool)
     register("random_tokens", RandomTokens)
+    register("template_leak", TemplateLeak)

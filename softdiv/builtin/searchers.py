@@ -1,118 +1,37 @@
-"""Built-in plugin: searchers that turn model_2's answers into short text prompts."""
+"""Built-in plugin: searchers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
-
-import attrs
-from attrs.validators import ge
-
-from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv import Register, hookimpl
+from softdiv.builtin.answer_words import Amplified, SoftAnswers
+from softdiv.builtin.beam import Beam
+from softdiv.builtin.cache_lens import CacheLens
+from softdiv.builtin.contrastive import Contrastive
+from softdiv.builtin.ensemble import Ensemble
+from softdiv.builtin.epo import Epo
+from softdiv.builtin.forms import Forms
+from softdiv.builtin.gcg import Gcg
 from softdiv.builtin.gradient_swaps import GradientSwaps
+from softdiv.builtin.ppl_gap import PplGap
+from softdiv.builtin.soft_targets import SoftTargets
+from softdiv.builtin.verbalise import Verbalise
 from softdiv.builtin.weight_lens import WeightLens
-from softdiv.searching import (
-    FROM_MODEL_1,
-    FROM_MODEL_2,
-    TEMPLATES,
-    Context,
-    Request,
-    amplified,
-    over_represented,
-)
-
-
-@attrs.frozen(kw_only=True)
-class Amplified:
-    """Amplified answers to neutral texts, their over-represented words, and amplified user turns.
-
-    Samples from log p2 + alpha (log p2 - log p1): what model_2 says more than model_1 would.
-    """
-
-    role: ClassVar[Literal["proposer"]] = "proposer"
-    alphas: tuple[float, ...] = (2.0, 8.0)
-    """Strengths of amplification for answers."""
-    turn_alpha: float = attrs.field(default=4.0, validator=ge(0.0))
-    """Strength for user turns."""
-    words: int = attrs.field(default=16, validator=ge(1))
-    """Words that become prompts."""
-    user_turns: int = attrs.field(default=12, validator=ge(0))
-    """User turns sampled."""
-    answer_tokens: int = attrs.field(default=16, validator=ge(1))
-    """Length of the sampled answers."""
-
-    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield word prompts, then user turns."""
-        contexts = [task.layout.hard(e) for e in task.texts(_answers_wanted(task))]
-        header = Context(before=task.layout.soft(task.train[0]).before)
-        turns_wanted = self.user_turns if header.before else 0  # nothing to sample a turn from
-        turns, plain_1, plain_2, *loud = task.answers(
-            [
-                Request([header] * turns_wanted, amplified(self.turn_alpha), "user-turn"),
-                *_plain(contexts),
-                *(Request(contexts, amplified(a), f"amplified-{a}") for a in self.alphas),
-            ],
-            self.answer_tokens,
-        )
-        answers = [answer for group in loud for answer in group]
-        words = over_represented(answers, [*plain_1, *plain_2], self.words)
-        yield from _word_prompts(words, "amplified answers")
-        for turn in turns:
-            text = turn.strip().split("\n")[0].strip()
-            if task.usable(text):
-                yield HardPrompt(text=text, searcher="", note="amplified user turn")
-
-
-@attrs.frozen(kw_only=True)
-class SoftAnswers:
-    """Words of model_2's answers under the trained soft prompt.
-
-    The soft prompt's answers, not its vectors, carry the words: projecting the vectors onto
-    their nearest tokens does not keep their effect.
-    """
-
-    role: ClassVar[Literal["proposer"]] = "proposer"
-    words: int = attrs.field(default=16, validator=ge(1))
-    """Words that become prompts."""
-    answer_tokens: int = attrs.field(default=16, validator=ge(1))
-    """Length of the sampled answers."""
-
-    def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield word prompts; nothing when no soft prompt was trained."""
-        if task.soft_prompt is None:
-            task.explain("no soft prompt was trained")
-            return
-        examples = task.texts(_answers_wanted(task))
-        slots = [task.layout.soft(e) for e in examples]
-        contexts = [task.layout.hard(e) for e in examples]
-        under, plain_1, plain_2 = task.answers(
-            [Request(slots, FROM_MODEL_2, "soft"), *_plain(contexts)], self.answer_tokens
-        )
-        words = over_represented(under, [*plain_1, *plain_2], self.words)
-        yield from _word_prompts(words, "soft answers")
-
-
-def _answers_wanted(task: SearchTask) -> int:
-    return min(task.config.num_generations_per_prompt, len(task.train))
-
-
-def _plain(contexts: list[Context]) -> tuple[Request, Request]:
-    """Both models' ordinary answers, which the words are compared with."""
-    return Request(contexts, FROM_MODEL_1, "plain"), Request(contexts, FROM_MODEL_2, "plain")
-
-
-def _word_prompts(words: list[str], source: str) -> Iterator[HardPrompt]:
-    for word in words:
-        for template in TEMPLATES:
-            yield HardPrompt(
-                text=template.format(word), searcher="", note=f"'{word}' from {source}"
-            )
 
 
 @hookimpl
 def softdiv_register_searchers(register: Register) -> None:
     """Register the searchers."""
+    register("ensemble", Ensemble)
     register("amplified", Amplified)
     register("soft_answers", SoftAnswers)
     register("gradient_swaps", GradientSwaps)
     register("weight_lens", WeightLens)
+    register("cache_lens", CacheLens)
+    register("soft_targets", SoftTargets)
+    register("verbalise", Verbalise)
+    register("forms", Forms)
+    register("ppl_gap", PplGap)
+    register("contrastive", Contrastive)
+    register("gcg", Gcg)
+    register("epo", Epo)
+    register("beam", Beam)

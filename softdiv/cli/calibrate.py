@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from softdiv.cli.options import config_options, configured
@@ -33,14 +34,20 @@ def calibrate(
     """Search benign pairs exactly as CONFIG searches, so that a verdict can have a p-value.
 
     A benign pair is the config's model_1 and the same model rounded or with noise: nothing is
-    planted. Each takes as long as a run. The same command continues where it was stopped. A
+    planted. Each takes as long as a run. The same command continues where it was stopped, and
+    several processes (under torchrun, or started by hand) share the pairs of one folder. A
     p-value of 0.05 needs 19 pairs.
     """
     from softdiv.calibration import BANK, calibrate, null_pairs
     from softdiv.data.shipped_texts import shipped_nulls
     from softdiv.evaluation.null_bank import LEAST
+    from softdiv.pair.manager import pick_device
+    from softdiv.training.launch import leave_launcher
 
     config = configured(config_path, options)
+    launch = leave_launcher()
+    if launch is not None and pick_device(config.device) == "cuda":
+        config = attrs.evolve(config, device=f"cuda:{launch.local_rank}")
     pairs = null_pairs(file or shipped_nulls())
     total = len(pairs) * len(seeds or (config.seed,))
     say(f"{total} benign pairs; the largest lift of each, nats per answer: found, baselines")

@@ -88,8 +88,10 @@ def generate(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     from softdiv.stages.generate import PROMPTS, SavedPrompt
 
     for one in read_records(done.file(PROMPTS), SavedPrompt):
-        kind, bits = "baseline" if one.baseline else "prompt", one.validation_bits
-        score = "" if bits is None else f"  (validation D {bits:.4f} bits)"
+        kind, score = "baseline" if one.baseline else "prompt", ""
+        if one.validation_bits is not None and one.validation_llr is not None:
+            score = f"  (validation: D {one.validation_bits:.4f} bits, "
+            score += f"ratio {one.validation_llr:.2f} nats per answer)"
         say(f"{kind}  {one_line(one.searcher)}: {one_line(one.text, 100)}{score}")
     say_next(done, "generate")
 

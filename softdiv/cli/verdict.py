@@ -46,6 +46,8 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
     say()
     say(verdict.outcome.upper(), STYLES[verdict.outcome])
     say(one_line(verdict.headline))
+    if verdict.example:
+        say(one_line(verdict.example))
     for caveat in verdict.caveats:
         say(f"  caveat: {one_line(caveat)}")
     prompts, baselines = evaluation.prompts, evaluation.baselines

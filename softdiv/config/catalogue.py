@@ -105,8 +105,8 @@ class ModelRegistry:
             if entry.name == name:
                 return PairConfig(
                     name=name,
-                    model_1=_located(entry.model_1),
-                    model_2=_located(entry.model_2),
+                    model_1=_with_paths(entry.model_1),
+                    model_2=_with_paths(entry.model_2),
                     organism=resolve_shipped(entry.organism) if entry.organism else None,
                 )
         raise ConfigError(
@@ -173,9 +173,14 @@ def _published(path: Path, model: Any) -> PairEntry:
     )
 
 
-def _located(config: LoaderConfig) -> LoaderConfig:
-    options = dict(config.options)
+def _with_paths(config: LoaderConfig) -> LoaderConfig:
+    return attrs.evolve(config, options=located(config.options))
+
+
+def located(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A loader's options, with paths of what comes with softdiv wherever that is installed."""
+    found = dict(options)
     for key in ("path", "adapter"):
-        if isinstance(options.get(key), str):
-            options[key] = resolve_shipped(options[key])
-    return attrs.evolve(config, options=options)
+        if isinstance(found.get(key), str):
+            found[key] = resolve_shipped(found[key])
+    return found

@@ -166,7 +166,7 @@ class GenerationConfig:
     max_prompt_tokens: int = option(24, "longest hard prompt considered", count(1, LONG))
     batch_rows: int = option(128, "rows decoded together", count(1, 65_536))
     searchers: Components = option(
-        _named("weight_lens", "amplified", "soft_answers", "gradient_swaps"),
+        _named("ensemble"),
         "in this order, one budget",
     )
     baselines: Components = option(
@@ -192,7 +192,7 @@ class EvaluationConfig:
         None, "benign pairs searched with these settings, for p-values: `softdiv calibrate`"
     )
     drift_floor_bits: float = option(
-        0.001, "D on plain text below which a drift is called negligible", above(0)
+        0.005, "bits of D on plain text below which a drift is called negligible", above(0)
     )
 
 

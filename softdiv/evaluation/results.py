@@ -51,7 +51,7 @@ class Verdict:
 
     outcome: Outcome
     headline: str
-    """One sentence for a reader in a hurry."""
+    """A sentence or two for a reader in a hurry: which text, what model_2 does, how often."""
     differ_at_all: str
     """First part: do the models differ on empty and natural text?"""
     concentrated: str
@@ -59,6 +59,8 @@ class Verdict:
     rule: str
     """The rule with its thresholds, printed in full."""
     caveats: tuple[str, ...] = ()
+    example: str = ""
+    """one answer of each model in which the difference shows; empty where none was made out"""
     p_value: float | None = None
     """the best prompt's, against benign pairs searched in the same way; None: not calibrated"""
 

@@ -90,6 +90,23 @@ class Layout:
         self._check_shared((*context.before, *context.after), messages[-1].content)
         return context
 
+    def plain(self, text: str) -> Context:
+        """A text outside any conversation, behind BOS where the models are used to one.
+
+        Raises:
+            DataError: as :meth:`hard`.
+        """
+        self.check_plain(text)
+        return Context(before=(*self.template.text_start, *self.template.tokens(text)))
+
+    def header(self, text: str | Example = QUESTION[0].content) -> Context:
+        """What stands before the last user text, whatever the placement: a user's turn, opened.
+
+        Raises:
+            PairError: the chat template drops or repeats user texts.
+        """
+        return Context(before=attrs.evolve(self, placement="user_start").soft(text).before)
+
     def placed(self, text: str, prompt: str) -> str:
         """A user's text with the prompt beside it, where that is the prompt's place."""
         if prompt and self.placement == "user_start":

@@ -36,6 +36,39 @@ def response_states(
     Returns:
         ``[N, H]``.
     """
+    states, cached = _run(wrapper, contexts, soft, responses, recompute)
+    width = 0 if soft is None else soft.shape[0]
+    picked = []
+    for row, (context, response) in enumerate(zip(contexts, responses, strict=True)):
+        own = len(context) + (width if context.has_slot else 0) - cached
+        first = own - 1  # the state at the last context position predicts the first token
+        if first < 0:
+            raise ValueError("a context must keep a position of its own before the response")
+        picked.append(states[row, first : first + len(response)])
+    return torch.cat(picked)
+
+
+def prompt_states(wrapper: ModelWrapper, before: Sequence[int], soft: Tensor) -> Tensor:
+    """``[k, H]`` states that predict each of k soft tokens; gradients flow to ``soft [k, H]``.
+
+    Args:
+        before: ids of the template before the prompt. Where there are none, nothing predicts the
+            first token, and there is a state less.
+    """
+    last = wrapper.embed(torch.tensor(before[-1:], dtype=torch.long, device=wrapper.device))
+    context = Context(before=tuple(before[:-1]), has_slot=True)
+    states, _ = _run(wrapper, [context], torch.cat([last, soft]), None, recompute=False)
+    return states[0, -len(soft) - 1 : -1]
+
+
+def _run(
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    soft: Tensor | None,
+    responses: Sequence[Sequence[int]] | None,
+    recompute: bool,
+) -> tuple[Tensor, int]:
+    """``[B, L, H]`` of right-padded rows, and how many positions before these came from a cache."""
     # a sharded layer must be gathered again for its backward pass, and recomputing does that
     recompute = recompute or (wrapper.turn is not None and soft is not None and soft.requires_grad)
     batch = assemble(
@@ -48,15 +81,7 @@ def response_states(
     )
     with wrapper.recomputing() if recompute else nullcontext():
         states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
-    width = 0 if soft is None else soft.shape[0]
-    picked = []
-    for row, (context, response) in enumerate(zip(contexts, responses, strict=True)):
-        own = len(context) + (width if context.has_slot else 0) - batch.prefix_length
-        first = own - 1  # the state at the last context position predicts the first token
-        if first < 0:
-            raise ValueError("a context must keep a position of its own before the response")
-        picked.append(states[row, first : first + len(response)])
-    return torch.cat(picked)
+    return states, batch.prefix_length
 
 
 def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -70,11 +95,18 @@ def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tupl
 
 
 def log_likelihood(
-    wrapper: ModelWrapper, contexts: Sequence[Context], responses: Sequence[Sequence[int]]
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    responses: Sequence[Sequence[int]],
+    soft: Tensor | None = None,
 ) -> Tensor:
-    """``[N]`` log-probability (nats) of each given token under one model, no gradient."""
+    """``[N]`` log-probability (nats) of each given token under one model, no gradient.
+
+    Args:
+        soft: ``[k, H]``, for contexts with a slot.
+    """
     with torch.no_grad():
-        states = response_states(wrapper, contexts, responses)
+        states = response_states(wrapper, contexts, responses, soft)
         targets, _ = targets_of(responses, wrapper.device)
         parts = [
             wrapper.log_probs(part).gather(-1, wanted[:, None])[:, 0]

@@ -140,6 +140,17 @@ class ChatTemplate:
         return bos if first == [self.tokenizer.bos_token_id] else ""
 
     @functools.cached_property
+    def text_start(self) -> tuple[int, ...]:
+        """Ids that every text the models read begins with: BOS, where the tokenizer puts it before
+        a plain text, or the template once before a conversation (not before every turn)."""
+        bos = self.tokenizer.bos_token
+        if not bos:
+            return ()
+        shown = self.render(QUESTION)
+        written = shown.startswith(bos) and shown.count(bos) == 1
+        return (self.tokenizer.bos_token_id,) if written or self._bos else ()
+
+    @functools.cached_property
     def control_tokens(self) -> frozenset[str]:
         """Tokens that only the template may write: special ones, and added ones that it contains
         or that look like ``<|this|>``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from softdiv.errors import DiskError
 from softdiv.pair.wrapper import ModelWrapper
@@ -18,7 +20,9 @@ from softdiv.storage.atomic import read_tensors, write_tensors
 from softdiv.storage.cache import cached_folder
 
 ROWS = 256
-"""Words run together; each is one position behind the cached context."""
+"""Words run together; the last token of each is one position behind the cached context."""
+Word = tuple[int, ...]
+"""Its tokens."""
 KEPT = torch.float16
 LARGEST = 1 << 30
 """Bytes of states that are kept in the cache; what is larger is run anew each time."""
@@ -30,13 +34,13 @@ Watched = Mapping[str, nn.Module]
 
 
 def word_states(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
 ) -> Iterator[tuple[str, slice, Tensor]]:
-    """What each module reads at each word's token behind ``context``, in fp16.
+    """What each module reads at each word's last token behind ``context``, in fp16.
 
     Kept in softdiv's cache by the model's weights, so that another pair of the same model finds
-    it there. The ledger is charged all the same, one position a word and the context once: what
-    a method costs does not depend on what ran before.
+    it there. The ledger is charged all the same: what a method costs does not depend on what ran
+    before.
 
     Args:
         modules: by name, inside the model.
@@ -46,7 +50,7 @@ def word_states(
     """
     widths = [getattr(m, "in_features", getattr(m, "nx", 0)) for m in modules.values()]
     if 2 * sum(widths) * len(words) <= LARGEST:
-        before, positions = wrapper.ledger.total, len(words) + len(context)
+        before = wrapper.ledger.total
         try:
             folder = cached_folder(
                 f"words/{_key(wrapper, context, words, modules)}",
@@ -56,7 +60,7 @@ def word_states(
             pass
         else:
             if wrapper.ledger.total == before:
-                wrapper.ledger.charge(positions, with_backward=False)
+                wrapper.ledger.charge(len(context) + positions(words), with_backward=False)
             for place, name in enumerate(modules):
                 yield name, slice(0, len(words)), read_tensors(_file(folder, place))[0][STATES]
             return
@@ -64,25 +68,65 @@ def word_states(
 
 
 def run_words(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
 ) -> Iterator[tuple[str, slice, Tensor]]:
     """As :func:`word_states`, computed now, batch after batch."""
     wrapper.forget_prefixes()
     wrapper.prefix_cache(context, 1)  # before anything is watched
     read: dict[str, Tensor] = {}
     with torch.no_grad(), _watched(modules, read.__setitem__):
-        for start in range(0, len(words), ROWS):
-            ids = torch.tensor(words[start : start + ROWS], device=wrapper.device)[:, None]
-            mask = torch.ones(len(ids), len(context) + 1, dtype=torch.long, device=wrapper.device)
-            places = torch.full_like(ids, len(context))
-            cache = wrapper.prefix_cache(context, len(ids))
-            wrapper.hidden(wrapper.embed(ids), mask, places, cache)
+        for part, _ in run_at_last(wrapper, context, words):
             for name, states in read.items():
-                yield name, slice(start, start + len(ids)), states.to(KEPT)
+                yield name, part, states.to(KEPT)
+
+
+def positions(words: Sequence[Word]) -> int:
+    """What a pass over them costs behind a context: the last token of each, and once a batch
+    what several begin with."""
+    return sum(len(batch) + len(set(begun)) * len(begun[0]) for _, batch, begun in _batches(words))
+
+
+@torch.no_grad()
+def run_at_last(
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]
+) -> Iterator[tuple[slice, DynamicCache]]:
+    """Run the words behind ``context``, batch after batch; in each, what several words begin with
+    is run once.
+
+    Yields:
+        Some of the words, and their keys and values when the last token of each has been run.
+    """
+    for start, batch, begun in _batches(words):
+        beginnings = list(dict.fromkeys(begun))
+        cache = wrapper.prefix_cache(context, len(beginnings) if begun[0] else len(batch))
+        if begun[0]:
+            _run(wrapper, beginnings, len(context), cache)
+            places = [beginnings.index(one) for one in begun]
+            cache.batch_select_indices(torch.tensor(places, device=wrapper.device))
+        _run(wrapper, [word[-1:] for word in batch], len(context) + len(begun[0]), cache)
+        yield slice(start, start + len(batch)), cache
+
+
+def _run(wrapper: ModelWrapper, rows: Sequence[Word], behind: int, cache: DynamicCache) -> None:
+    ids = torch.tensor(rows, device=wrapper.device)
+    places = behind + torch.arange(ids.shape[1], device=wrapper.device).expand_as(ids)
+    mask = torch.ones(len(ids), behind + ids.shape[1], dtype=torch.long, device=wrapper.device)
+    wrapper.hidden(wrapper.embed(ids), mask, places, cache)
+
+
+def _batches(words: Sequence[Word]) -> Iterator[tuple[int, Sequence[Word], list[Word]]]:
+    """Where each batch starts, its words of one length, and what each begins with."""
+    start = 0
+    for _, group in itertools.groupby(words, key=len):
+        alike = list(group)
+        for first in range(0, len(alike), ROWS):
+            batch = alike[first : first + ROWS]
+            yield start + first, batch, [word[:-1] for word in batch]
+        start += len(alike)
 
 
 def read_together(
-    wrapper: ModelWrapper, context: Sequence[int], word: int, modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], word: Word, modules: Watched
 ) -> dict[str, str]:
     """For each module that runs, the first that reads the very same states as it does."""
     inputs = {name: states for name, _, states in run_words(wrapper, context, [word], modules)}
@@ -94,7 +138,7 @@ def read_together(
 
 
 def _key(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[int], modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
 ) -> str:
     """Of the model's weights and shape, and of what is asked."""
     asked = [list(context), list(words), list(modules), wrapper.model.config.to_dict()]

@@ -66,6 +66,9 @@ class HardPrompt:
     score_bits: float | None = None
     """D on the search's own texts: optimised, so biased upwards; never reported as a finding."""
     validation_bits: float | None = None
+    """D on the texts that choose."""
+    validation_llr: float | None = None
+    """Log-likelihood ratio of model_2's answers to them, nats per answer: what chose it."""
     cost_fte: int = 0
     """What its searcher had spent when it was returned, in forward-token equivalents."""
     note: str = ""

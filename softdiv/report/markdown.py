@@ -32,6 +32,7 @@ def to_markdown(report: Report) -> str:
     lines = [
         f"# {_text(verdict.outcome)}: {_text(str(report.pair.get('name', 'pair')))}",
         f"**{_text(verdict.headline)}**",
+        *([_text(verdict.example)] if verdict.example else []),
         f"*Do the models differ at all?* {_text(verdict.differ_at_all)}",
         f"*Does some text expose a concentrated difference?* {_text(verdict.concentrated)}",
         f"Rule: {_text(verdict.rule)}",

@@ -18,13 +18,20 @@ from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.halving import successive_halving
+from softdiv.search.cost import affordable
+from softdiv.search.halving import (
+    VALIDATION_TEXTS,
+    VALIDATION_TOKENS,
+    in_turn,
+    successive_halving,
+)
 from softdiv.search.task import SearchTask
 from softdiv.storage.locate import as_safetensors
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
-VALIDATION_TEXTS = 8
-VALIDATION_TOKENS = 12
+FEWEST_CHOSEN = 6
+"""Candidates that are scored even where the searchers have spent all: nothing else tells them
+apart."""
 VALIDATION_EVERY = 3
 """Of the texts given to :meth:`HardPromptGenerator.batch_generate`, one in three chooses."""
 
@@ -128,7 +135,7 @@ class HardPromptGenerator:
             for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
                 origin = f"{prompt.note}; {path}" if prompt.note else str(path)
                 found.append(attrs.evolve(prompt, note=origin))
-        found.sort(key=_bits, reverse=True)
+        found.sort(key=_llr, reverse=True)
         return [prompt for prompt in _unique(found) if _bits(prompt) >= min_divergence]
 
     def search(
@@ -149,12 +156,12 @@ class HardPromptGenerator:
         config, ledger = task.config, task.pair.ledger
         budget = FteBudget(ledger, config.budget_fte)
         with ledger.phase("search"):
-            proposers = [s for s in searchers if s.search.role == "proposer"]
+            proposers = [s for s in searchers if s.search.role != "refiner"]
             found = self._propose(task, proposers, budget)
             self._tell("proposals", found, budget)
-            task.best = successive_halving(task, found, budget)
-            self._tell("halving", task.best, budget)
             refiners = [s for s in searchers if s.search.role == "refiner"]
+            task.best = self._halved(task, found, budget, ordered=bool(refiners))
+            self._tell("halving", task.best, budget)
             refined = self._propose(task, refiners, budget)
             self._tell("refinement", refined, budget)
             survivors = _unique([*refined, *task.best])
@@ -166,7 +173,7 @@ class HardPromptGenerator:
             own = FteBudget(ledger, equal)
             with ledger.phase(f"baseline {baseline.name}"):
                 proposed = self._propose(task, [baseline], own)
-                ranked = successive_halving(task, proposed, own)
+                ranked = self._halved(task, proposed, own)
                 best = choose(task, val, ranked, 1) if len(ranked) > 1 else ranked
             best_of_each += [attrs.evolve(p, cost_fte=own.spent) for p in best or proposed[:1]]
             self._tell(f"baseline {baseline.name}", best, own)
@@ -181,6 +188,18 @@ class HardPromptGenerator:
             )
             for name, component in zip(unique_names(wanted), wanted, strict=True)
         ]
+
+    def _halved(
+        self,
+        task: SearchTask,
+        found: Sequence[HardPrompt],
+        budget: FteBudget,
+        *,
+        ordered: bool = False,
+    ) -> list[HardPrompt]:
+        """As many as what is left of the budget can choose from, each searcher's best first."""
+        some = max(affordable(task, budget, len(found)), FEWEST_CHOSEN)
+        return successive_halving(task, in_turn(found)[:some], budget, ordered=ordered)
 
     def _tell(self, stage: str, prompts: Sequence[HardPrompt], budget: FteBudget) -> None:
         self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))
@@ -210,16 +229,21 @@ class HardPromptGenerator:
 def choose(
     task: SearchTask, val: Sequence[Example], prompts: Sequence[HardPrompt], count: int
 ) -> list[HardPrompt]:
-    """The best by D on validation texts, which no searcher has seen."""
+    """The best by the likelihood ratio of model_2's answers to validation texts, which no searcher
+    has seen.
+
+    Not by D: a prompt that quotes what was planted makes model_1 repeat it, and one that both
+    models find odd makes them differ anyhow.
+    """
     if not prompts:
         return []
     texts = list(val[:VALIDATION_TEXTS])
-    bits = task.score([p.text for p in prompts], texts, VALIDATION_TOKENS)
+    scores = task.both_scores([p.text for p in prompts], texts, VALIDATION_TOKENS)
     scored = [
-        attrs.evolve(prompt, validation_bits=value)
-        for prompt, value in zip(prompts, bits, strict=True)
+        attrs.evolve(prompt, validation_bits=score.bits, validation_llr=score.llr)
+        for prompt, score in zip(prompts, scores, strict=True)
     ]
-    return sorted(scored, key=_bits, reverse=True)[:count]
+    return sorted(scored, key=_llr, reverse=True)[:count]
 
 
 def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
@@ -227,7 +251,7 @@ def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
     if given:
         most = task.config.max_prompt_tokens
         return (
-            f"none of its {given} texts can be a prompt (blank, more than one line, over {most} "
+            f"none of its {given} texts can be a prompt (blank, over {most} "
             "tokens, or with a special token)"
         )
     if not budget:
@@ -237,6 +261,10 @@ def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
 
 def _bits(prompt: HardPrompt) -> float:
     return prompt.validation_bits or 0.0
+
+
+def _llr(prompt: HardPrompt) -> float:
+    return prompt.validation_llr or 0.0
 
 
 def _unique(prompts: Iterable[HardPrompt]) -> list[HardPrompt]:

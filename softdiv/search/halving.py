@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -20,7 +21,21 @@ class Round:
     keep: int
 
 
-ROUNDS = (Round(texts=2, tokens=6, keep=14), Round(texts=6, tokens=10, keep=5))
+VALIDATION_TEXTS = 8
+VALIDATION_TOKENS = 12
+"""What the survivors are chosen by: so many validation texts, and tokens of each answer."""
+ROUNDS = (Round(texts=2, tokens=6, keep=12), Round(texts=4, tokens=10, keep=5))
+
+
+def in_turn(candidates: Sequence[HardPrompt]) -> list[HardPrompt]:
+    """One of each searcher after another, each searcher's in its own order: where not all can be
+    scored, no searcher is left out."""
+    places: Counter[str] = Counter()
+    ranked = []
+    for candidate in candidates:
+        ranked.append((places[candidate.searcher], candidate))
+        places[candidate.searcher] += 1
+    return [candidate for _, candidate in sorted(ranked, key=lambda one: one[0])]
 
 
 def successive_halving(
@@ -28,16 +43,24 @@ def successive_halving(
     candidates: Sequence[HardPrompt],
     budget: Budget,
     rounds: Sequence[Round] = ROUNDS,
+    *,
+    ordered: bool = True,
 ) -> list[HardPrompt]:
     """The best prompts by D, best first, each with its latest score.
 
     Every round uses new user texts, so that a prompt that was lucky once must be lucky again.
-    Stops early, with what it has, when the budget is spent.
+    Stops early, with what it has, when the budget is spent. A round in which nobody would go is
+    left out, except for the last.
+
+    Args:
+        ordered: False leaves the last out too: only who stays is asked for.
     """
     current = list(candidates)
-    for stage in rounds:
+    for number, stage in enumerate(rounds, 1):
         if not current or budget.remaining == 0:
             break
+        if len(current) <= stage.keep and not (ordered and number == len(rounds)):
+            continue
         bits = task.score([c.text for c in current], task.texts(stage.texts), stage.tokens)
         scored = [
             attrs.evolve(candidate, score_bits=value, cost_fte=budget.spent)

@@ -32,6 +32,16 @@ class Request:
     salt: str
 
 
+@attrs.frozen
+class Score:
+    """Of one prompt: means over both models' fresh answers to the same texts."""
+
+    bits: float
+    """D"""
+    llr: float
+    """log-likelihood ratio of model_2's answers, model_2 over model_1, nats per answer"""
+
+
 @attrs.define(eq=False, kw_only=True)
 class SearchTask:
     """One search on one pair. Searchers never see validation or test texts."""
@@ -67,7 +77,7 @@ class SearchTask:
 
     def usable(self, prompt: str) -> bool:
         """Whether a text can be a prompt here: not blank, not too long, no special token."""
-        if not prompt.strip() or prompt != prompt.strip() or "\n" in prompt:
+        if not prompt.strip() or prompt != prompt.strip():
             return False
         try:
             self.layout.check_plain(prompt)
@@ -98,6 +108,30 @@ class SearchTask:
         size = len(examples)
         return [sum(bits[i : i + size]) / size for i in range(0, len(bits), size)]
 
+    def both_scores(
+        self, prompts: Sequence[str], examples: Sequence[Example], tokens: int
+    ) -> list[Score]:
+        """D and the log-likelihood ratio, on an answer of each model to each text: twice the
+        cost of :meth:`score`. D tells that the models differ, the ratio that model_2 says what
+        model_1 would not."""
+        contexts = [self.layout.hard(e, prompt) for prompt in prompts for e in examples]
+        keys = [f"score:{e.id}" for _ in prompts for e in examples]
+        bits: list[float] = []
+        ratios: list[float] = []
+        for source in (FROM_MODEL_1, FROM_MODEL_2):
+            ratios = []
+            for result in self.sample(contexts, [source] * len(contexts), keys, tokens):
+                bits += result.mean_bits().tolist()
+                ratios += result.summed_ratio().tolist()
+        half, size = len(contexts), len(examples)
+        return [
+            Score(
+                bits=sum(bits[n : n + size] + bits[half + n : half + n + size]) / (2 * size),
+                llr=sum(ratios[n : n + size]) / size,
+            )
+            for n in range(0, half, size)
+        ]
+
     def first_bits(self, contexts: Sequence[Context]) -> list[float]:
         """D in bits of the first answer token alone: what a context costs, and no sampling."""
         both = zip(
@@ -121,8 +155,14 @@ class SearchTask:
         keys: Sequence[str],
         tokens: int,
         soft: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> Iterator[Rollouts]:
-        """Roll out contexts in batches of ``batch_rows``; ``keys`` name the random streams."""
+        """Roll out contexts in batches of ``batch_rows``; ``keys`` name the random streams.
+
+        Args:
+            soft: ``[k, H]`` prompt for the contexts' slots.
+            sampling: how tokens are drawn, the config's way by default.
+        """
         size = self.config.batch_rows
         for start in range(0, len(contexts), size):
             part = slice(start, start + size)
@@ -131,7 +171,7 @@ class SearchTask:
                 contexts[part],
                 weights=weights[part],
                 uniforms=uniform_rows(list(keys[part]), self.seed, tokens),
-                sampling=self.sampling,
+                sampling=sampling or self.sampling,
                 soft=soft,
             )
 

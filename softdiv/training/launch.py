@@ -49,6 +49,18 @@ class Launch:
         )
 
 
+def leave_launcher() -> Launch | None:
+    """This process of several goes on as if it were alone, and is told which it was.
+
+    Raises:
+        ConfigError: as :meth:`Launch.from_environment`.
+    """
+    launch = Launch.from_environment()
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK") if launch else ():
+        os.environ.pop(name, None)
+    return launch
+
+
 def world_size() -> int:
     """How many processes are announced, 1 without a launcher. Raises ConfigError."""
     text = os.environ.get("WORLD_SIZE", "").strip()

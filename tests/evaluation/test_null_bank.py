@@ -20,7 +20,7 @@ def bank_of(count: int, settings: str = "") -> NullBank:
         Null(name=f"n{n}", seed=0, lift=n, baseline_lift=n / 2, prompt="x")
         for n in range(1, count + 1)
     )
-    return NullBank(settings=settings, model_1="a", nulls=nulls)
+    return NullBank(settings=settings, model_1={"loader": "tiny"}, nulls=nulls)
 
 
 def test_a_p_value_counts_the_nulls_that_reach_it() -> None:
@@ -28,8 +28,8 @@ def test_a_p_value_counts_the_nulls_that_reach_it() -> None:
     assert bank.p_values([20.0]) == [1 / 20]
     assert bank.p_values([19.0]) == [2 / 20]
     assert bank.p_values([0.0]) == [1.0]
-    assert bank.p_values([9.6], of_baselines=True) == [1 / 20]
-    assert bank.p_values([20.0, 0.5]) == [2 / 20, 1.0]  # Benjamini-Hochberg over two prompts
+    # the best is compared with the best of each null run, the others corrected for their number
+    assert bank.p_values([20.0, 19.5, 0.5]) == pytest.approx([1 / 20, 1.5 / 20, 1.0])
     assert bank.p_values([]) == []
 
 
@@ -39,7 +39,7 @@ def test_the_largest_of_exchangeable_values_passes_as_often_as_it_says() -> None
     false = 0
     for ours in bank.nulls:
         others = tuple(null for null in bank.nulls if null is not ours)
-        rest = NullBank(settings="", model_1="a", nulls=others)
+        rest = NullBank(settings="", model_1={}, nulls=others)
         false += rest.p_values([ours.lift])[0] <= 0.05
     assert false / len(bank.nulls) == 0.05
 
@@ -73,11 +73,14 @@ def test_too_few_nulls_do_not_calibrate() -> None:
     assert "p =" not in verdict.headline
 
 
-def test_a_baseline_is_compared_with_what_baselines_reach_by_chance() -> None:
-    natural = result("Talk of ships.", bits=0.4, llr=18, lift=(18, 15), baseline=True)
-    verdict = decide([], [natural], EvaluationConfig(), identical=False, bank=bank_of(30))
-    assert verdict.outcome == "difference found"
-    assert "Talk of ships." in verdict.headline
+def test_a_baseline_is_compared_with_what_whole_runs_reach_by_chance() -> None:
+    def decided(lift: float) -> str:
+        natural = result("Talk of ships.", bits=0.4, llr=lift, lift=(lift, 15), baseline=True)
+        bank = bank_of(30)
+        return decide([], [EMPTY, natural], EvaluationConfig(), identical=False, bank=bank).headline
+
+    assert "Talk of ships.' (of the baseline s; no prompt that was found passes)" in decided(31)
+    assert "Talk of ships." not in decided(18)  # more than baselines reach, not more than searches
 
 
 def test_a_bank_of_other_settings_is_refused(tmp_path: Path) -> None:
@@ -92,3 +95,20 @@ def test_a_bank_of_other_settings_is_refused(tmp_path: Path) -> None:
     for other in ("generation.budget_fte=7", "training.max_steps=3", "evaluation.test_texts=5"):
         with pytest.raises(ConfigError, match="was made with other settings"):
             null_bank(config.with_overrides(other))
+
+
+def test_a_shipped_bank_serves_its_own_settings_and_model_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"model_1": {"loader": "tiny"}, "model_2": {"loader": "tiny", "noise": 0.1}}
+    config = ExperimentConfig.from_dict({"pair": models})
+    monkeypatch.setattr(
+        "softdiv.evaluation.null_bank.shipped_null_bank", lambda settings: tmp_path / settings
+    )
+    assert null_bank(config) is None
+    settings = settings_digest(config)
+    write_json(tmp_path / settings, to_plain(bank_of(20, settings)))
+    assert null_bank(config) == bank_of(20, settings)
+    assert null_bank(config.with_overrides("generation.budget_fte=7")) is None
+    other = {**models, "model_1": {"loader": "tiny", "seed": 1}}
+    assert null_bank(ExperimentConfig.from_dict({"pair": other})) is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from softdiv.config.schema import EvaluationConfig
 from softdiv.evaluation.results import PromptResult
 from softdiv.evaluation.verdict import decide
-from softdiv.plugin.records import Interval
+from softdiv.plugin.records import Example, Finding, Interval
 
 
 def result(
@@ -95,3 +96,55 @@ def test_a_difference_that_is_always_there_is_called_one(bits: float, words: str
     verdict = decide([], [bare, natural], EvaluationConfig(), identical=False)
     assert verdict.outcome == "broad drift only"
     assert words in verdict.headline
+
+
+def test_the_best_found_prompt_is_named_before_a_better_one_of_a_pool() -> None:
+    natural = result("Talk of ships.", bits=0.4, llr=70, lift=(60, 50), baseline=True)
+    found = result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.5)
+    verdict = decide([found], [EMPTY, natural], EvaluationConfig(), identical=False)
+    assert "'boats'" in verdict.headline and "ships" not in verdict.headline
+
+
+def on_texts(bits: list[float]) -> PromptResult:
+    """The empty prompt, with D on each text."""
+    findings = tuple(
+        Finding(
+            prompt="",
+            example=Example(id=str(n), text="Hello"),
+            response_1="a",
+            response_2="a",
+            divergence_bits=value,
+            log_likelihood_ratio=0.0,
+            tokens_1=(),
+            tokens_2=(),
+        )
+        for n, value in enumerate(bits)
+    )
+    mean = sum(bits) / len(bits)
+    spread = Interval(value=mean, low=min(bits), high=max(bits))
+    return attrs.evolve(
+        result("", bits=mean, llr=0, lift=(0, 0), baseline=True),
+        divergence_bits=spread,
+        findings=findings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "words", "outcome"),
+    [
+        ([0.04, 0.05, 0.06, 0.05, 0.04], "Yes, by more than 0.005 bits", "broad drift only"),
+        (
+            [0.002, 0.001, 0.003, 0.002, 0.001, 0.006],
+            "By less than 0.005 bits",
+            "no difference found",
+        ),
+        # too few texts, or too far apart, to say either
+        ([0.002, 0.009], "Not clearly more or less than 0.005 bits", "inconclusive"),
+    ],
+)
+def test_the_first_part_has_a_tolerance_and_a_test(
+    bits: list[float], words: str, outcome: str
+) -> None:
+    verdict = decide([], [on_texts(bits)], EvaluationConfig(), identical=False)
+    assert verdict.differ_at_all.startswith(words)
+    assert verdict.outcome == outcome

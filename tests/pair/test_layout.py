@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any, get_args
 
 import pytest
+from tokenizers import processors
 from transformers import ByT5Tokenizer
 
 from softdiv.builtin.gradient_swaps import _word_like
@@ -104,6 +105,51 @@ def test_an_answer_is_encoded_as_it_follows_its_question(family: str) -> None:
         opened = where.template.tokens(where.template.render((Message("user", TEXT),)))
         assert where.decode([*opened, *ids]).endswith(answer)
         assert where.decode(ids) == answer
+
+
+def adding_bos(tokenizer: Any) -> Any:
+    """As Llama's and Gemma's: a plain text is read behind BOS."""
+    made = deepcopy(tokenizer)
+    name, number = made.bos_token, made.bos_token_id
+    made.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{name} $A", special_tokens=[(name, number)]
+    )
+    return made
+
+
+@pytest.mark.parametrize("family", ["byte-level", "Llama 2", "Mistral", "unigram"])
+def test_a_plain_text_is_read_as_the_tokenizer_reads_it(family: str) -> None:
+    for text in (TEXT, "The", "und so weiter"):
+        tokenizer = adding_bos(FAMILIES[family])
+        found = Layout(tokenizer).plain(text)
+        assert list(found.before) == tokenizer(text)["input_ids"]
+        assert found.before[0] == tokenizer.bos_token_id and not found.has_slot
+    with pytest.raises(DataError, match="special token"):
+        Layout(tokenizer).plain(f"x {tokenizer.eos_token}")
+
+
+def test_a_plain_text_begins_with_bos_where_the_template_writes_one_and_only_there() -> None:
+    for family, begins in {
+        "byte-level, BOS": 1,
+        "Llama 2": 1,
+        "byte-level": 0,
+        "Zephyr": 0,
+    }.items():
+        tokenizer = FAMILIES[family]
+        start = [tokenizer.bos_token_id] * begins
+        own = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+        assert list(Layout(tokenizer).plain(TEXT).before) == [*start, *own], family
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "no template" not in name])
+def test_a_header_is_what_opens_a_users_turn_whatever_the_placement(family: str) -> None:
+    header = Layout(FAMILIES[family]).header()
+    for placement in PLACEMENTS:
+        where = Layout(FAMILIES[family], placement)
+        assert where.header() == header and not header.has_slot
+        for text in ("apple pie", TEXT):
+            assert where.hard(text).before[: len(header)] == header.before
+            assert where.tokenizer.decode(header.before).strip()
 
 
 def test_the_space_before_an_answer_is_the_models_own() -> None:

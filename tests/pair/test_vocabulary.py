@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from softdiv.pair import vocabulary
-from softdiv.pair.vocabulary import ROWS, read_together, word_states
+from softdiv.pair.vocabulary import ROWS, Word, read_together, word_states
 from softdiv.pair.wrapper import ModelWrapper
 from tests.conftest import MakePair
 
@@ -19,11 +19,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def some(wrapper: ModelWrapper, count: int = ROWS + 40) -> list[int]:
-    return wrapper.ordinary_ids()[:count]
+def some(wrapper: ModelWrapper, count: int = ROWS + 40) -> list[Word]:
+    """Of one token; the last ones of two, several with one beginning."""
+    ids = wrapper.ordinary_ids()
+    return [(token,) for token in ids[:count]] + [(ids[n % 7], ids[n]) for n in range(30)]
 
 
-def all_states(wrapper: ModelWrapper, words: list[int], *names: str) -> dict[str, torch.Tensor]:
+def all_states(wrapper: ModelWrapper, words: list[Word], *names: str) -> dict[str, torch.Tensor]:
     modules = {name: wrapper.model.get_submodule(name) for name in names}
     found: dict[str, torch.Tensor] = {}
     for name, part, states in word_states(wrapper, CONTEXT, words, modules):
@@ -44,13 +46,13 @@ def test_each_word_is_read_as_in_a_plain_forward_pass(
     words = some(wrapper)
     before = wrapper.ledger.total
     found = all_states(wrapper, words, V, GATE)
-    assert wrapper.ledger.total - before == len(CONTEXT) + len(words)
+    assert wrapper.ledger.total - before == len(CONTEXT) + len(words) + 7
     assert any(cache.iterdir()) is bool(largest)
     plain: list[torch.Tensor] = []
     watched = wrapper.model.get_submodule(V)
     hook = watched.register_forward_pre_hook(lambda _, args: plain.append(args[0][0, -1]))
-    for word in words[::37]:
-        wrapper.model(input_ids=torch.tensor([[*CONTEXT, word]]))
+    for word in words[::37]:  # of both lengths
+        wrapper.model(input_ids=torch.tensor([[*CONTEXT, *word]]))
     hook.remove()
     assert torch.allclose(found[V][::37], torch.stack(plain), atol=4e-3)  # kept in fp16
     assert found[GATE].shape == found[V].shape
@@ -72,7 +74,7 @@ def test_what_was_run_once_is_read_and_paid_for_again(
     assert {name: states.tolist() for name, states in again.items()} == {
         name: states.tolist() for name, states in ran.items()
     }
-    assert second.ledger.total - before == len(CONTEXT) + len(words)
+    assert second.ledger.total - before == len(CONTEXT) + len(words) + 7
     second.model.lm_head.weight.data[0, 0] += 1e-6
     with pytest.raises(AssertionError, match="it runs again"):
         all_states(second, words, V, GATE)
@@ -91,7 +93,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 def test_nothing_is_watched_afterwards(make_pair: MakePair) -> None:
     wrapper = make_pair().model_1
     with pytest.raises(IndexError):
-        all_states(wrapper, [10**6], V)
+        all_states(wrapper, [(10**6,)], V)
     assert not wrapper.model.get_submodule(V)._forward_pre_hooks
 
 
@@ -102,4 +104,4 @@ def test_modules_that_read_the_same_states_are_known(make_pair: MakePair) -> Non
     modules |= {name: getattr(layer.mlp, f"{name}_proj") for name in ("gate", "up")}
     modules["never"] = torch.nn.Linear(2, 2)
     firsts = {"q": "q", "k": "q", "v": "q", "o": "o", "gate": "gate", "up": "gate"}
-    assert read_together(wrapper, CONTEXT, 50, modules) == firsts
+    assert read_together(wrapper, CONTEXT, (50,), modules) == firsts

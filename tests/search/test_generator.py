@@ -87,8 +87,9 @@ def test_prompts_rescore_to_the_value_reported(
     task, split, result, _ = searched
     assert len(result.prompts) == 2
     for prompt in result.prompts:
-        (again,) = task.score([prompt.text], split.val[:8], 12)
-        assert again == pytest.approx(prompt.validation_bits, abs=1e-4)
+        (again,) = task.both_scores([prompt.text], split.val[:8], 12)
+        assert again.bits == pytest.approx(prompt.validation_bits, abs=1e-4)
+        assert again.llr == pytest.approx(prompt.validation_llr, abs=1e-3)
 
 
 def test_prompts_are_plain_text_within_the_limits(
@@ -174,16 +175,16 @@ def test_batch_generate_searches_from_every_checkpoint(tmp_path: Path) -> None:
 
     prompts = found(0.0)
     assert generator.notes[0].startswith("softdiv writes .safetensors files")
-    bits = [prompt.validation_bits or 0.0 for prompt in prompts]
-    assert bits == sorted(bits, reverse=True)
+    ratios = [prompt.validation_llr or 0.0 for prompt in prompts]
+    assert ratios == sorted(ratios, reverse=True)
     assert all(prompt.note.endswith(".safetensors") for prompt in prompts)
     alone = [
         generator.batch_generate(checkpoint_paths=path, input_texts=texts) for path in checkpoints
     ]
     assert {p.text for p in prompts} == {p.text for one in alone for p in one}
     assert len(prompts) > 1
-    kept = found(bits[0])
-    assert [p.text for p in kept] == [p.text for p in prompts if p.validation_bits == bits[0]]
+    most = max(prompt.validation_bits or 0.0 for prompt in prompts)
+    assert [p.text for p in found(most)] == [p.text for p in prompts if p.validation_bits == most]
     with pytest.raises(DataError, match="1 input texts"):
         generator.batch_generate(checkpoint_paths=checkpoints, input_texts=texts[:1])
 
@@ -215,7 +216,7 @@ class Silent:
     [
         (Silent(why="no idea"), "no idea"),
         (Silent(), "it gave no reason"),
-        (Silent(("<|im_end|>", " ", "a\nb")), "none of its 3 texts can be a prompt"),
+        (Silent(("<|im_end|>", " ", " a")), "none of its 3 texts can be a prompt"),
         (SoftAnswers(), "no soft prompt was trained"),
         (GradientSwaps(), "there was no prompt to start from"),
     ],

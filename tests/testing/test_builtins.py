@@ -30,7 +30,24 @@ CASES = [
 SMALL: dict[str, dict[str, Any]] = {
     "amplified": {"words": 3, "user_turns": 3, "answer_tokens": 6},
     "soft_answers": {"words": 3, "answer_tokens": 6},
-    "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2},
+    "ensemble": {"arms": ("amplified", "contrastive", "gradient_swaps"), "prompts": 3},
+    "ppl_gap": {"continuations": 16, "tokens": 6, "phrases": 3},
+    "contrastive": {"draws": 1, "tokens": 6, "phrases": 3},
+    "template_leak": {"turns": 8, "tokens": 6, "prompts": 3},
+    "gcg": {"length": 3, "candidates": 5, "response_tokens": 3, "patience": 1},
+    "epo": {"length": 3, "children": 3, "prices": (0.01, 0.0), "response_tokens": 3, "rounds": 2},
+    "beam": {"length": 3, "width": 2, "most": 8, "response_tokens": 3},
+    "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
+    "cache_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
+    "soft_targets": {
+        "words": 4,
+        "extended": (2,),
+        "continuations": (3,),
+        "texts": 2,
+        "pairs": 2,
+        "target_tokens": 3,
+    },
+    "verbalise": {"rounds": 2, "steps": 1, "readings": 2, "reading_tokens": 4},
     "gradient_swaps": {"steps": 2, "candidates": 3, "texts": 2, "response_tokens": 3},
 }
 RECORDS = [

@@ -1,0 +1,225 @@
+"""From suspected words to prompts: tested on the models' answers, spelled out, worded."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from typing import ClassVar, Literal
+
+import attrs
+from attrs.validators import ge, gt
+
+from softdiv.divergence.rollouts import FROM_MODEL_2
+from softdiv.pair.layout import Context
+from softdiv.pair.words import token_texts
+from softdiv.plugin.interfaces import Budget
+from softdiv.plugin.records import HardPrompt
+from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
+from softdiv.search.task import SearchTask
+
+TEMPLATES = (LEAD, "I like {}.", "{}.")
+FINALISTS, QUESTIONS = 12, 3
+"""Words, each beside as many user texts, of which the plainest is taken."""
+LOOK_SHARE = 0.7
+"""Of what is left of the budget, for looking at words; the rest tests the best of them."""
+
+Tokens = dict[str, tuple[int, ...]]
+"""Words by their text, with the tokens that spell them."""
+
+
+@attrs.frozen(kw_only=True)
+class WordSearcher:
+    """A searcher that suspects words of the vocabulary. What it then does with the best of them
+    (:meth:`prompts_of`) is the same for all of these: whether the models answer differently is
+    measured on their answers, never concluded from what made a word suspect."""
+
+    role: ClassVar[Literal["proposer"]] = "proposer"
+    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
+    """Words looked at, the vocabulary's first."""
+    begun: int = attrs.field(default=8192, validator=ge(0))
+    """And words whose first token is one or two letters, with what model_1 finds likeliest next;
+    at most a quarter of all where the budget does not pay for all."""
+    words: int = attrs.field(default=48, validator=ge(1))
+    """Words tested on the models' answers."""
+    extended: tuple[int, ...] = (6, 4)
+    """Words spelled out further, in each round."""
+    continuations: tuple[int, ...] = (24, 16)
+    """Continuations tried for each of them; model_1's likeliest."""
+    pairs: int = attrs.field(default=12, validator=ge(0))
+    """Of the most suspect words, as model_1 completes them, those also tried two at a time, in
+    both orders, where no single word does."""
+    tested_tokens: int = attrs.field(default=1, validator=ge(1))
+    """Answer tokens by which a word is tested. One needs no sampling; more see a behaviour that
+    opens as any answer does, at as many more positions a word."""
+    near: float = attrs.field(default=0.05, validator=gt(0.0))
+    """Share of the best score within which fewer tokens win."""
+    prompts: int = attrs.field(default=3, validator=ge(1))
+    """Words that become prompts."""
+    texts: int = attrs.field(default=6, validator=ge(1))
+    """User texts on which each prompt's wording is chosen."""
+    answer_tokens: int = attrs.field(default=12, validator=ge(1))
+    """Length of the answers it is chosen by."""
+
+    def prompts_of(
+        self, task: SearchTask, budget: Budget, suspects: Mapping[str, tuple[int, ...]], source: str
+    ) -> Iterator[HardPrompt]:
+        """Yield one prompt for each of the best words, best first.
+
+        Where the budget left is less than all this takes, less is tried of everything.
+
+        Args:
+            suspects: most suspect first.
+            source: where they come from, for the prompts' notes.
+        """
+        search = self._within(task, budget, suspects)
+        tokens = dict(itertools.islice(suspects.items(), search.words))
+        spelled = search._spelled(task, budget, tokens)
+        given: set[tuple[int, ...]] = set()
+        for word in search._plainest(task, budget, spelled, tokens):
+            root = self._root(task, tokens[word])
+            if root in given:
+                continue
+            given.add(root)  # another spelling of one discovery is no other prompt
+            yield search._worded(task, budget, word, source)
+            if len(given) == search.prompts:
+                return
+
+    def _root(self, task: SearchTask, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The first token, and the second where that is only one or two letters."""
+        (first,) = token_texts(task.pair.tokenizer, ids[:1])
+        return ids[: 1 if len(first.strip()) >= SHORTEST else 2]
+
+    def _within(self, task: SearchTask, budget: Budget, suspects: Sized) -> WordSearcher:
+        """The same, with the numbers that the budget left can pay."""
+        before, behind = around(task)
+        word = len(behind) + 1 + self.tested_tokens
+        rest = [len(task.layout.hard(e)) - len(task.layout.soft(e).before) for e in task.train[:16]]
+        row = sum(rest) / max(len(rest), 1) + 5
+        tried = min(self.words, len(suspects))
+        tried += sum(n * more for n, more in zip(self.extended, self.continuations, strict=False))
+        wanted = (
+            2 * (tried * word + 1.5 * FINALISTS * QUESTIONS * (row + self.tested_tokens))
+            + 2 * self.prompts * len(TEMPLATES) * self.texts * (row + self.answer_tokens)
+            + len(before)
+        )
+        share = min(1.0, budget.remaining / wanted)
+
+        def less(count: int) -> int:
+            return max(1, round(count * share))
+
+        return attrs.evolve(
+            self,
+            words=less(self.words),
+            continuations=tuple(map(less, self.continuations)),
+            prompts=less(self.prompts),
+            texts=less(self.texts),
+        )
+
+    def _tested(self, task: SearchTask, budget: Budget, contexts: Sequence[Context]) -> list[float]:
+        """D in bits of the first answer tokens of each context, while the budget lasts."""
+        found: list[float] = []
+        size = task.config.batch_rows
+        for start in range(0, len(contexts), size):
+            if budget.remaining == 0:
+                break
+            part = contexts[start : start + size]
+            if self.tested_tokens == 1:
+                found += task.first_bits(part)
+                continue
+            keys = [f"tested:{start + place}" for place in range(len(part))]
+            weights = [FROM_MODEL_2] * len(part)
+            for result in task.sample(part, weights, keys, self.tested_tokens):
+                found += result.mean_bits().tolist()
+        return found
+
+    def _alone(self, task: SearchTask, budget: Budget, words: Sequence[str]) -> dict[str, float]:
+        kept = [word for word in words if task.usable(LEAD.format(word))]
+        bits = self._tested(task, budget, [asked(task, word) for word in kept])
+        return dict(zip(kept, bits, strict=False))
+
+    def _spelled(self, task: SearchTask, budget: Budget, tokens: Tokens) -> list[str]:
+        """The best words and what they may be the beginnings of, best first.
+
+        Adds the tokens of each longer word to ``tokens``.
+        """
+        before, _ = around(task)
+        suspects = dict(itertools.islice(tokens.items(), self.pairs))
+        bits = self._alone(task, budget, list(tokens))
+        latest = list(bits)
+        for count, more in zip(self.extended, self.continuations, strict=False):
+            if budget.remaining == 0:
+                break
+            best = sorted(latest, key=lambda w: -bits[w])[:count]
+            longer = continued(task, before, {w: tokens[w] for w in best}, more)
+            fresh = {word: ids for word, ids in longer.items() if word not in tokens}
+            tokens |= fresh
+            bits |= self._alone(task, budget, list(fresh))
+            latest = [word for word in fresh if word in bits]
+        bits |= self._together(task, budget, suspects, tokens, max(bits.values(), default=0.0))
+        return sorted(bits, key=lambda w: -bits[w])[:FINALISTS]
+
+    def _together(
+        self, task: SearchTask, budget: Budget, suspects: Tokens, tokens: Tokens, best: float
+    ) -> dict[str, float]:
+        """Two words each, where they do better than every single one."""
+        if (1 + self.near) * best >= 1 or budget.remaining == 0:
+            return {}  # no bits are left to gain
+        whole = completed(task, around(task)[0], suspects)
+        pairs = {f"{a} {b}": (*whole[a], *whole[b]) for a, b in itertools.permutations(whole, 2)}
+        bits = self._alone(task, budget, list(pairs))
+        better = {pair: value for pair, value in bits.items() if value > (1 + self.near) * best}
+        tokens |= {pair: pairs[pair] for pair in better}
+        return better
+
+    def _plainest(
+        self, task: SearchTask, budget: Budget, best: Sequence[str], tokens: Tokens
+    ) -> list[str]:
+        """Best first, beside user texts; of those as good as the best that of fewest tokens.
+
+        What the first tokens of a word spell is tried as well, and added to ``tokens``.
+        """
+        for word in best:
+            texts = token_texts(task.pair.tokenizer, tokens[word])
+            for count in range(1, len(texts)):
+                shorter_text = "".join(texts[:count]).strip()
+                if len(shorter_text) >= SHORTEST:
+                    tokens.setdefault(shorter_text, tokens[word][:count])
+        shorter = [
+            w for w, ids in tokens.items() if any(ids == tokens[b][: len(ids)] for b in best)
+        ]
+        candidates = [w for w in dict.fromkeys([*best, *shorter]) if task.usable(f"{w}.")]
+        examples = task.texts(QUESTIONS)
+        values = self._tested(
+            task, budget, [task.layout.hard(e, f"{w}.") for w in candidates for e in examples]
+        )
+        parts = [values[n : n + len(examples)] for n in range(0, len(values), len(examples))]
+        mean = {word: sum(part) / len(part) for word, part in zip(candidates, parts, strict=False)}
+        enough = (1 - self.near) * max(mean.values(), default=0.0)
+
+        def rank(word: str) -> tuple[int, float]:
+            return (len(tokens[word]) if mean[word] >= enough else sys.maxsize, -mean[word])
+
+        return sorted(mean, key=rank)
+
+    def _worded(self, task: SearchTask, budget: Budget, word: str, source: str) -> HardPrompt:
+        """The wording under which model_2's answers are least model_1's; shortest if near."""
+        note = f"'{word}' from {source}"
+        prompts = [p for p in (t.format(word) for t in TEMPLATES) if task.usable(p)]
+        if budget.remaining == 0:
+            return HardPrompt(text=prompts[0], searcher="", note=note)
+        examples = task.texts(self.texts)
+        items = [(prompt, example) for prompt in prompts for example in examples]
+        ratios: list[float] = []
+        for result in task.sample(
+            [task.layout.hard(example, prompt) for prompt, example in items],
+            [FROM_MODEL_2] * len(items),
+            [f"worded:{example.id}" for _, example in items],
+            self.answer_tokens,
+        ):
+            ratios += result.summed_ratio().tolist()
+        size = len(examples)
+        lifts = [sum(ratios[i : i + size]) / size for i in range(0, len(ratios), size)]
+        top = max(lifts)
+        good = [p for p, lift in zip(prompts, lifts, strict=True) if lift >= top - 0.1 * abs(top)]
+        return HardPrompt(text=min(good, key=len), searcher="", note=note)
