@@ -42,7 +42,16 @@ BUDGET = 50_000
 COSTS = (10_000, 25_000, 100_000)
 DEFAULT = "ensemble"
 RIVALS = ("ppl_gap", "contrastive", "gcg", "natural_pool")
-SINGLE = ("weight_lens", "amplified", "cache_lens", "epo", "beam", "template_leak")
+SINGLE = (
+    "weight_lens",
+    "amplified",
+    "cache_lens",
+    "soft_targets",
+    "epo",
+    "beam",
+    "template_leak",
+    "verbalise",
+)
 ABLATIONS: Mapping[str, Sequence[str]] = {
     "soft_prompt_too": ("training.max_steps=12",),
     "without_weight_lens": (
