@@ -24,6 +24,9 @@ FINALISTS, QUESTIONS = 12, 3
 """Words, each beside as many user texts, of which the plainest is taken."""
 AROUND = 5
 """Tokens that a word's wording adds to a row, the word's own among them."""
+BEGINNINGS = 2
+"""Of a word that gives half as much as the word itself: tried once more when it is put into
+words, on whole answers. On one token of a few, a letter too many looks like a gain."""
 LOOK_SHARE = 0.7
 """Of what is left of the budget, for looking at words; the rest tests the best of them."""
 
@@ -79,13 +82,16 @@ class WordSearcher:
         tokens = dict(itertools.islice(suspects.items(), search.words))
         spelled = search._spelled(task, budget, tokens)
         given: set[tuple[int, ...]] = set()
-        for word in search._plainest(task, budget, spelled, tokens):
+        means = search._plainest(task, budget, spelled, tokens)
+        for word in means:
             root = self._root(task, tokens[word])
             if root in given:
                 continue
             given.add(root)  # another spelling of one discovery is no other prompt
             texts = search.texts if budget.remaining else 0
-            text = worded(task, word, texts, search.answer_tokens)
+            shorter = [w for w in means if _begins(tokens[w], tokens[word])]
+            shorter = [w for w in shorter if means[w] >= means[word] / 2][:BEGINNINGS]
+            text = worded(task, word, texts, search.answer_tokens, shorter)
             yield HardPrompt(text=text, searcher="", note=f"'{word}' from {source}")
             if len(given) == search.prompts:
                 return
@@ -188,8 +194,9 @@ class WordSearcher:
 
     def _plainest(
         self, task: SearchTask, budget: Budget, best: Sequence[str], tokens: Tokens
-    ) -> list[str]:
-        """Best first, beside user texts; of those as good as the best that of fewest tokens.
+    ) -> dict[str, float]:
+        """With their mean D, best first, beside user texts; of those as good as the best that of
+        fewest tokens.
 
         What the first tokens of a word spell is tried as well, and added to ``tokens``.
         """
@@ -214,4 +221,8 @@ class WordSearcher:
         def rank(word: str) -> tuple[int, float]:
             return (len(tokens[word]) if mean[word] >= enough else sys.maxsize, -mean[word])
 
-        return sorted(mean, key=rank)
+        return {word: mean[word] for word in sorted(mean, key=rank)}
+
+
+def _begins(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return len(one) < len(other) and other[: len(one)] == one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from softdiv.divergence.rollouts import FROM_MODEL_2
 from softdiv.search.candidate_words import LEAD
 from softdiv.search.task import SearchTask
@@ -11,14 +13,18 @@ NEAR = 0.1
 """Of the best lift, within which the shortest wording wins."""
 
 
-def worded(task: SearchTask, word: str, texts: int, tokens: int) -> str:
+def worded(
+    task: SearchTask, word: str, texts: int, tokens: int, shorter: Sequence[str] = ()
+) -> str:
     """The wording under which model_2's answers are least model_1's; the shortest if near.
 
     Args:
         texts: user texts beside which each is tried; 0 takes the first wording untried.
         tokens: length of the answers.
+        shorter: beginnings of the word that may be all of it, each tried in the last wording.
     """
-    prompts = [p for p in (w.format(word) for w in WORDINGS) if task.usable(p)]
+    wordings = [w.format(word) for w in WORDINGS] + [WORDINGS[-1].format(w) for w in shorter]
+    prompts = [p for p in wordings if task.usable(p)]
     if not texts:
         return prompts[0]
     examples = task.texts(texts)

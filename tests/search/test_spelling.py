@@ -108,3 +108,27 @@ def test_less_is_tried_with_less(limit: int) -> None:
     assert (scaled.words < full.words) == (limit < 20_000)
     assert list(full.prompts_of(task, budget, suspects(task, 30), "a test"))
     assert task.pair.ledger.total - spent <= limit + 4_000  # one batch, of rows of 100 positions
+
+
+class Generous(Written):
+    """One token of an answer finds a longer spelling better; whole answers do not."""
+
+    longer = ""
+
+    def first_bits(self, contexts: Any) -> list[float]:
+        texts = [self.pair.tokenizer.decode(context.before) for context in contexts]
+        return [
+            0.9 if self.longer in text else 0.7 if self.trigger in text else 0.1 for text in texts
+        ]
+
+
+def test_a_letter_too_many_is_seen_in_whole_answers() -> None:
+    task = same_pair()
+    token, word = vocabulary_words(task)[5]
+    (end,) = task.pair.tokenizer("a", add_special_tokens=False)["input_ids"]
+    fields = [field.name for field in attrs.fields(SearchTask) if field.init]
+    generous = Generous(**{name: getattr(task, name) for name in fields})
+    generous.trigger, generous.longer = word, f"{word}a"
+    budget = FteBudget(task.pair.ledger, PLENTY)
+    (prompt,) = SEARCH.prompts_of(generous, budget, {f"{word}a": (token, end)}, "here")
+    assert prompt.text == f"{word}."
