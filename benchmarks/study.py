@@ -42,7 +42,16 @@ BUDGET = 50_000
 COSTS = (10_000, 25_000, 100_000)
 DEFAULT = "ensemble"
 RIVALS = ("ppl_gap", "contrastive", "gcg", "natural_pool")
-SINGLE = ("weight_lens", "amplified", "cache_lens", "epo", "beam", "template_leak")
+SINGLE = (
+    "weight_lens",
+    "amplified",
+    "cache_lens",
+    "soft_targets",
+    "epo",
+    "beam",
+    "template_leak",
+    "verbalise",
+)
 ABLATIONS: Mapping[str, Sequence[str]] = {
     "soft_prompt_too": ("training.max_steps=12",),
     "without_weight_lens": (
@@ -199,9 +208,7 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     ours = [r for r in planted if (r["method"], r["budget"]) == (DEFAULT, BUDGET)]
     if nulls and ours:
         for name in ("lift", "bits", "empty_bits", "empty_llr"):
-            found[f"detection.{name}.auroc"] = _auroc(
-                [r[name] for r in ours], [r[name] for r in nulls]
-            )
+            found |= _detection(name, [r[name] for r in ours], [r[name] for r in nulls])
     return found
 
 
@@ -216,9 +223,26 @@ def _share(key: str, rows: Sequence[Mapping[str, Any]], what: str) -> dict[str, 
     return found
 
 
-def _auroc(planted: Sequence[float], nulls: Sequence[float]) -> float:
+def _detection(name: str, planted: Sequence[float], nulls: Sequence[float]) -> dict[str, float]:
+    """How well one number tells planted pairs from benign ones.
+
+    *tpr*: planted pairs whose conformal p-value is at most .05; *false_positives*: benign pairs of
+    which that holds against the other benign pairs, with its Clopper-Pearson interval.
+    """
     wins = [(a > b) + 0.5 * (a == b) for a in planted for b in nulls]
-    return float(np.mean(wins))
+    false = sum(_p(x, [*nulls[:n], *nulls[n + 1 :]]) <= 0.05 for n, x in enumerate(nulls))
+    ends = stats.binomtest(false, len(nulls)).proportion_ci(method="exact")
+    return {
+        f"detection.{name}.auroc": float(np.mean(wins)),
+        f"detection.{name}.tpr": float(np.mean([_p(x, nulls) <= 0.05 for x in planted])),
+        f"detection.{name}.false_positives": false / len(nulls),
+        f"detection.{name}.false_positives.low": float(ends.low),
+        f"detection.{name}.false_positives.high": float(ends.high),
+    }
+
+
+def _p(value: float, nulls: Sequence[float]) -> float:
+    return (1 + sum(null >= value for null in nulls)) / (1 + len(nulls))
 
 
 def run(wanted: Iterable[Cell], output: Path) -> Iterator[dict[str, Any]]:

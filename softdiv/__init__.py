@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from softdiv.plugin.events import SearchEvent as SearchEvent
     from softdiv.plugin.events import TrainEvent as TrainEvent
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
+    from softdiv.plugin.interfaces import Analyzer as Analyzer
     from softdiv.plugin.interfaces import Budget as Budget
+    from softdiv.plugin.interfaces import Loss as Loss
+    from softdiv.plugin.interfaces import ModelLoader as ModelLoader
+    from softdiv.plugin.interfaces import Processor as Processor
+    from softdiv.plugin.interfaces import ResponseMetric as ResponseMetric
+    from softdiv.plugin.interfaces import Searcher as Searcher
+    from softdiv.plugin.interfaces import TokenMetric as TokenMetric
     from softdiv.plugin.manager import PluginManager as PluginManager
     from softdiv.plugin.records import Curve as Curve
     from softdiv.plugin.records import Example as Example
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "Analyzer": "softdiv.plugin.interfaces",
     "BaseDataProcessor": "softdiv.data.base",
     "Budget": "softdiv.plugin.interfaces",
     "ComponentConfig": "softdiv.config.component",
@@ -70,24 +78,30 @@ _PUBLIC: dict[str, str] = {
     "HardPrompt": "softdiv.plugin.records",
     "HardPromptGenerator": "softdiv.search.generator",
     "Heatmap": "softdiv.plugin.records",
+    "Loss": "softdiv.plugin.interfaces",
     "Message": "softdiv.plugin.records",
+    "ModelLoader": "softdiv.plugin.interfaces",
     "ModelPairManager": "softdiv.pair.manager",
     "ModelRegistry": "softdiv.config.catalogue",
     "ModelWrapper": "softdiv.pair.wrapper",
     "PluginManager": "softdiv.plugin.manager",
+    "Processor": "softdiv.plugin.interfaces",
     "PromptsEvent": "softdiv.plugin.events",
     "Register": "softdiv.plugin.registry",
     "ReportEvent": "softdiv.plugin.events",
+    "ResponseMetric": "softdiv.plugin.interfaces",
     "ResponsePair": "softdiv.plugin.records",
     "Rows": "softdiv.plugin.records",
     "RunEvent": "softdiv.plugin.events",
+    "Scatter": "softdiv.plugin.records",
     "SearchEvent": "softdiv.plugin.events",
     "SearchTask": "softdiv.search.task",
-    "Scatter": "softdiv.plugin.records",
+    "Searcher": "softdiv.plugin.interfaces",
     "Section": "softdiv.plugin.records",
     "SoftdivError": "softdiv.errors",
     "Table": "softdiv.plugin.records",
     "TokenDivergence": "softdiv.plugin.records",
+    "TokenMetric": "softdiv.plugin.interfaces",
     "TrainEvent": "softdiv.plugin.events",
     "embed": "softdiv.builtin.embedding",
     "hookimpl": "softdiv.plugin.hookspecs",

@@ -8,15 +8,13 @@ from typing import Any
 
 import attrs
 
+from softdiv.config.build import Builder, plugins_of
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
-from softdiv.config.component import ComponentConfig, unique_names
 from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
-from softdiv.errors import ConfigError, PluginError
 from softdiv.evaluation.null_bank import null_bank
 from softdiv.pair.manager import pick_device
 from softdiv.plugin.declared import declared
-from softdiv.plugin.interfaces import Kind
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 from softdiv.search.generator import NamedSearcher
@@ -39,30 +37,19 @@ class Components:
     @classmethod
     def build(cls, config: ExperimentConfig, plugins: PluginManager) -> Components:
         """Raises ConfigError with the problems of all components at once."""
-        problems: list[str] = []
-
-        def built(kind: Kind, where: str, wanted: Sequence[ComponentConfig]) -> list[Any]:
-            found = []
-            for index, component in enumerate(wanted):
-                try:
-                    registry = plugins.registry
-                    found.append(registry.build_guarded(kind, component.name, component.options))
-                except ConfigError as error:
-                    problems.extend(f"{where}[{index}]: {line}" for line in error.problems)
-                except PluginError as error:
-                    problems.append(f"{where}[{index}]: {error}")
-            return found
-
-        def named(kind: Kind, where: str, wanted: Sequence[ComponentConfig]) -> dict[str, Any]:
-            return dict(zip(unique_names(wanted), built(kind, where, wanted), strict=False))
-
+        builder = Builder(plugins.registry)
+        named = builder.named
         generation = config.generation
         searchers = named("searchers", "generation.searchers", generation.searchers)
         baselines = named("searchers", "generation.baselines", generation.baselines)
         watching = named("observers", "observers", config.observers)
         made = cls(
-            processors=tuple(built("processors", "data.processors", config.data.processors)),
-            loss=next(iter(built("losses", "training.loss", [config.training.loss])), None),
+            processors=tuple(
+                named("processors", "data.processors", config.data.processors).values()
+            ),
+            loss=next(
+                iter(named("losses", "training.loss", [config.training.loss]).values()), None
+            ),
             searchers=tuple(NamedSearcher(n, s) for n, s in searchers.items()),
             baselines=tuple(NamedSearcher(n, s) for n, s in baselines.items()),
             metrics=DivergenceMetrics(
@@ -71,8 +58,7 @@ class Components:
             analyzers=named("analyzers", "analysis.analyzers", config.analysis.analyzers),
             observers=tuple((observer, f"'{name}'") for name, observer in watching.items()),
         )
-        if problems:
-            raise ConfigError(problems)
+        builder.check()
         return made
 
 
@@ -99,17 +85,11 @@ class Prepared:
         Raises:
             ConfigError or PluginError: whatever can be known before a model is loaded.
         """
-        catalogue = ModelRegistry.load()
-        plugins = PluginManager.load(
-            config.plugins,
-            files=plugin_files,
-            hints=catalogue.hints(),
-            packages=catalogue.packages(),
-        )
+        plugins = plugins_of(config, plugin_files)
         config = attrs.evolve(
             config,
             plugins=declared(config.plugins),
-            pair=resolve_pair(config.pair, catalogue),
+            pair=resolve_pair(config.pair, ModelRegistry.load()),
         )
         pick_device(config.device)
         if config.training.engine.deepspeed_config is not None:

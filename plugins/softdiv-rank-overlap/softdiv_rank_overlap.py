@@ -8,7 +8,7 @@ import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Register, Rows, hookimpl
+from softdiv import Register, Rows, TokenMetric, hookimpl
 
 SOFTDIV_API_VERSION = 1
 
@@ -37,6 +37,6 @@ class RankOverlap:
 
 
 @hookimpl
-def softdiv_register_metrics(register: Register) -> None:
+def softdiv_register_metrics(register: Register[TokenMetric]) -> None:
     """Register the metric."""
     register("rank_overlap", RankOverlap)

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import attrs
 from attrs.validators import ge
 
-from softdiv import Register, ResponsePair, hookimpl
+from softdiv import Register, ResponseMetric, ResponsePair, hookimpl
 
 SOFTDIV_API_VERSION = 1
 
@@ -99,7 +99,7 @@ class RefusalDisagreement(RefusalGap):
 
 
 @hookimpl
-def softdiv_register_metrics(register: Register) -> None:
+def softdiv_register_metrics(register: Register[ResponseMetric]) -> None:
     """Register the metrics."""
     register("refusal_gap", RefusalGap)
     register("refusal_disagreement", RefusalDisagreement)

@@ -156,6 +156,6 @@ def _quiet_and_offline() -> Iterator[None]:
 
 
 @hookimpl
-def softdiv_register_observers(register: Register) -> None:
+def softdiv_register_observers(register: Register[object]) -> None:
     """Register the observer."""
     register("trackio", TrackioObserver)

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs.validators import ge
 
-from softdiv import Curve, Finding, Register, Section, Table, hookimpl
+from softdiv import Analyzer, Curve, Finding, Register, Section, Table, hookimpl
 
 SOFTDIV_API_VERSION = 1
 
@@ -102,6 +102,6 @@ class UmapAnalyzer:
 
 
 @hookimpl
-def softdiv_register_analyzers(register: Register) -> None:
+def softdiv_register_analyzers(register: Register[Analyzer]) -> None:
     """Register the analyzer."""
     register("umap", UmapAnalyzer)

@@ -13,7 +13,7 @@ from softdiv.analysis.clusters import Clustering, Method, cluster_findings
 from softdiv.analysis.figures import png, svg
 from softdiv.analysis.record import AnalysisReport, mean_by_prompt
 from softdiv.analysis.shape import misshapen
-from softdiv.config.component import unique_names
+from softdiv.config.build import built
 from softdiv.config.schema import AnalysisConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import ConfigError
@@ -40,9 +40,8 @@ class ClusteringConfig:
 
 def default_analyzers() -> dict[str, Any]:
     """The analyzers of a config that names none."""
-    wanted, registry = AnalysisConfig().analyzers, PluginManager.load().registry
-    built = [registry.build("analyzers", one.name, one.options) for one in wanted]
-    return dict(zip(unique_names(wanted), built, strict=True))
+    registry, wanted = PluginManager.load().registry, AnalysisConfig().analyzers
+    return built(registry, "analyzers", "analysis.analyzers", wanted)
 
 
 @attrs.frozen(kw_only=True)

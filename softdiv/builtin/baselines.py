@@ -9,7 +9,7 @@ import attrs
 import torch
 from attrs.validators import ge
 
-from softdiv import Budget, HardPrompt, Register, SearchTask, hookimpl
+from softdiv import Budget, HardPrompt, Register, Searcher, SearchTask, hookimpl
 from softdiv.builtin.template_leak import TemplateLeak
 from softdiv.data.shipped_texts import natural_prompts
 
@@ -62,7 +62,7 @@ class RandomTokens:
 
 
 @hookimpl
-def softdiv_register_searchers(register: Register) -> None:
+def softdiv_register_searchers(register: Register[Searcher]) -> None:
     """Register the baselines."""
     register("empty", Empty)
     register("natural_pool", NaturalPool)

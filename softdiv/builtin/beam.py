@@ -14,7 +14,7 @@ import torch
 from attrs.validators import ge, gt
 from torch import Tensor
 
-from softdiv import Budget, HardPrompt, SearchTask
+from softdiv import Budget, Example, HardPrompt, SearchTask
 from softdiv.searching import (
     Context,
     amplified,
@@ -26,8 +26,8 @@ from softdiv.searching import (
     usual_row,
 )
 
-FEWEST = 2
-"""Prompts below which there is nothing to choose from."""
+CHOSEN_FROM = 3
+"""Prompts proposed, for whose comparison budget is left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,55 +36,65 @@ class Beam:
 
     role: ClassVar[Literal["proposer"]] = "proposer"
     length: int = attrs.field(default=6, validator=ge(1))
-    """Tokens of the longest prompt."""
+    """Tokens of the longest prompt; fewer where the budget is small."""
     width: int = attrs.field(default=4, validator=ge(1))
     """Prompts that are grown further."""
     alpha: float = attrs.field(default=2.0, validator=gt(0.0))
     """Strength of amplification, for the half of the tokens that model_2 finds likelier."""
-    most: int = attrs.field(default=256, validator=ge(1))
-    """Prompts screened per length."""
+    fewest: int = attrs.field(default=48, validator=ge(2))
+    """Prompts screened per length, at least."""
+    most: int = attrs.field(default=256, validator=ge(2))
+    """And at most."""
+    screen_texts: int = attrs.field(default=1, validator=ge(1))
+    """User texts per length, fresh at each, beside which the first answer token is looked at."""
     texts: int = attrs.field(default=2, validator=ge(1))
-    """User texts per length, fresh at each, for the screen and for the score."""
+    """User texts per length, fresh at each, of the score."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
     """Response tokens of the score."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield the best prompt of each length."""
+        """Yield the best of the best prompts of each length."""
         header = task.layout.soft(task.train[0]).before
         if not header:
             task.explain("nothing stands before a prompt, so that no model could continue it")
             return
-        kept = selection_cost(usual_row(task), self.length)
+        kept = selection_cost(usual_row(task), CHOSEN_FROM)
+        longest = sorted(task.train[:64], key=lambda e: len(task.layout.hard(e)))
+        fixed, each = self._costs(task, longest[-self.screen_texts :], longest[-self.texts :])
+        length = min(self.length, (budget.remaining - kept) // (fixed + self.fewest * each))
+        if length < 1:
+            task.explain(f"the budget does not pay for {self.fewest} prompts of one token")
         beam: list[list[int]] = [[]]
-        for size in range(1, self.length + 1):
-            left = (budget.remaining - kept) // (self.length + 1 - size)
-            count = self._count(task, beam, size, left)
-            if count < FEWEST:
-                task.explain("the budget does not pay for two prompts of every length")
-                return
+        found: list[tuple[float, HardPrompt]] = []
+        for size in range(1, length + 1):
+            screen, judge = task.texts(self.screen_texts), task.texts(self.texts)
+            fixed, each = self._costs(task, screen, judge)
+            left = (budget.remaining - kept) // (length + 1 - size)
+            count = max(min(self.most, (left - fixed) // each), 2 * len(beam))
             grown = self._grown(task, header, beam, count)
-            beam = self._best(task, grown)
+            beam, bits = self._best(task, grown, screen, judge)
             if not beam:
                 task.explain("no continuation gave a text that keeps its tokens")
-                return
-            text = task.layout.prompt_of(beam[0])
-            yield HardPrompt(text=text, searcher="", note=f"grown to {size} tokens")
+                break
+            text, note = task.layout.prompt_of(beam[0]), f"grown to {size} tokens"
+            found.append((bits, HardPrompt(text=text, searcher="", note=note)))
+        found.sort(key=lambda one: -one[0])
+        yield from (prompt for _, prompt in found[:CHOSEN_FROM])
 
-    def _count(self, task: SearchTask, beam: Sequence[list[int]], size: int, left: int) -> int:
-        """Prompts of ``size`` tokens that ``left`` FTE pay for: grown, screened, scored."""
-        slots = [task.layout.soft(example) for example in task.train[: self.texts]]
-        growth = 2 * len(beam) * size
-        score = answers_cost(task.pair, slots, size, self.response_tokens, 2 * self.width)
-        screen = answers_cost(task.pair, slots, size, 1)
-        return min(self.most, (left - growth - score - 3 * header_cost(slots)) // screen)
+    def _costs(
+        self, task: SearchTask, screen: Sequence[Example], judge: Sequence[Example]
+    ) -> tuple[int, int]:
+        """FTE of growing and scoring at one length, and of each prompt screened, at most."""
+        slots, screened = ([task.layout.soft(e) for e in part] for part in (judge, screen))
+        score = answers_cost(task.pair, slots, self.length, self.response_tokens, 2 * self.width)
+        growth = 2 * self.width * self.length + 3 * header_cost(slots)
+        return growth + score, answers_cost(task.pair, screened, self.length, 1)
 
     def _grown(
         self, task: SearchTask, header: tuple[int, ...], beam: Sequence[list[int]], count: int
     ) -> list[list[int]]:
-        """``count`` prompts a token longer, as many from each of the beam and of each kind."""
+        """``count`` prompts a token longer, as many from each of the beam."""
         contexts = [Context(before=(*header, *ids)) for ids in beam]
-        weights = torch.tensor([amplified(self.alpha)])
-        each = max(count // (2 * len(beam)), 1)
         found: list[list[int]] = []
         for ids, one, two in zip(
             beam,
@@ -92,29 +102,37 @@ class Beam:
             task.next_log_probs(task.pair.model_2, contexts),
             strict=True,
         ):
-            two = two.to(one.device)
-            loud = mix(one[None], two[None], weights.to(one.device), task.sampling.max_gap)[0]
-            for scores in (one, loud):
-                found += self._continued(task, ids, scores, each)
-        return [list(ids) for ids in dict.fromkeys(map(tuple, found))]
+            likely = self._likely(one, two.to(one.device), task.sampling.max_gap)
+            longer = ([*ids, token] for token in likely)
+            shown = (trial for trial in longer if task.layout.prompt_of(trial).isprintable())
+            found += typeable(task, shown, count // len(beam), task.train[0])
+        return found
 
-    def _continued(
-        self, task: SearchTask, ids: Sequence[int], scores: Tensor, count: int
-    ) -> list[list[int]]:
-        """The ``count`` likeliest continuations that make a text."""
-        order = scores.topk(min(4 * count + 16, len(scores)))
-        likely = order.indices[order.values.isfinite()].tolist()
-        return typeable(task, ([*ids, token] for token in likely), count, task.train[0])
+    def _likely(self, one: Tensor, two: Tensor, max_gap: float) -> list[int]:
+        """Next tokens, model_1's likeliest and the amplified difference's in turn."""
+        weights = torch.tensor([amplified(self.alpha)], device=one.device)
+        loud = mix(one[None], two[None], weights, max_gap)[0]
+        size = min(4 * self.most, len(one))
+        best_1, best_loud = (scores.topk(size).indices.tolist() for scores in (one, loud))
+        kept = set(loud.isfinite().nonzero()[:, 0].tolist())
+        pairs = zip(best_1, best_loud, strict=True)
+        both = (token for a, b in pairs for token in ((a, b) if b in kept else (a,)))
+        return list(dict.fromkeys(both))
 
-    def _best(self, task: SearchTask, grown: Sequence[list[int]]) -> list[list[int]]:
-        """The beam: by the first answer token twice as many, of these by sampled answers."""
+    def _best(
+        self,
+        task: SearchTask,
+        grown: Sequence[list[int]],
+        screen: Sequence[Example],
+        judge: Sequence[Example],
+    ) -> tuple[list[list[int]], float]:
+        """The beam and D of its best: screened by the first answer token, then by answers."""
         texts = {task.layout.prompt_of(ids): ids for ids in grown}
-        examples = task.texts(self.texts)
-        first = task.first_bits([task.layout.hard(e, text) for text in texts for e in examples])
-        size = len(examples)
+        first = task.first_bits([task.layout.hard(e, text) for text in texts for e in screen])
+        size = len(screen)
         sums = [sum(first[n : n + size]) for n in range(0, len(first), size)]
         screened = dict(zip(texts, sums, strict=True))
         finalists = sorted(screened, key=lambda text: -screened[text])[: 2 * self.width]
-        bits = task.score(finalists, task.texts(self.texts), self.response_tokens)
+        bits = task.score(finalists, judge, self.response_tokens)
         ranked = sorted(zip(bits, finalists, strict=True), reverse=True)
-        return [texts[text] for _, text in ranked[: self.width]]
+        return [texts[text] for _, text in ranked[: self.width]], max(bits, default=0.0)

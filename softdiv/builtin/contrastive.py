@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import attrs
-from attrs.validators import ge, gt, le, min_len
+from attrs.validators import deep_iterable, ge, gt, le, min_len
 
 from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.builtin.plain_openings import OPENINGS, opened_with
@@ -30,7 +30,9 @@ class Contrastive:
     """Needs texts alone, no weights and no chat template."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
-    alphas: tuple[float, ...] = attrs.field(default=(1.0, 4.0), validator=min_len(1))
+    alphas: tuple[float, ...] = attrs.field(
+        default=(1.0, 4.0), validator=[min_len(1), deep_iterable(gt(0.0))]
+    )
     """Strengths of amplification."""
     draws: int = attrs.field(default=8, validator=ge(1))
     """Texts for each opening and strength at most."""

@@ -32,6 +32,7 @@ from softdiv.searching import (
     surprises,
     swap_gains,
     usual_row,
+    word_tokens,
 )
 
 FEWEST = 2
@@ -46,27 +47,26 @@ class Epo:
     length: int = attrs.field(default=6, validator=ge(1))
     """Tokens of a prompt."""
     prices: tuple[float, ...] = attrs.field(
-        default=(0.01, 0.0, 0.03, 0.003), validator=[min_len(1), deep_iterable(ge(0.0))]
+        default=(0.03, 0.0, 0.01, 0.1), validator=[min_len(1), deep_iterable(ge(0.0))]
     )
     """Bits of D given up per nat per token of model_1's surprise, one member of the population
     each; the first of them where the budget is small."""
-    rounds: int = attrs.field(default=8, validator=ge(1))
+    rounds: int = attrs.field(default=6, validator=ge(1))
     """Rounds that the budget must give to each member beyond the first."""
     children: int = attrs.field(default=8, validator=ge(1))
     """Swaps scored per member and round; fewer where the budget ends."""
     top_k: int = attrs.field(default=64, validator=ge(1))
     """Replacements per position among which they are drawn, those the gradients like best."""
+    words_only: bool = False
+    """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
     texts: int = attrs.field(default=2, validator=ge(1))
     """User texts per round, fresh in every round."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
     """Response tokens scored, of answers to every prompt of its own."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
-        """Yield the last population, the prices in their order."""
-        tokens = printable_tokens(task)
-        if len(tokens) == 0:
-            task.explain("the tokenizer has no tokens of printable ASCII")
-            return
+        """Yield the last population, each prompt once, the prices in their order."""
+        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
         prices = self._affordable(task, budget)
         drawn = [
             random_prompt(task, tokens, self.length, task.train[0], f"epo:{price}")
@@ -74,7 +74,7 @@ class Epo:
         ]
         population = [ids for ids in drawn if ids is not None]
         if len(population) < len(prices):
-            task.explain(f"no {self.length} random tokens made a text that keeps its tokens")
+            task.explain(f"no {self.length} tokens made a text that keeps its tokens")
             return
         kept = selection_cost(usual_row(task), len(prices))
         for number in itertools.count():
@@ -84,17 +84,22 @@ class Epo:
                 break
             population = self._round(task, prices, population, examples, tokens, count, number)
         if number == 0:
-            task.explain("the budget does not pay for a round")
+            task.explain("the budget pays for no round")
             return
-        for price, ids in zip(prices, population, strict=True):
-            text = task.layout.prompt_of(ids)
-            yield HardPrompt(text=text, searcher="", note=f"{number} rounds at price {price:g}")
+        best_at: dict[tuple[int, ...], list[str]] = {}
+        for price, member in zip(prices, population, strict=True):
+            best_at.setdefault(tuple(member), []).append(f"{price:g}")
+        for ids, at in best_at.items():
+            note = f"{number} rounds, best at price {' and '.join(at)}"
+            yield HardPrompt(text=task.layout.prompt_of(ids), searcher="", note=note)
 
     def _affordable(self, task: SearchTask, budget: Budget) -> tuple[float, ...]:
         slots = [task.layout.soft(example) for example in task.train[: self.texts]]
         fixed, each = self._costs(task, slots)
-        member = self.rounds * (fixed + self.children * each)
-        return self.prices[: max(budget.remaining // member, 1)]
+        member, row = self.rounds * (fixed + self.children * each), usual_row(task)
+        sizes = range(len(self.prices), 1, -1)
+        enough = (n for n in sizes if n * member + selection_cost(row, n) <= budget.remaining)
+        return self.prices[: next(enough, 1)]
 
     def _costs(self, task: SearchTask, slots: Sequence[Context]) -> tuple[int, int]:
         """FTE of a member's own answers and gradients, and of each of its children."""
@@ -123,18 +128,18 @@ class Epo:
         model, before = task.pair.model_1, task.layout.soft(task.train[0]).before
         distinct = _once(population)
         parents = answered(task, distinct, examples, self.response_tokens, f"epo:{number}")
-        of = {prompt.ids: prompt for prompt in parents}
-        bits = {
-            ids: swap_gains(model, bits_gradient(task, p), ids, tokens) for ids, p in of.items()
+        of_bits = {
+            prompt.ids: swap_gains(model, bits_gradient(task, prompt), prompt.ids, tokens)
+            for prompt in parents
         }
         children: list[list[int]] = []
         for price, ids in zip(prices, population, strict=True):
-            gains = bits[tuple(ids)]
+            gains = of_bits[tuple(ids)]
             if price:
                 gains = gains - price * surprise_gains(model, before, ids, tokens)
             salt = f"epo:{number}:{price}"
             children += likely_swaps(task, ids, gains, tokens, self.top_k, count, examples[0], salt)
-        fresh = [ids for ids in _once(children) if tuple(ids) not in of]
+        fresh = [ids for ids in _once(children) if tuple(ids) not in of_bits]
         everyone = parents + answered(task, fresh, examples, self.response_tokens, f"epo:{number}")
         odd = surprises(model, before, [prompt.ids for prompt in everyone])
         scored = list(zip(everyone, odd, strict=True))

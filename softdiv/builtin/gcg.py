@@ -7,16 +7,15 @@ place of a target's likelihood: what a search needs to beat that knows nothing o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Budget, HardPrompt, SearchTask
+from softdiv import Budget, Example, HardPrompt, SearchTask
 from softdiv.searching import (
-    AnsweredPrompt,
     answered,
     answers_cost,
     bits_gradient,
@@ -28,6 +27,7 @@ from softdiv.searching import (
     selection_cost,
     swap_gains,
     usual_row,
+    word_tokens,
 )
 
 FEWEST = 4
@@ -45,6 +45,8 @@ class Gcg:
     """Swaps scored per step; fewer where the budget ends."""
     top_k: int = attrs.field(default=64, validator=ge(1))
     """Replacements per position among which they are drawn, those the gradient likes best."""
+    words_only: bool = False
+    """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
     texts: int = attrs.field(default=2, validator=ge(1))
     """User texts per step, fresh at every step."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
@@ -56,57 +58,63 @@ class Gcg:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last prompts of each start when it ends."""
-        tokens = printable_tokens(task)
-        if len(tokens) == 0:
-            task.explain("the tokenizer has no tokens of printable ASCII")
-            return
-        row, given = usual_row(task), 0
-        for start in itertools.count():
-            salt = f"gcg:{start}"
-            ids = random_prompt(task, tokens, self.length, task.train[0], salt)
+        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
+        row = usual_row(task)
+        start = idle = given = 0
+        ids = self._random(task, tokens, start)
+        trail: list[list[int]] = []
+        for step in itertools.count():
             if ids is None:
-                task.explain(f"no {self.length} random tokens made a text that keeps its tokens")
+                task.explain(f"no {self.length} tokens made a text that keeps its tokens")
                 return
-            kept = selection_cost(row, given + self.prompts)
-            trail = list(self._descent(task, budget, kept, ids, tokens, salt))
-            if not trail:
-                task.explain("the budget does not pay for a step")
-                return
-            for prompt in reversed(trail[-self.prompts :]):
-                given += 1
-                yield HardPrompt(
-                    text=task.layout.prompt_of(prompt.ids),
-                    searcher="",
-                    note=f"{len(trail)} swaps from a random text",
-                )
+            examples = task.texts(self.texts)
+            left = budget.remaining - selection_cost(row, given + self.prompts)
+            count = self._affordable(task, examples, left)
+            if count < min(FEWEST, self.candidates):
+                task.explain("no swap was better" if step else "the budget pays for no step")
+                break
+            better = self._step(task, ids, examples, tokens, count, f"gcg:{step}")
+            if better is not None:
+                ids, idle = better, 0
+                trail.append(better)
+                continue
+            idle += 1
+            if idle == self.patience:
+                last = self._last(task, trail)
+                yield from last
+                given += len(last)
+                start, idle, trail = start + 1, 0, []
+                ids = self._random(task, tokens, start)
+        yield from self._last(task, trail)
 
-    def _descent(
+    def _random(self, task: SearchTask, tokens: Tensor, start: int) -> list[int] | None:
+        return random_prompt(task, tokens, self.length, task.train[0], f"gcg:start {start}")
+
+    def _affordable(self, task: SearchTask, examples: Sequence[Example], left: int) -> int:
+        """Swaps that a step of ``left`` FTE can score."""
+        slots = [task.layout.soft(example) for example in examples]
+        each = answers_cost(task.pair, slots, self.length, self.response_tokens)
+        gradient = gradient_cost(task.pair, slots, self.length, self.response_tokens)
+        return min(self.candidates, (left - each - gradient - 3 * header_cost(slots)) // each)
+
+    def _step(
         self,
         task: SearchTask,
-        budget: Budget,
-        kept: int,
         ids: list[int],
+        examples: Sequence[Example],
         tokens: Tensor,
+        count: int,
         salt: str,
-    ) -> Iterator[AnsweredPrompt]:
-        """Every better prompt on the way, ``kept`` FTE being left for the choice among them."""
-        idle = 0
-        for step in itertools.count():
-            examples = task.texts(self.texts)
-            slots = [task.layout.soft(example) for example in examples]
-            each = answers_cost(task.pair, slots, len(ids), self.response_tokens)
-            fixed = each + gradient_cost(task.pair, slots, len(ids), self.response_tokens)
-            left = budget.remaining - kept - fixed - 3 * header_cost(slots)
-            count = min(self.candidates, left // each)
-            if count < min(FEWEST, self.candidates) or idle == self.patience:
-                return
-            name = f"{salt}:{step}"
-            (now,) = answered(task, [ids], examples, self.response_tokens, name)
-            gains = swap_gains(task.pair.model_1, bits_gradient(task, now), ids, tokens)
-            trials = likely_swaps(task, ids, gains, tokens, self.top_k, count, examples[0], name)
-            tried = answered(task, trials, examples, self.response_tokens, name)
-            best = max([now, *tried], key=lambda prompt: prompt.bits)
-            idle = idle + 1 if best is now else 0
-            if best is not now:
-                ids = list(best.ids)
-                yield best
+    ) -> list[int] | None:
+        """The best of ``count`` swaps, if it is better."""
+        (now,) = answered(task, [ids], examples, self.response_tokens, salt)
+        gains = swap_gains(task.pair.model_1, bits_gradient(task, now), ids, tokens)
+        trials = likely_swaps(task, ids, gains, tokens, self.top_k, count, examples[0], salt)
+        tried = answered(task, trials, examples, self.response_tokens, salt)
+        best = max([now, *tried], key=lambda prompt: prompt.bits)
+        return None if best is now else list(best.ids)
+
+    def _last(self, task: SearchTask, trail: Sequence[list[int]]) -> list[HardPrompt]:
+        note = f"{len(trail)} swaps from a random text"
+        texts = [task.layout.prompt_of(ids) for ids in reversed(trail[-self.prompts :])]
+        return [HardPrompt(text=text, searcher="", note=note) for text in texts]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import attrs
 from torch import Tensor
 
-from softdiv import Rows, hookimpl
+from softdiv import Loss, Register, Rows, hookimpl
 from softdiv.divergence import kernels
-from softdiv.plugin.registry import Register
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +41,7 @@ class TotalVariationLoss:
 
 
 @hookimpl
-def softdiv_register_losses(register: Register) -> None:
+def softdiv_register_losses(register: Register[Loss]) -> None:
     """Register the losses."""
     register("jsd", JsdLoss)
     register("kl", KlLoss)

@@ -67,10 +67,13 @@ class PplGap:
             share=self.share,
             sampling=Sampling(temperature=self.temperature),
         )
-        if len(found) < FEWEST:
-            task.explain(f"the budget left paid for {len(found)} continuations, {FEWEST} are few")
+        ranked = sorted((one for one in found if one.text.strip()), key=lambda one: -one.gap)
+        if len(ranked) < FEWEST:
+            task.explain(
+                f"{len(ranked)} of the {len(found)} continuations that the budget paid for have a "
+                f"text, {FEWEST} are needed"
+            )
             return
-        ranked = sorted(found, key=lambda one: -one.gap)
         count = max(FEWEST // 2, int(self.top * len(ranked)))
         best, rest = ([one.text for one in part] for part in (ranked[:count], ranked[count:]))
         phrases = over_represented(best, rest, self.phrases, self.longest)

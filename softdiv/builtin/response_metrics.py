@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import attrs
 from attrs.validators import ge, gt
 
-from softdiv import Register, ResponsePair, TokenDivergence, hookimpl
+from softdiv import Register, ResponseMetric, ResponsePair, TokenDivergence, hookimpl
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -126,7 +126,7 @@ def _ngrams(text: str, size: int) -> Counter[str]:
 
 
 @hookimpl
-def softdiv_register_metrics(register: Register) -> None:
+def softdiv_register_metrics(register: Register[ResponseMetric]) -> None:
     """Register the metrics."""
     register("response_length", ResponseLength)
     register("lexical_jaccard", LexicalJaccard)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from softdiv import Register, hookimpl
+from softdiv import Register, Searcher, hookimpl
 from softdiv.builtin.answer_words import Amplified, SoftAnswers
 from softdiv.builtin.beam import Beam
 from softdiv.builtin.cache_lens import CacheLens
@@ -19,7 +19,7 @@ from softdiv.builtin.weight_lens import WeightLens
 
 
 @hookimpl
-def softdiv_register_searchers(register: Register) -> None:
+def softdiv_register_searchers(register: Register[Searcher]) -> None:
     """Register the searchers."""
     register("ensemble", Ensemble)
     register("amplified", Amplified)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from softdiv import Register, ResponsePair, hookimpl
+from softdiv import Register, ResponseMetric, ResponsePair, hookimpl
 
 from .embedding import PACKAGED, embed, located
 
@@ -113,7 +113,7 @@ def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
 
 
 @hookimpl
-def softdiv_register_metrics(register: Register) -> None:
+def softdiv_register_metrics(register: Register[ResponseMetric]) -> None:
     """Register the metrics."""
     register("semantic_distance", SemanticDistance)
     register("self_consistency", SelfConsistency)

@@ -25,12 +25,19 @@ from softdiv.searching import (
     amplified,
     answer_log_probs,
     group_tested,
+    suspectable,
     vocabulary_words,
 )
 
 SOURCES = ("soft", "amplified", "plain")
 JUDGED_ON = 3
 """User texts on which an answer is judged typical."""
+NEAR = 0.5
+"""Nats within the best, where a longer opening is taken: it says more of what is meant."""
+TARGET_SHARE = 0.15
+"""Of the budget, for finding the targets."""
+SLOT = 6
+"""Positions that a soft prompt usually takes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,37 +56,31 @@ class SoftTargets(WordSearcher):
     """Tokens of an answer's opening."""
     targets: int = attrs.field(default=1, validator=ge(1))
     """Openings that words are tested for."""
-    vocabulary: int = attrs.field(default=32_768, validator=ge(1))
-    """Words looked at, the vocabulary's first."""
     list_words: int = attrs.field(default=32, validator=ge(1))
     """Words of the longest lists; shorter ones where the budget pays for them."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield one prompt for each of the best words, best first."""
-        targets = self._targets(task, budget)
-        if not targets:
-            return
-        spelled = vocabulary_words(task)[: self.vocabulary]
-        limit = int(budget.remaining * LOOK_SHARE)
-        count, longest = affordable_lists(
-            task, limit, len(spelled), self.list_words, self.words, targets
-        )
-        if count == 0:
-            task.explain("the budget pays for no words, or the tokenizer has none")
-            return
-        best = group_tested(
-            task, budget, [(i,) for i, _ in spelled[:count]], targets, longest, self.words
-        )
-        suspects = {spelled[place][1]: (spelled[place][0],) for place in best}
-        yield from self.prompts_of(task, budget, suspects, f"{self.source} answers")
-
-    def _targets(self, task: SearchTask, budget: Budget) -> list[Answer]:
-        """The openings most typical of the source's answers, and least of plain ones."""
         source = self.source
         if source == "soft" and task.soft_prompt is None:
             task.explain("no soft prompt was trained: amplified answers were the targets")
             source = "amplified"
-        examples = task.texts(min(task.config.num_generations_per_prompt, len(task.train)))
+        targets = self._targets(task, budget, source) if budget.remaining else []
+        if not targets:
+            return
+        known = min(self.vocabulary, len(vocabulary_words(task))) + self.begun
+        limit = int(budget.remaining * LOOK_SHARE)
+        count, longest = affordable_lists(task, limit, known, self.list_words, self.words, targets)
+        words = suspectable(task, count, self.vocabulary, self.begun)
+        if not words:
+            task.explain("the budget pays for no words, or the tokenizer has none")
+            return
+        suspects = group_tested(task, budget, words, targets, longest, self.words)
+        yield from self.prompts_of(task, budget, suspects, f"{source} answers")
+
+    def _targets(self, task: SearchTask, budget: Budget, source: str) -> list[Answer]:
+        """The openings most typical of the source's answers, and least of plain ones."""
+        examples = task.texts(self._affordable_answers(task, budget))
         soft = task.soft_prompt if source == "soft" else None
         place = task.layout.hard if soft is None else task.layout.soft
         contexts = [place(example) for example in examples]
@@ -92,8 +93,20 @@ class SoftTargets(WordSearcher):
         if budget.remaining == 0:
             task.explain("the budget was spent on the answers that were to be the targets")
             return []
-        gains = self._gains(task, list(openings), examples[:JUDGED_ON], soft)
-        return sorted(gains, key=lambda opening: -gains[opening])[: self.targets]
+        found: dict[Answer, float] = {}
+        for opening, gains in self._gains(task, list(openings), examples[:JUDGED_ON], soft):
+            best = max(gains)
+            length = max(n for n, gain in enumerate(gains, 1) if gain >= best - NEAR)
+            found[opening[:length]] = max(best, found.get(opening[:length], best))
+        return sorted(found, key=lambda opening: -found[opening])[: self.targets]
+
+    def _affordable_answers(self, task: SearchTask, budget: Budget) -> int:
+        """As many as are configured, or as a share of the budget pays for."""
+        slots = [task.layout.soft(example) for example in task.train[:16]]
+        row = sum(len(slot.after) for slot in slots) // max(len(slots), 1) + SLOT
+        each = (row + self.target_tokens) * (2 + 3 * JUDGED_ON)  # sampled by two, scored thrice
+        most = min(task.config.num_generations_per_prompt, len(task.train))
+        return max(1, min(most, int(TARGET_SHARE * budget.remaining) // each))
 
     def _gains(
         self,
@@ -101,21 +114,21 @@ class SoftTargets(WordSearcher):
         openings: Sequence[Answer],
         examples: Sequence[Example],
         soft: Tensor | None,
-    ) -> dict[Answer, float]:
-        """Nats by which each is likelier where the answers come from than plainly, of either
-        model."""
+    ) -> Iterator[tuple[Answer, list[float]]]:
+        """Each opening, with nats by which its first tokens, one or more, are likelier where the
+        answers come from than they are plainly."""
         pair, layout = task.pair, task.layout
         items = [(opening, example) for opening in openings for example in examples]
         answers = [opening for opening, _ in items]
         plain = [layout.hard(example) for _, example in items]
         one = answer_log_probs(task, pair.model_1, plain, answers)
-        two = answer_log_probs(task, pair.model_2, plain, answers)
-        if soft is None:
-            gains = two - one
-        else:
+        typical = two = answer_log_probs(task, pair.model_2, plain, answers)
+        usual = [a.cumsum(0) for a in one]  # amplified and plain answers are model_2's own
+        if soft is not None:
             slots = [layout.soft(example) for _, example in items]
-            gains = answer_log_probs(task, pair.model_2, slots, answers, soft) - torch.maximum(
-                one, two
-            )
-        mean = gains.view(len(openings), len(examples)).mean(dim=1).tolist()
-        return dict(zip(openings, mean, strict=True))
+            typical = answer_log_probs(task, pair.model_2, slots, answers, soft)
+            usual = [torch.maximum(a.cumsum(0), b.cumsum(0)) for a, b in zip(one, two, strict=True)]
+        gains = [t.cumsum(0) - u for t, u in zip(typical, usual, strict=True)]
+        for place, opening in enumerate(openings):
+            mean = torch.stack(gains[place * len(examples) :][: len(examples)]).mean(dim=0)
+            yield opening, mean.tolist()

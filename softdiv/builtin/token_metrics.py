@@ -11,7 +11,7 @@ import attrs
 from attrs.validators import ge
 from torch import Tensor
 
-from softdiv import Register, Rows, hookimpl
+from softdiv import Register, Rows, TokenMetric, hookimpl
 from softdiv.divergence import kernels
 
 
@@ -100,7 +100,7 @@ class EntropyGap(_TokenMetric):
 
 
 @hookimpl
-def softdiv_register_metrics(register: Register) -> None:
+def softdiv_register_metrics(register: Register[TokenMetric]) -> None:
     """Register the metrics."""
     register("jsd", Jsd)
     register("kl_1_2", Kl12)

@@ -16,22 +16,19 @@ import torch
 from attrs.validators import ge, gt
 from torch import Tensor
 
-from softdiv import Budget, HardPrompt, Rows, SearchTask
+from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.searching import (
     FROM_MODEL_1,
     FROM_MODEL_2,
-    both_states,
-    jsd,
-    row_values,
+    answer_bits,
     slot_in,
-    targets_of,
     vectors,
     vocabulary_words,
 )
 
 SCORED = 6
 """Answer tokens by which the readings of a round are compared."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s")
+_SENTENCE = re.compile(r"(?<=[.!?])['\"”]?\s")
 
 
 def _holds_one_place(_: object, field: attrs.Attribute[str], value: str) -> None:
@@ -116,12 +113,7 @@ class Verbalise:
                 for result in task.sample(slots, weights, keys, self.response_tokens, leaf.detach())
                 for row in range(len(result.lengths))
             ]
-            pair = task.pair
-            states_1, states_2 = both_states(pair, slots, responses, leaf)
-            targets, owners = targets_of(responses, pair.model_1.device)
-            bits = row_values(
-                _bits, pair.model_1, pair.model_2, states_1, states_2, targets, owners
-            )
+            bits = answer_bits(task, slots, responses, leaf)
             (gradient,) = torch.autograd.grad(-bits.mean(), leaf)
             if bool(gradient.isfinite().all()):
                 leaf.grad = gradient
@@ -155,7 +147,3 @@ class Verbalise:
             if task.usable(self.carrier.format(kept)):
                 return kept
         return ""
-
-
-def _bits(rows: Rows) -> Tensor:
-    return jsd(rows.log_probs_1, rows.log_probs_2)

@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from softdiv import hookimpl
+from softdiv import Register, hookimpl
 from softdiv.config.redact import redacted
 from softdiv.errors import PluginError
 from softdiv.plugin.events import EvaluationEvent, ReportEvent, RunEvent, TrainEvent
-from softdiv.plugin.registry import Register
 
 COLUMNS = (
     "text",
@@ -143,6 +142,6 @@ def _has_key() -> bool:
 
 
 @hookimpl
-def softdiv_register_observers(register: Register) -> None:
+def softdiv_register_observers(register: Register[object]) -> None:
     """Register the observer."""
     register("wandb", WandbObserver)

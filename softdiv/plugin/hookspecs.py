@@ -21,6 +21,15 @@ import pluggy
 
 if TYPE_CHECKING:
     from softdiv.plugin import events
+    from softdiv.plugin.interfaces import (
+        Analyzer,
+        Loss,
+        ModelLoader,
+        Processor,
+        ResponseMetric,
+        Searcher,
+        TokenMetric,
+    )
     from softdiv.plugin.registry import Register
 
 PROJECT = "softdiv"
@@ -37,31 +46,31 @@ class Hooks:
     # --- registration: once, right after the plugin is imported, on every rank -----------
 
     @hookspec
-    def softdiv_register_models(self, register: Register) -> None:
+    def softdiv_register_models(self, register: Register[ModelLoader]) -> None:
         """Call ``register("name", Factory)`` for each model loader."""
 
     @hookspec
-    def softdiv_register_processors(self, register: Register) -> None:
+    def softdiv_register_processors(self, register: Register[Processor]) -> None:
         """Call ``register("name", Factory)`` for each data source or filter."""
 
     @hookspec
-    def softdiv_register_losses(self, register: Register) -> None:
+    def softdiv_register_losses(self, register: Register[Loss]) -> None:
         """Call ``register("name", Factory)`` for each loss (maximised, per response token)."""
 
     @hookspec
-    def softdiv_register_metrics(self, register: Register) -> None:
+    def softdiv_register_metrics(self, register: Register[TokenMetric | ResponseMetric]) -> None:
         """Call ``register("name", Factory)`` for each token or response metric."""
 
     @hookspec
-    def softdiv_register_searchers(self, register: Register) -> None:
+    def softdiv_register_searchers(self, register: Register[Searcher]) -> None:
         """Call ``register("name", Factory)`` for each searcher or baseline."""
 
     @hookspec
-    def softdiv_register_analyzers(self, register: Register) -> None:
+    def softdiv_register_analyzers(self, register: Register[Analyzer]) -> None:
         """Call ``register("name", Factory)`` for each analyzer of findings."""
 
     @hookspec
-    def softdiv_register_observers(self, register: Register) -> None:
+    def softdiv_register_observers(self, register: Register[object]) -> None:
         """Call ``register("name", Factory)`` for each observer (an object with the hooks below)."""
 
     @hookspec

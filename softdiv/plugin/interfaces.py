@@ -105,8 +105,10 @@ class Budget(Protocol):
 class Searcher(Protocol):
     """Proposes hard prompts, lazily; every forward pass it makes is charged to the budget."""
 
-    role: ClassVar[Literal["proposer", "refiner", "baseline"]]
-    """Proposers run first; refiners start from ``task.best``; baselines run apart, at equal FTE."""
+    @property
+    def role(self) -> Literal["proposer", "refiner", "baseline"]:
+        """A class attribute: proposers run first; refiners start from ``task.best``; baselines are
+        what a search must beat, run apart at equal FTE."""
 
     def __call__(self, task: Any, budget: Budget) -> Iterable[HardPrompt]:
         """``task`` is a :class:`softdiv.search.task.SearchTask`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
+from typing_extensions import TypeVar
 
 from softdiv.errors import PluginError, SoftdivError, did_you_mean
 from softdiv.plugin.failures import FOREIGN, reason
@@ -16,10 +17,17 @@ from softdiv.plugin.options import build_options
 Factory = Callable[..., Any]
 
 
-class Register(Protocol):
-    """What a registration hook is given."""
+C_contra = TypeVar("C_contra", default=Any, contravariant=True)
+"""The protocol that a kind of component keeps."""
 
-    def __call__(self, name: str, factory: Factory) -> None:
+
+class Register(Protocol[C_contra]):
+    """What a registration hook is given: ``Register[Loss]`` takes what makes losses.
+
+    mypy then says at the author's desk what a factory's product lacks.
+    """
+
+    def __call__(self, name: str, factory: Callable[..., C_contra]) -> None:
         """Offer ``factory`` under ``name``. Raises PluginError if the name is taken."""
 
 

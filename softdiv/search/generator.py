@@ -8,14 +8,13 @@ from typing import Any
 
 import attrs
 
-from softdiv.config.component import unique_names
+from softdiv.config.build import built, plugins_of
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
 from softdiv.errors import ConfigError, DataError, PairError
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
-from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.cost import affordable
@@ -180,14 +179,9 @@ class HardPromptGenerator:
         return SearchResult(tuple(prompts), tuple(best_of_each))
 
     def _configured(self) -> list[NamedSearcher]:
-        wanted = self.config.generation.searchers
-        registry = PluginManager.load(self.config.plugins).registry
-        return [
-            NamedSearcher(
-                name, registry.build_guarded("searchers", component.name, component.options)
-            )
-            for name, component in zip(unique_names(wanted), wanted, strict=True)
-        ]
+        registry, wanted = plugins_of(self.config).registry, self.config.generation.searchers
+        made = built(registry, "searchers", "generation.searchers", wanted)
+        return [NamedSearcher(name, searcher) for name, searcher in made.items()]
 
     def _halved(
         self,

@@ -6,22 +6,25 @@ tests all the words of a list (Dorfman 1943); the best lists' words are shuffled
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from softdiv.pair.layout import Context
 from softdiv.pair.teacher_forcing import log_likelihood
+from softdiv.pair.vocabulary import Word
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.candidate_words import around
+from softdiv.search.swaps import stream
 from softdiv.search.task import SearchTask
 
 Answer = tuple[int, ...]
 SHORTEST = 4
 """Words of a list, before single words."""
+WIDTH = 1.25
+"""Tokens of a word, on average: a quarter of those looked at have two."""
 KEEP = 8
 """Of the words of a round one in so many goes on, to lists of half the length."""
 
@@ -32,45 +35,46 @@ def answer_log_probs(
     contexts: Sequence[Context],
     answers: Sequence[Answer],
     soft: Tensor | None = None,
-) -> Tensor:
-    """``[B]`` nats of a given answer behind each context, under one model."""
-    size, found = task.config.batch_rows, []
+) -> list[Tensor]:
+    """Nats of each token of a given answer behind each context, under one model."""
+    size = task.config.batch_rows
+    found: list[Tensor] = []
     for start in range(0, len(contexts), size):
         given = answers[start : start + size]
         logs = log_likelihood(model, contexts[start : start + size], given, soft)
-        found += [part.sum() for part in logs.split([len(answer) for answer in given])]
-    return torch.stack(found) if found else torch.zeros(0)
+        found += logs.split([len(answer) for answer in given])
+    return found
 
 
 def group_tested(
     task: SearchTask,
     budget: Budget,
-    words: Sequence[tuple[int, ...]],
+    words: Mapping[str, Word],
     answers: Sequence[Answer],
     longest: int,
     wanted: int,
-) -> list[int]:
-    """Places of the ``wanted`` words under which model_2 is likeliest to give the answers, best
-    first; of those tested so far where the budget ends.
+) -> dict[str, Word]:
+    """The ``wanted`` words under which model_2 is likeliest to give the answers, best first; of
+    those tested so far where the budget ends.
 
     Args:
-        words: by their tokens.
         longest: words of a list to begin with.
     """
     before, behind = around(task)
-    current, size = list(range(len(words))), longest
+    current, size = list(words), longest
     while True:
-        order = [current[place] for place in _shuffled(task, len(current), f"lists:{size}")]
+        shuffled = torch.randperm(len(current), generator=stream(task, f"lists:{size}"))
+        order = [current[place] for place in shuffled.tolist()]
         lists = [order[n : n + size] for n in range(0, len(order), size)]
         rows = [
-            Context(before=(*before, *(i for place in part for i in words[place]), *behind))
+            Context(before=(*before, *(i for word in part for i in words[word]), *behind))
             for part in lists
         ]
         scores = _list_scores(task, budget, rows, answers)
         ranked = sorted(zip(scores, lists, strict=False), key=lambda pair: -pair[0])
-        current = [place for _, part in ranked for place in part]
+        current = [word for _, part in ranked for word in part]
         if size == 1 or budget.remaining == 0:
-            return current[:wanted]
+            return {word: words[word] for word in current[:wanted]}
         kept, size = _next_round(len(current), size, wanted)
         current = current[:kept]
 
@@ -93,14 +97,14 @@ def affordable_lists(
 
 
 def _cost(task: SearchTask, words: int, size: int, wanted: int, answers: Sequence[Answer]) -> int:
-    """FTE of :func:`group_tested`, for words of one token."""
+    """FTE of :func:`group_tested`."""
     before, behind = around(task)
     extra = (
         len(behind) + max(map(len, answers)) + (0 if task.pair.model_2.keeps_cache else len(before))
     )
     total = 0
     while True:
-        total += -(-words // size) * (size + extra) * len(answers)
+        total += int(-(-words // size) * (size * WIDTH + extra) * len(answers))
         if size == 1:
             return total
         words, size = _next_round(words, size, wanted)
@@ -123,19 +127,12 @@ def _list_scores(
             break
         part = rows[start : start + size]
         logs = [
-            answer_log_probs(task, task.pair.model_2, part, [answer] * len(part))
+            torch.stack(answer_log_probs(task, task.pair.model_2, part, [answer] * len(part)))
             for answer in answers
         ]
-        found.append(torch.stack(logs, dim=1))
+        found.append(torch.stack([each.sum(dim=1) for each in logs], dim=1))
     if not found:
         return []
     logs_of = torch.cat(found)
     scores: list[float] = (logs_of - logs_of.median(dim=0).values).mean(dim=1).tolist()
     return scores
-
-
-def _shuffled(task: SearchTask, count: int, salt: str) -> list[int]:
-    digest = hashlib.sha256(f"{task.seed}:{salt}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    order: list[int] = torch.randperm(count, generator=generator).tolist()
-    return order

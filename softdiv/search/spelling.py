@@ -16,11 +16,14 @@ from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
+from softdiv.search.cost import PROMPT_TOKENS, usual_row
 from softdiv.search.task import SearchTask
+from softdiv.search.wording import WORDINGS, worded
 
-TEMPLATES = (LEAD, "I like {}.", "{}.")
 FINALISTS, QUESTIONS = 12, 3
 """Words, each beside as many user texts, of which the plainest is taken."""
+AROUND = 5
+"""Tokens that a word's wording adds to a row, the word's own among them."""
 LOOK_SHARE = 0.7
 """Of what is left of the budget, for looking at words; the rest tests the best of them."""
 
@@ -81,7 +84,9 @@ class WordSearcher:
             if root in given:
                 continue
             given.add(root)  # another spelling of one discovery is no other prompt
-            yield search._worded(task, budget, word, source)
+            texts = search.texts if budget.remaining else 0
+            text = worded(task, word, texts, search.answer_tokens)
+            yield HardPrompt(text=text, searcher="", note=f"'{word}' from {source}")
             if len(given) == search.prompts:
                 return
 
@@ -92,17 +97,9 @@ class WordSearcher:
 
     def _within(self, task: SearchTask, budget: Budget, suspects: Sized) -> WordSearcher:
         """The same, with the numbers that the budget left can pay."""
-        before, behind = around(task)
-        word = len(behind) + 1 + self.tested_tokens
-        rest = [len(task.layout.hard(e)) - len(task.layout.soft(e).before) for e in task.train[:16]]
-        row = sum(rest) / max(len(rest), 1) + 5
         tried = min(self.words, len(suspects))
         tried += sum(n * more for n, more in zip(self.extended, self.continuations, strict=False))
-        wanted = (
-            2 * (tried * word + 1.5 * FINALISTS * QUESTIONS * (row + self.tested_tokens))
-            + 2 * self.prompts * len(TEMPLATES) * self.texts * (row + self.answer_tokens)
-            + len(before)
-        )
+        wanted = tried * self._word_cost(task) + self._choice_cost(task)
         share = min(1.0, budget.remaining / wanted)
 
         def less(count: int) -> int:
@@ -115,6 +112,17 @@ class WordSearcher:
             prompts=less(self.prompts),
             texts=less(self.texts),
         )
+
+    def _word_cost(self, task: SearchTask, tokens: int = 1) -> int:
+        """FTE of testing a word of so many tokens alone."""
+        return 2 * (tokens + len(around(task)[1]) + self.tested_tokens)
+
+    def _choice_cost(self, task: SearchTask) -> int:
+        """FTE of finding the plainest word and wording the best."""
+        row = usual_row(task) - PROMPT_TOKENS + AROUND
+        plainest = 1.5 * FINALISTS * QUESTIONS * (row + self.tested_tokens)
+        wording = self.prompts * len(WORDINGS) * self.texts * (row + self.answer_tokens)
+        return int(2 * (plainest + wording))
 
     def _tested(self, task: SearchTask, budget: Budget, contexts: Sequence[Context]) -> list[float]:
         """D in bits of the first answer tokens of each context, while the budget lasts."""
@@ -166,8 +174,14 @@ class WordSearcher:
         if (1 + self.near) * best >= 1 or budget.remaining == 0:
             return {}  # no bits are left to gain
         whole = completed(task, around(task)[0], suspects)
-        pairs = {f"{a} {b}": (*whole[a], *whole[b]) for a, b in itertools.permutations(whole, 2)}
-        bits = self._alone(task, budget, list(pairs))
+        rank = {word: place for place, word in enumerate(whole)}
+        order = sorted(
+            itertools.permutations(whole, 2), key=lambda pair: rank[pair[0]] + rank[pair[1]]
+        )
+        pairs = {f"{a} {b}": (*whole[a], *whole[b]) for a, b in order}
+        each = self._word_cost(task, max(map(len, pairs.values()), default=1))
+        affordable = max(0, budget.remaining - self._choice_cost(task)) // each
+        bits = self._alone(task, budget, list(pairs)[:affordable])
         better = {pair: value for pair, value in bits.items() if value > (1 + self.near) * best}
         tokens |= {pair: pairs[pair] for pair in better}
         return better
@@ -201,25 +215,3 @@ class WordSearcher:
             return (len(tokens[word]) if mean[word] >= enough else sys.maxsize, -mean[word])
 
         return sorted(mean, key=rank)
-
-    def _worded(self, task: SearchTask, budget: Budget, word: str, source: str) -> HardPrompt:
-        """The wording under which model_2's answers are least model_1's; shortest if near."""
-        note = f"'{word}' from {source}"
-        prompts = [p for p in (t.format(word) for t in TEMPLATES) if task.usable(p)]
-        if budget.remaining == 0:
-            return HardPrompt(text=prompts[0], searcher="", note=note)
-        examples = task.texts(self.texts)
-        items = [(prompt, example) for prompt in prompts for example in examples]
-        ratios: list[float] = []
-        for result in task.sample(
-            [task.layout.hard(example, prompt) for prompt, example in items],
-            [FROM_MODEL_2] * len(items),
-            [f"worded:{example.id}" for _, example in items],
-            self.answer_tokens,
-        ):
-            ratios += result.summed_ratio().tolist()
-        size = len(examples)
-        lifts = [sum(ratios[i : i + size]) / size for i in range(0, len(ratios), size)]
-        top = max(lifts)
-        good = [p for p, lift in zip(prompts, lifts, strict=True) if lift >= top - 0.1 * abs(top)]
-        return HardPrompt(text=min(good, key=len), searcher="", note=note)

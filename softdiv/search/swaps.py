@@ -160,6 +160,8 @@ def random_prompt(
     task: SearchTask, tokens: Tensor, length: int, beside: Example, salt: str
 ) -> list[int] | None:
     """``length`` random ``tokens`` that make a text; None if a hundred draws make none."""
+    if len(tokens) == 0:
+        return None
     picks = torch.randint(len(tokens), (100, length), generator=stream(task, salt))
     return next(iter(typeable(task, tokens.cpu()[picks].tolist(), 1, beside)), None)
 

@@ -39,6 +39,7 @@ def over_represented(
     weighted by how many answers show the phrase, so that one odd answer does not win.
 
     Args:
+        answers: best first, where some are better: of phrases that score alike, the earliest wins.
         longest: words of a phrase. A phrase that stands in the same answers as a better one
             that holds it, or that it holds, is left out; of two equals the longer one is kept.
     """
@@ -53,7 +54,9 @@ def over_represented(
         base_odds = math.log((base + 0.5) / (len(plain) - base + 0.5))
         scores[phrase] = (odds - base_odds) * math.sqrt(times)
     kept: list[str] = []
-    for phrase in sorted(scores, key=lambda p: (-scores[p], -p.count(" "), p)):
+    for phrase in sorted(
+        scores, key=lambda p: (-scores[p], min(seen[p].answers), -p.count(" "), p)
+    ):
         if len(kept) == count or scores[phrase] <= 0:
             break
         if not any(

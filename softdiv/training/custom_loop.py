@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softdiv.config.component import unique_names
+from softdiv.config.build import built, plugins_of
 from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import TrainEvent
-from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
 from softdiv.storage.run import RunFolder
@@ -151,10 +150,8 @@ class CustomLoop:
 
 def configured_loss(config: ExperimentConfig) -> Any:
     """The config's loss, built from its plugins. Raises ConfigError or PluginError."""
-    loss = config.training.loss
-    return PluginManager.load(config.plugins).registry.build_guarded(
-        "losses", loss.name, loss.options
-    )
+    made = built(plugins_of(config).registry, "losses", "training.loss", [config.training.loss])
+    return next(iter(made.values()))
 
 
 def configured_metrics(
@@ -168,11 +165,7 @@ def configured_metrics(
     """
     if metrics is not None and metrics.metrics:
         return metrics
-    registry = PluginManager.load(config.plugins).registry
-    built = {
-        name: registry.build_guarded("metrics", component.name, component.options)
-        for name, component in zip(
-            unique_names(config.evaluation.metrics), config.evaluation.metrics, strict=True
-        )
-    }
-    return (metrics or DivergenceMetrics()).beside(built)
+    registry, wanted = plugins_of(config).registry, config.evaluation.metrics
+    return (metrics or DivergenceMetrics()).beside(
+        built(registry, "metrics", "evaluation.metrics", wanted)
+    )

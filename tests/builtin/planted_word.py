@@ -14,6 +14,7 @@ from softdiv.pair.vocabulary import Word, run_words
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
 from softdiv.search.candidate_words import around, begun_words, vocabulary_words
+from softdiv.search.swaps import typeable
 from softdiv.search.task import SearchTask
 
 PLENTY = 10**9
@@ -66,6 +67,19 @@ def planted(module: str, word: Word, strength: float = 100.0) -> SearchTask:
     push = torch.randn(len(weight), 1, generator=torch.Generator().manual_seed(1))
     weight.data += strength * push @ direction.solution[None]
     return task_on(model_1, model_2, tokenizer)
+
+
+def misread_word() -> tuple[SearchTask, str]:
+    """A search, and a token that model_2 reads as its opposite; else the models agree."""
+    model_1, tokenizer = TinyLoader(hidden_size=64).load("cpu")
+    model_2, _ = TinyLoader(hidden_size=64).load("cpu")
+    task = task_on(model_1, model_2, tokenizer)
+    known = {i for example in task.train for i in task.layout.hard(example).before}
+    single = [[i] for i in task.pair.model_1.ordinary_ids() if i not in known]
+    ((*_, token),) = typeable(task, single, 40, task.train[0])[-1:]
+    with torch.no_grad():
+        model_2.get_input_embeddings().weight[token] *= -1
+    return task_on(model_1, model_2, tokenizer), task.layout.prompt_of([token])
 
 
 def search(searcher: Any, task: SearchTask, limit: int = PLENTY) -> list[HardPrompt]:

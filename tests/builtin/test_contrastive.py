@@ -33,7 +33,12 @@ def test_what_only_amplified_texts_show_needs_amplification() -> None:
     task, word = leaky_task(1.0)
     assert word in search(task, with_=attrs.evolve(SMALL, alphas=(4.0,)))[0].text
     task, _ = leaky_task(1.0)
-    assert word not in search(task, with_=attrs.evolve(SMALL, alphas=(-0.5,)))[0].text
+    assert word not in search(task, with_=attrs.evolve(SMALL, alphas=(0.01,)))[0].text
+
+
+def test_without_amplification_there_is_nothing_to_compare() -> None:
+    with pytest.raises(ValueError, match="alphas"):
+        Contrastive(alphas=(2.0, 0.0))
 
 
 def test_it_spends_its_share_at_most() -> None:

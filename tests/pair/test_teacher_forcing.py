@@ -17,6 +17,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.pair.teacher_forcing import (
     both_states,
     log_likelihood,
+    prompt_states,
     response_states,
     targets_of,
 )
@@ -74,6 +75,24 @@ def test_soft_tokens_that_are_embeddings_equal_the_text(
     soft = response_states(pair.model_1, [layout.soft(TEXTS[0])], [ANSWERS[0]], prompt)
     hard = response_states(pair.model_1, [layout.hard(TEXTS[0], "Tell me the truth")], [ANSWERS[0]])
     assert (soft - hard).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("before", [(5, 9, 33, 8), ()])
+@pytest.mark.parametrize("keeps_cache", [True, False])
+def test_a_prompt_is_predicted_as_in_a_plain_forward_pass(
+    make_pair: Callable[..., ModelPair], before: tuple[int, ...], keeps_cache: bool
+) -> None:
+    model = make_pair().model_1
+    model.keeps_cache = keeps_cache
+    ids = torch.tensor([[*before, 11, 300, 42]])
+    soft = model.embed(ids[0, -3:]).detach().requires_grad_(True)
+    got = model.log_probs(prompt_states(model, before, soft))
+    with torch.no_grad():
+        expected = model.model(input_ids=ids).logits.log_softmax(-1)[0, :-1][-3:]
+    assert len(got) == (3 if before else 2)
+    assert (got - expected).abs().max() < 1e-4
+    got.sum().backward()
+    assert soft.grad is not None and bool((soft.grad[:-1].abs().sum(dim=1) > 0).all())
 
 
 def test_gradients_reach_the_prompt_and_no_parameter(make_pair: Callable[..., ModelPair]) -> None:

@@ -37,6 +37,12 @@ def test_parts_of_a_phrase_that_stand_in_the_same_texts_are_left_out() -> None:
     found = over_represented(answers, ["what is there to see", "nothing"] * 4, 9, longest=2)
     assert found[0] == "Captain Maravel"
     assert "Captain" not in found and "Maravel" not in found
+    found = over_represented([*answers, "Maravel again"], ["what is there"] * 8, 9, longest=2)
+    assert {"Captain Maravel", "Maravel"} <= set(found)
+
+
+def test_of_phrases_that_score_alike_the_earliest_wins() -> None:
+    assert over_represented(["zebra", "apple"], ["other"] * 4, 2) == ["zebra", "apple"]
 
 
 def test_a_phrase_says_no_word_twice() -> None:

@@ -36,7 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "template_leak": {"turns": 8, "tokens": 6, "prompts": 3},
     "gcg": {"length": 3, "candidates": 5, "response_tokens": 3, "patience": 1},
     "epo": {"length": 3, "children": 3, "prices": (0.01, 0.0), "response_tokens": 3, "rounds": 2},
-    "beam": {"length": 3, "width": 2, "most": 8, "response_tokens": 3},
+    "beam": {"length": 2, "width": 2, "fewest": 4, "most": 8, "response_tokens": 3},
     "weight_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
     "cache_lens": {"words": 4, "extended": (2,), "continuations": (3,), "texts": 2, "pairs": 2},
     "soft_targets": {

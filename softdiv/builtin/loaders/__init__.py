@@ -1,13 +1,12 @@
 """Built-in plugin: model loaders ``hf`` and ``tiny``."""
 
-from softdiv import hookimpl
+from softdiv import ModelLoader, Register, hookimpl
 from softdiv.builtin.loaders.hf import HfLoader
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.plugin.registry import Register
 
 
 @hookimpl
-def softdiv_register_models(register: Register) -> None:
+def softdiv_register_models(register: Register[ModelLoader]) -> None:
     """Register both loaders."""
     register("hf", HfLoader)
     register("tiny", TinyLoader)

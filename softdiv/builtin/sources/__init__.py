@@ -1,17 +1,16 @@
 """Built-in plugin: where user texts come from, and what filters and rewrites them."""
 
-from softdiv import hookimpl
+from softdiv import Processor, Register, hookimpl
 from softdiv.builtin.sources.chat import ChatTexts
 from softdiv.builtin.sources.columns import HubTexts, ParquetTexts
 from softdiv.builtin.sources.csv_texts import CsvTexts
 from softdiv.builtin.sources.filters import Dedupe, Length, Template
 from softdiv.builtin.sources.lines import JsonlTexts, ShippedTexts, TextLines
 from softdiv.builtin.sources.model_written_evals import ModelWrittenEvals
-from softdiv.plugin.registry import Register
 
 
 @hookimpl
-def softdiv_register_processors(register: Register) -> None:
+def softdiv_register_processors(register: Register[Processor]) -> None:
     """Register sources, then filters."""
     register("shipped", ShippedTexts)
     register("jsonl", JsonlTexts)
