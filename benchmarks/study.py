@@ -82,6 +82,8 @@ class Cell:
     seed: int
     budget: int
     model_2: Mapping[str, Any]
+    """what it has besides the options of the base"""
+    base: Mapping[str, Any] = BASE
     organism: Path | None = None
     label: str = ""
     """of an ablation"""
@@ -111,7 +113,11 @@ class Cell:
             ],
         )
         table = config.to_dict()
-        table["pair"] = {"name": self.pair, "model_1": BASE, "model_2": {**BASE, **self.model_2}}
+        table["pair"] = {
+            "name": self.pair,
+            "model_1": self.base,
+            "model_2": {**self.base, **self.model_2},
+        }
         if self.organism is not None:
             table["pair"]["organism"] = str(self.organism)
         return ExperimentConfig.from_dict(table)
@@ -131,6 +137,7 @@ def cells(parts: Sequence[str], split: str, seeds: Sequence[int]) -> Iterator[Ce
                 seed=seed,
                 budget=BUDGET,
                 model_2={"adapter": str(folder)},
+                base=load_recipe(folder).base_model.to_dict(),
                 organism=folder,
             )
             every = {
