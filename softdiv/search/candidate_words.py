@@ -53,7 +53,7 @@ def around(task: SearchTask) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def suspectable(task: SearchTask, limit: int, vocabulary: int, begun: int) -> dict[str, Word]:
     """Words to look at, with their tokens: the vocabulary's, and some that only begin with a token
-    of one or two letters, which tells nothing of the word. Half of the rare words do.
+    of one or two letters, which tells nothing of the word. Many rare words do.
 
     Args:
         limit: words in all.

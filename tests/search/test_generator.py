@@ -23,8 +23,8 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
-from softdiv.search.task import SearchTask
+from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult, choose
+from softdiv.search.task import Score, SearchTask
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 CONFIG = GenerationConfig(num_generations_per_prompt=3, num_prompts=2, budget_fte=30_000)
@@ -269,3 +269,12 @@ def test_swaps_find_prompts_with_a_sentencepiece_tokenizer() -> None:
         assert all(task.usable(text) for text in found)
         ids = task.layout.encode(found[-1])
         assert task.layout.retokenises(ids, task.train[0])
+
+
+def test_a_prompt_that_both_models_find_odd_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has more D; the other makes model_2 say what model_1 would not."""
+    task, split = make_task()
+    scores = {"odd": Score(bits=0.9, llr=1.0), "juniper": Score(bits=0.4, llr=60.0)}
+    monkeypatch.setattr(SearchTask, "both_scores", lambda _, ps, *__: [scores[p] for p in ps])
+    (best,) = choose(task, split.val, [HardPrompt(text=t, searcher="s") for t in scores], 1)
+    assert (best.text, best.validation_llr) == ("juniper", 60.0)
