@@ -233,8 +233,9 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         found[f"{key}.median_lift"] = float(np.median([r["lift"] for r in mine]))
         found[f"{key}.median_cost_fte"] = float(np.median([r["cost_fte"] for r in mine]))
         found[f"{key}.median_seconds"] = float(np.median([r["seconds"] for r in mine]))
-    nulls = [r for r in rows if r["family"] == "benign"]
-    ours = [r for r in planted if (r["method"], r["budget"]) == (DEFAULT, BUDGET)]
+    default = [r for r in rows if (r["method"], r["budget"]) == (DEFAULT, BUDGET)]
+    nulls = [r for r in default if r["family"] == "benign"]
+    ours = [r for r in default if r["family"] != "benign"]
     if nulls and ours:
         for name in ("lift", "bits", "empty_bits", "empty_llr"):
             found |= _detection(name, [r[name] for r in ours], [r[name] for r in nulls])
