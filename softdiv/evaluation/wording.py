@@ -85,9 +85,14 @@ def headline(
             "they differ far more: what model_2 does, it does everywhere."
         ), example
     if outcome == "broad drift only":
+        said = f"The models drift apart a little everywhere (at least {drift.largest.low:.4f} bits)"
+        if max(drift.bare.value, drift.largest.value) >= EVERYWHERE:
+            said = (
+                f"The models answer differently: D at least {drift.largest.low:.2f} bits of at "
+                f"most 1 under {drift.where}, at least {drift.bare.low:.2f} without a prompt"
+            )
         return (
-            f"The models drift apart a little everywhere (at least {drift.largest.low:.4f} bits), "
-            "but no text prompt concentrates the difference: nothing planted is claimed.",
+            f"{said}, but no text prompt concentrates the difference: nothing planted is claimed.",
             "",
         )
     if outcome == "inconclusive":
