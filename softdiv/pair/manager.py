@@ -17,6 +17,7 @@ from softdiv.pair.foreign import translated
 from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.naming import pair_name
 from softdiv.pair.rendering import start_renderer
 from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
@@ -202,7 +203,7 @@ class ModelPairManager:
         tokenizer_2: Any,
         lockstep: Lockstep | None = None,
     ) -> ModelPair:
-        name = self.config.name or self._name()
+        name = self.config.name or pair_name(self.config.model_1, self.config.model_2)
         with translated("the two models cannot be run"):  # a size that only a pass reveals
             return ModelPair.of(
                 model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config
@@ -267,14 +268,6 @@ class ModelPairManager:
             with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
         return found
-
-    def _name(self) -> str:
-        parts = []
-        for config in (self.config.model_1, self.config.model_2):
-            options = dict(config.options) if config else {}
-            path = options.get("adapter") or options.get("quantize") or options.get("path")
-            parts.append(str(path or config.name if config else "").rstrip("/").rpartition("/")[2])
-        return "-vs-".join(parts)
 
 
 def pick_device(device: str) -> str:

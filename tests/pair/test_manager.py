@@ -17,6 +17,7 @@ from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
 from softdiv.pair.adapter import opened
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
+from softdiv.pair.naming import pair_name
 from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json
 from tests.pair.adapters import lora, make
@@ -247,6 +248,24 @@ def test_the_pair_is_named_after_what_sets_it_apart(folder: Path) -> None:
         LoaderConfig("hf", {"path": path}), LoaderConfig("hf", {"path": path, "quantize": "int8"})
     ).load()
     assert pair.name == "tiny-llama-vs-int8"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "name"),
+    [
+        ({"path": "base"}, {"path": "tuned/"}, "base-vs-tuned"),
+        ({"path": "models/smol"}, {"path": "changed/smol"}, "models/smol-vs-changed/smol"),
+        ({"path": "a/b/smol"}, {"path": "smol"}, "b/smol-vs-smol"),
+        ({"path": "m"}, {"path": "m"}, "m-vs-m"),
+        ({"path": "x/m"}, {"path": "x/m", "revision": "v2"}, "m-vs-m revision=v2"),
+        ({"path": "m"}, {"path": "m", "adapter": "runs/one"}, "m-vs-one"),
+        ({"path": "m"}, {"path": "m", "hub_token": "s"}, "m-vs-m hub_token=(redacted)"),
+    ],
+)
+def test_a_pair_without_a_name_is_named_so_that_its_models_are_told_apart(
+    one: dict[str, str], two: dict[str, str], name: str
+) -> None:
+    assert pair_name(LoaderConfig("hf", one), LoaderConfig("hf", two)) == name
 
 
 def test_device_choice() -> None:
