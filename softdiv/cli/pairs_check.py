@@ -9,7 +9,7 @@ import click
 
 from softdiv.cli.options import config_options, configured
 from softdiv.cli.terminal import say
-from softdiv.errors import ConfigError
+from softdiv.errors import ConfigError, PairError
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="A config's pair.")
 @config_options
-def check(name: str | None, config_path: Path | None, **options: Any) -> None:
+@click.pass_context
+def check(
+    context: click.Context, /, name: str | None, config_path: Path | None, **options: Any
+) -> None:
     """Load both models of a pair (NAME of `softdiv pairs list`) and report what would matter.
 
     Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, how closely a
@@ -63,7 +66,9 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     if probe.norm == 0 and not pair.report.identical:
         _line("note", "no gradient reaches a prompt there: a text may stand beyond their windows")
     _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
-    _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
+    sound = probe.finite and not probe.leaks
+    _line("verdict", "can be compared" if sound else "do not use")
+    context.exit(0 if sound else PairError.exit_code)
 
 
 def _template(config: PairConfig, pair: ModelPair) -> str:
