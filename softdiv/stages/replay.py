@@ -11,6 +11,7 @@ import torch
 
 from softdiv.components import Prepared
 from softdiv.data.lines import BadLines, is_unicode, json_objects
+from softdiv.data.records import listed
 from softdiv.errors import DataError
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.results import Evaluation
@@ -111,8 +112,10 @@ def _check_prompt(prompt: HardPrompt, pair: ModelPair, layout: Layout) -> None:
 def _problem(record: Mapping[str, Any]) -> str:
     """What is wrong with a line's object; empty if nothing is."""
     text = record.get("text")
+    if "text" not in record:
+        return f"no 'text', its keys are {listed(record)}" if record else "no 'text'"
     if not isinstance(text, str):
-        return "no 'text'"
+        return "the value of 'text' is no text"
     for key, kind in EXPECTED.items():
         value = record.get(key)
         if value is not None and not isinstance(value, kind):

@@ -49,6 +49,8 @@ def test_every_bad_line_has_its_number(tmp_path: Path) -> None:
     for number in (2, 3, 4, 5):
         assert f"p.jsonl:{number}: " in str(caught.value)
     assert "p.jsonl:1:" not in str(caught.value)
+    with pytest.raises(DataError, match=r"p.jsonl:2: no 'text', its keys are prompt, note"):
+        read_suite(suite(tmp_path, '{"text": "a"}', '{"prompt": "b", "note": "n"}'))
     with pytest.raises(DataError, match="and 3 more"):
         read_suite(suite(tmp_path, *["x"] * 8))
 
