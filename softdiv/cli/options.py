@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from softdiv.cli.pair_table import pair_table, with_models
 from softdiv.cli.plugin_options import plugin_options, with_plugins
 from softdiv.errors import ConfigError
 
@@ -86,51 +87,6 @@ def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
         )
 
 
-def pair_table(
-    *,
-    name: str | None,
-    model_1: str | None,
-    model_2: str | None,
-    adapter: str | None,
-    quantize: str | None,
-    gguf_file: str | None,
-) -> dict[str, Any] | None:
-    """The ``[pair]`` table the options describe; None when no pair option was given.
-
-    Raises:
-        ConfigError: the options do not describe two models.
-    """
-    given = {
-        "--model-1": model_1,
-        "--model-2": model_2,
-        "--adapter": adapter,
-        "--quantize": quantize,
-        "--gguf-file": gguf_file,
-    }
-    used = [option for option, value in given.items() if value is not None]
-    if name is not None:
-        if used:
-            raise ConfigError(f"--pair cannot be combined with {', '.join(used)}")
-        return {"name": name}
-    if not used:
-        return None
-    if model_1 is None:
-        raise ConfigError(f"{used[0]} needs --model-1", fix="give the original, a folder or hub id")
-    if model_2 is None and adapter is None and quantize is None:
-        raise ConfigError(
-            "--model-1 alone is not a pair", fix="add --model-2, --adapter or --quantize"
-        )
-    first = {"loader": "hf", "path": model_1}
-    if gguf_file is not None:
-        first["gguf_file"] = gguf_file
-    second = dict(first) if model_2 is None else {"loader": "hf", "path": model_2}
-    if adapter is not None:
-        second["adapter"] = adapter
-    if quantize is not None:
-        second["quantize"] = quantize
-    return {"model_1": first, "model_2": second}
-
-
 def build_config(
     path: Path | None,
     *,
@@ -146,8 +102,13 @@ def build_config(
     from softdiv.config.load import ExperimentConfig
     from softdiv.config.shipped import config_path
 
-    config = ExperimentConfig.from_file(path or config_path("quickstart"), settings)
-    if pair is not None:
+    of_models = [s for s in settings if s.strip().startswith(("pair.model_1.", "pair.model_2."))]
+    first = [s for s in settings if s not in of_models]
+    config = ExperimentConfig.from_file(path or config_path("quickstart"), first)
+    if pair is not None or of_models:
         # whole: a planted organism of the file's pair is not the new one's
-        config = ExperimentConfig.from_dict({**config.to_dict(), "pair": pair}, settings)
+        table = {**config.to_dict(), **({} if pair is None else {"pair": pair})}
+        if of_models:
+            table["pair"] = with_models(table["pair"])
+        config = ExperimentConfig.from_dict(table, settings)
     return with_plugins(config, plugins)

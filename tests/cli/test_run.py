@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from softdiv.cli.main import main
-from softdiv.cli.options import build_config, pair_table
+from softdiv.cli.options import build_config
+from softdiv.cli.pair_table import pair_table
 from softdiv.config.shipped import config_path
 from softdiv.errors import ConfigError
 
