@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.cli.options import config_options, configured, refuse_options, texts_option
 from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import console, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="RUN|PROMPTS.jsonl", type=FOLDER)
 @click.option("--config", "config_path", type=FOLDER, help="For PROMPTS.jsonl [quickstart].")
 @config_options
+@texts_option
 @click.option(
     "--fail-under", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is below X."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from softdiv.errors import ConfigError
@@ -15,6 +16,8 @@ def pair_table(
     adapter: str | None,
     quantize: str | None,
     gguf_file: str | None,
+    revision_1: str | None = None,
+    revision_2: str | None = None,
 ) -> dict[str, Any] | None:
     """The ``[pair]`` table the options describe; None when no pair option was given.
 
@@ -27,6 +30,8 @@ def pair_table(
         "--adapter": adapter,
         "--quantize": quantize,
         "--gguf-file": gguf_file,
+        "--revision-1": revision_1,
+        "--revision-2": revision_2,
     }
     used = [option for option, value in given.items() if value is not None]
     if name is not None:
@@ -37,19 +42,40 @@ def pair_table(
         return None
     if model_1 is None:
         raise ConfigError(f"{used[0]} needs --model-1", fix="give the original, a folder or hub id")
-    if model_2 is None and adapter is None and quantize is None:
+    if all(value is None for value in (model_2, adapter, quantize, revision_2)):
         raise ConfigError(
-            "--model-1 alone is not a pair", fix="add --model-2, --adapter or --quantize"
+            "--model-1 alone is not a pair",
+            fix="add --model-2, --adapter, --quantize or --revision-2",
         )
-    first = {"loader": "hf", "path": model_1}
+    first = {"loader": "hf", **_located("1", model_1, revision_1), "dtype": "auto"}
     if gguf_file is not None:
         first["gguf_file"] = gguf_file
-    second = dict(first) if model_2 is None else {"loader": "hf", "path": model_2}
+    second = dict(first)
+    if model_2 is not None:
+        second = {"loader": "hf", **_located("2", model_2, revision_2), "dtype": "auto"}
+    elif revision_2 is not None:
+        second |= _located("2", first["path"], revision_2)
     if adapter is not None:
         second["adapter"] = adapter
     if quantize is not None:
         second["quantize"] = quantize
     return {"model_1": first, "model_2": second}
+
+
+def _located(which: str, path: str, revision: str | None) -> dict[str, str]:
+    """``id@revision`` in two; a hub id holds no ``@``, a folder may and has no revisions."""
+    name, at, written = path.rpartition("@")
+    here = Path(path).exists()
+    if revision is not None and here:
+        raise ConfigError(
+            f"--revision-{which} {revision}: {path} is on this machine and has no revisions",
+            fix="give a hub id, or the folder of that revision",
+        )
+    if at and name and written and not here:
+        if revision not in (None, written):
+            raise ConfigError(f"--model-{which} {path} and --revision-{which} {revision} differ")
+        path, revision = name, written
+    return {"path": path, **({} if revision is None else {"revision": revision})}
 
 
 def with_models(pair: dict[str, Any]) -> dict[str, Any]:

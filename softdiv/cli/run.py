@@ -7,19 +7,21 @@ from typing import Any
 
 import click
 
-from softdiv.cli.options import config_options, configured
+from softdiv.cli.options import config_options, configured, texts_option
 from softdiv.cli.terminal import console
+from softdiv.cli.words import what_is_meant
 
 
 @click.command()
-@click.argument("config_path", metavar="[CONFIG]", required=False, type=click.Path(path_type=Path))
+@click.argument("words", metavar="[CONFIG] [MODEL_1 MODEL_2]", nargs=-1)
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Use exactly this run folder.")
 @config_options
+@texts_option
 @click.option("--force", is_flag=True, help="Start anew although this run has begun or finished.")
 @click.option("--dry-run", is_flag=True, help="Check everything and estimate; load no model.")
 @click.option("--quiet", is_flag=True, help="No progress; only the verdict.")
 def run(
-    config_path: Path | None,
+    words: tuple[str, ...],
     output_dir: Path | None,
     force: bool,
     dry_run: bool,
@@ -28,11 +30,12 @@ def run(
 ) -> None:
     """Compare two models and report how they differ. The same command continues a stopped run.
 
-    Without CONFIG the shipped quickstart config is used, on the pair the options name. A run that
-    has finished is shown again; with --force it is repeated, in a new folder unless --output-dir
-    names one.
+    MODEL_1 is the original, MODEL_2 the one under suspicion: folders, GGUF files or hub ids.
+    Without CONFIG the shipped quickstart config is used. A run that has finished is shown again;
+    with --force it is repeated, in a new folder unless --output-dir names one.
     """
-    config = configured(config_path, options)
+    config_path, models = what_is_meant(words, options)
+    config = configured(config_path, {**options, **models})
     if dry_run:
         from softdiv.cli.plan import print_plan
 

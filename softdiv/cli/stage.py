@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.cli.options import config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
 from softdiv.cli.terminal import console, say
 from softdiv.report.plain_text import one_line
@@ -36,6 +36,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 @click.argument("source", metavar="[CONFIG|RUN]", required=False, type=FOLDER)
 @click.option("--output-dir", type=FOLDER, help="Use exactly this run folder.")
 @config_options
+@texts_option
 @force
 @quiet_option
 def train(
