@@ -41,6 +41,11 @@ def generate(work: Work) -> None:
     if work.run.done("generate"):
         return
     trained, loaded, config = read_training(work), load(work), work.config
+    if loaded.pair.report.same:
+        with work.stage("generate") as stage:
+            stage.files |= work.run.write_json_lines(PROMPTS, [])
+            stage.notes.append("the models are identical: nothing was trained or searched")
+        return
     with work.stage("generate") as stage:
         loaded.pair.forget_prefixes()
         task = SearchTask(

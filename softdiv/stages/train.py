@@ -6,7 +6,9 @@ from pathlib import Path
 
 import attrs
 
+from softdiv.config.load import ExperimentConfig
 from softdiv.organism.recipe import load_detector
+from softdiv.pair.manager import ModelPair
 from softdiv.stages.load import load
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
@@ -35,7 +37,7 @@ def train(work: Work) -> None:
         loaded.pair.forget_prefixes()
         work.trainer = DivergenceTrainer(
             pair=loaded.pair,
-            config=work.config,
+            config=worth_training(work.config, loaded.pair),
             loss=work.parts.loss,
             split=loaded.split,
             run=run,
@@ -43,6 +45,8 @@ def train(work: Work) -> None:
             metrics=work.parts.metrics.beside({}),
         )
         result = work.trainer.train()
+        if loaded.pair.report.same:
+            result = attrs.evolve(result, stop_reason="the models are identical")
         stage.notes += result.notes
         facts = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
         stage.files |= run.write_json(TRAINING, facts)
@@ -50,6 +54,11 @@ def train(work: Work) -> None:
         stage.files[BEST] = work.trainer.prompt.copy_of(result.prompt).save(run.path / BEST)
         if (run.path / METRICS).exists():
             stage.files[METRICS] = sha256_file(run.path / METRICS)
+
+
+def worth_training(config: ExperimentConfig, pair: ModelPair) -> ExperimentConfig:
+    """No step is taken on one and the same model twice."""
+    return config.with_overrides("training.max_steps=0") if pair.report.same else config
 
 
 def read_training(work: Work) -> TrainingResult:

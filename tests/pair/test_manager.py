@@ -268,6 +268,24 @@ def test_a_pair_without_a_name_is_named_so_that_its_models_are_told_apart(
     assert pair_name(LoaderConfig("hf", one), LoaderConfig("hf", two)) == name
 
 
+def test_equal_weights_with_other_settings_are_not_the_same_model(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    table = read_json(tmp_path / "copy" / "config.json")
+    one, two = LoaderConfig("hf", {"path": str(folder)}), {"path": str(tmp_path / "copy")}
+    report = manager(one, LoaderConfig("hf", two)).load().report
+    assert report.identical and report.same
+    for key, value in (("rms_norm_eps", 0.1), ("rope_parameters", {"rope_theta": 9.0})):
+        changed = {**table, key: {**table[key], **value} if isinstance(value, dict) else value}
+        (tmp_path / "copy" / "config.json").write_text(json.dumps(changed))
+        report = manager(one, LoaderConfig("hf", two)).load().report
+        assert report.identical and not report.same, key
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(table))
+    report = manager(one, LoaderConfig("hf", {**two, "dtype": "bfloat16"})).load().report
+    assert not report.same
+
+
 def test_device_choice() -> None:
     assert pick_device("cpu") == "cpu"
     assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
