@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softdiv.cli.terminal import say
@@ -10,21 +12,22 @@ if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
 
 
-def print_plan(config: ExperimentConfig) -> None:
+def print_plan(config: ExperimentConfig, plugin_files: Sequence[Path] = ()) -> None:
     """Check the config and everything it names, estimate, print. Loads no weights.
 
     Raises:
-        SoftdivError: what a run would have stopped for before loading.
+        SoftdivError: what a run would have stopped for before loading, or it cannot fit.
     """
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
-    from softdiv.stages.plan import free_memory, plan
+    from softdiv.stages.plan import plan
+    from softdiv.stages.room import free_memory, refuse_too_large
     from softdiv.training.launch import world_size
 
-    prepared = Prepared.of(config)
+    prepared = Prepared.of(config, plugin_files)
     config, notes = prepared.config, list[str]()
     detector(config)  # refuses an organism that is none
     manager = ModelPairManager(config.pair, prepared.registry, config.device)
@@ -51,14 +54,15 @@ def print_plan(config: ExperimentConfig) -> None:
     )
     _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
     room = free_memory(found.device)
-    if room is not None and found.memory > room:
-        _line("", f"more than the {_bytes(room).strip()} available: lower training.batch_size")
+    if room is not None:
+        _line("  free", _bytes(room))
     for stage, fte in found.fte.items():
         _line(stage, f"{fte:>10,} FTE  {_time(fte * found.seconds_per_fte)}")
     _line(
         "all stages",
         f"{sum(found.fte.values()):>10,} FTE  {_time(found.seconds)} at best, plus loading",
     )
+    refuse_too_large(found, room)
 
 
 def _line(label: str, value: str) -> None:

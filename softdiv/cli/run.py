@@ -39,7 +39,7 @@ def run(
     if dry_run:
         from softdiv.cli.plan import print_plan
 
-        print_plan(config)
+        print_plan(config, options["plugin_files"])
         return
 
     from softdiv.cli.stage import progress, say_finished
