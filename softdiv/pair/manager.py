@@ -164,14 +164,16 @@ class ModelPairManager:
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
         loader_1, loader_2 = loaders
-        model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
+        model_1, tokenizer_1 = self._load(
+            "model_1", loader_1, lambda: _both_of(loader_1.load(device))
+        )
         beside = (
             self._beside(loader_1, loader_2, model_1, tokenizer_1)
             if isinstance(loader_2, SharingLoader)
             else None
         )
         model_2, tokenizer_2 = beside or self._load(
-            "model_2", loader_2, lambda: loader_2.load(device)
+            "model_2", loader_2, lambda: _both_of(loader_2.load(device))
         )
         return model_1, tokenizer_1, model_2, tokenizer_2
 
@@ -180,7 +182,7 @@ class ModelPairManager:
     ) -> Any:
         """model_2 on model_1's tensors, or None. Raises PairError if model_1 is not what it was."""
         shares = getattr(loader_2, "shares_with", lambda _: True)
-        if not self._load("model_2", loader_2, lambda: (shares(loader_1), None))[0]:
+        if not self._load("model_2", loader_2, lambda: (bool(shares(loader_1)), ""))[0]:
             return None
         before = fingerprint(model_1)
         beside = self._load(
@@ -254,8 +256,8 @@ class ModelPairManager:
         foreign = entry is not None and not entry.builtin
         try:
             found = load()
-            if found is not None and not (isinstance(found, tuple) and len(found) == 2):
-                raise TypeError(f"returned {type(found).__name__}, expected (model, tokenizer)")
+            if found is not None:
+                _both_of(found)
         except SoftdivError:
             raise
         except FOREIGN as error:
@@ -268,6 +270,17 @@ class ModelPairManager:
             with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
         return found
+
+
+def _both_of(found: Any) -> Any:
+    """Raises TypeError for anything but a model and its tokenizer."""
+    expected = "expected (model, tokenizer)"
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise TypeError(f"returned {type(found).__name__}, {expected}")
+    if any(part is None for part in found):
+        kinds = ", ".join(type(part).__name__ for part in found)
+        raise TypeError(f"returned ({kinds}), {expected}")
+    return found
 
 
 def pick_device(device: str) -> str:
