@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options, texts_option
+from softdiv.cli.options import (
+    config_options,
+    configured,
+    json_option,
+    refuse_options,
+    texts_option,
+)
 from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
-from softdiv.cli.terminal import console, say, say_json
+from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
 from softdiv.report.plain_text import one_line
 
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which of the prompts' values a limit is compared with.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+@json_option
 @force
 @quiet_option
 @click.pass_context
@@ -134,4 +140,5 @@ def _of_suite(path: Path, config: ExperimentConfig, plugin_files: tuple[Path, ..
     from softdiv.components import Prepared
     from softdiv.stages.replay import read_suite, replay
 
-    return replay(Prepared.of(config, plugin_files), read_suite(path))
+    with only_ours():
+        return replay(Prepared.of(config, plugin_files), read_suite(path))

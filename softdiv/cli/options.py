@@ -51,6 +51,7 @@ texts_option = click.option(
     help="User texts in place of the config's: JSONL, CSV, Parquet, or a text a line.",
 )
 """For commands that read user texts."""
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 NAMES = {
     "config": "--config",
     "settings": "--set",

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from softdiv.cli.terminal import say
+from softdiv.cli.terminal import only_ours, say, say_json
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
 
 
-def print_plan(config: ExperimentConfig, plugin_files: Sequence[Path] = ()) -> None:
+def print_plan(
+    config: ExperimentConfig, plugin_files: Sequence[Path] = (), *, as_json: bool = False
+) -> None:
     """Check the config and everything it names, estimate, print. Loads no weights.
 
     Raises:
         SoftdivError: what a run would have stopped for before loading, or it cannot fit.
     """
+    import attrs
+
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
     from softdiv.pair.manager import ModelPairManager, pick_device
@@ -27,13 +31,21 @@ def print_plan(config: ExperimentConfig, plugin_files: Sequence[Path] = ()) -> N
     from softdiv.stages.room import free_memory, refuse_too_large
     from softdiv.training.launch import world_size
 
-    prepared = Prepared.of(config, plugin_files)
-    config, notes = prepared.config, list[str]()
-    detector(config)  # refuses an organism that is none
-    manager = ModelPairManager(config.pair, prepared.registry, config.device)
-    split = load_texts(prepared.parts, config.data, notes.append)
-    device = pick_device(config.device)
-    found = plan(config, manager.loaders(), list(split.train), device, world_size())
+    with only_ours():
+        prepared = Prepared.of(config, plugin_files)
+        config, notes = prepared.config, list[str]()
+        detector(config)  # refuses an organism that is none
+        manager = ModelPairManager(config.pair, prepared.registry, config.device)
+        split = load_texts(prepared.parts, config.data, notes.append)
+        device = pick_device(config.device)
+        found = plan(config, manager.loaders(), list(split.train), device, world_size())
+    room = free_memory(found.device)
+    if as_json:
+        sizes = {"train": len(split.train), "validation": len(split.val), "test": len(split.test)}
+        table = {**attrs.asdict(found), "memory": found.memory, "seconds": found.seconds}
+        say_json({**table, "free_memory": room, "texts": sizes, "notes": notes})
+        refuse_too_large(found, room)
+        return
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
     if before := said_before((*split.train, *split.val, *split.test)):
@@ -53,7 +65,6 @@ def print_plan(config: ExperimentConfig, plugin_files: Sequence[Path] = ()) -> N
         f"{_bytes(found.cache)}  keys and values of {config.generation.batch_rows} answers",
     )
     _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
-    room = free_memory(found.device)
     if room is not None:
         _line("  free", _bytes(room))
     for stage, fte in found.fte.items():

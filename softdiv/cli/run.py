@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, texts_option
-from softdiv.cli.terminal import console
+from softdiv.cli.options import config_options, configured, json_option, texts_option
+from softdiv.cli.terminal import console, only_ours, say_json
 from softdiv.cli.words import what_is_meant
 
 
@@ -20,12 +20,14 @@ from softdiv.cli.words import what_is_meant
 @click.option("--force", is_flag=True, help="Start anew although this run has begun or finished.")
 @click.option("--dry-run", is_flag=True, help="Check everything and estimate; load no model.")
 @click.option("--quiet", is_flag=True, help="No progress; only the verdict.")
+@json_option
 def run(
     words: tuple[str, ...],
     output_dir: Path | None,
     force: bool,
     dry_run: bool,
     quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Compare two models and report how they differ. The same command continues a stopped run.
@@ -39,7 +41,7 @@ def run(
     if dry_run:
         from softdiv.cli.plan import print_plan
 
-        print_plan(config, options["plugin_files"])
+        print_plan(config, options["plugin_files"], as_json=as_json)
         return
 
     from softdiv.cli.stage import progress, say_finished
@@ -53,7 +55,13 @@ def run(
         observers=progress(quiet),
         force=force,
     )
-    result = pipeline.run()
+    with only_ours():
+        result = pipeline.run()
     if pipeline.nothing_to_do:
         say_finished(result.run_dir, "report")
+    if as_json:
+        from softdiv.report.contract import to_contract
+
+        say_json({"run_dir": str(result.run_dir.absolute()), **to_contract(result.report)})
+        return
     print_verdict(console(), result.report, result.run_dir)

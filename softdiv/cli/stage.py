@@ -11,7 +11,7 @@ import click
 
 from softdiv.cli.options import config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
-from softdiv.cli.terminal import console, say
+from softdiv.cli.terminal import console, only_ours, say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ def run_stage(
 def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
     from softdiv.storage.run_files import RunFiles
 
-    run = pipeline.run_stage(name)
+    with only_ours():
+        run = pipeline.run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
     return RunFiles.of(run)
