@@ -37,6 +37,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("softdiv.cli.init:init", "Write a commented config for two models."),
     "run": ("softdiv.cli.run:run", "Compare two models: all of the stages below, in order."),
     "train": ("softdiv.cli.stage:train", "Stage 1: a soft prompt that pushes the models apart."),
     "generate": ("softdiv.cli.stage:generate", "Stage 2: text prompts from the soft prompt."),

@@ -81,6 +81,16 @@ def only_ours() -> Iterator[None]:
         yield
 
 
+def ask(question: str, default: str | None = None) -> str:
+    """What the user types, on a line of its own.
+
+    Raises:
+        click.Abort: there is nobody to answer.
+    """
+    answer: str = click.prompt(question, default=default, show_default=False, err=True)
+    return answer.strip()
+
+
 def printable(line: str) -> str:
     """One line: every hidden character, and every line break, as a visible mark."""
     return visible(line).replace("\n", "␤").replace("\t", " ")
