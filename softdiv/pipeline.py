@@ -155,6 +155,12 @@ class DivergencePipeline:
             return work.run.path
 
     @property
+    def spent(self) -> Mapping[str, int]:
+        """FTE by phase so far; empty before the models are loaded."""
+        loaded = self._work.loaded if self._work else None
+        return dict(loaded.pair.ledger.by_phase) if loaded else {}
+
+    @property
     def trainer(self) -> DivergenceTrainer:
         """The trainer. Where training was read back from the folder it is made anew, with the best
         prompt in place: that loads the models.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softdiv.cli.terminal import only_ours, say, say_json
+from softdiv.cli.ticker import duration
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
@@ -68,10 +69,10 @@ def print_plan(
     if room is not None:
         _line("  free", _bytes(room))
     for stage, fte in found.fte.items():
-        _line(stage, f"{fte:>10,} FTE  {_time(fte * found.seconds_per_fte)}")
+        _line(stage, f"{fte:>10,} FTE  {duration(fte * found.seconds_per_fte)}")
     _line(
         "all stages",
-        f"{sum(found.fte.values()):>10,} FTE  {_time(found.seconds)} at best, plus loading",
+        f"{sum(found.fte.values()):>10,} FTE  {duration(found.seconds)} at best, plus loading",
     )
     refuse_too_large(found, room)
 
@@ -82,9 +83,3 @@ def _line(label: str, value: str) -> None:
 
 def _bytes(size: float) -> str:
     return f"{size / 1e9:>8.2f} GB" if size >= 1e8 else f"{size / 1e6:>8.2f} MB"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

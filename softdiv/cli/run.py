@@ -44,7 +44,7 @@ def run(
         print_plan(config, options["plugin_files"], as_json=as_json)
         return
 
-    from softdiv.cli.stage import progress, say_finished
+    from softdiv.cli.stage import progress, say_finished, watched
     from softdiv.cli.verdict import print_verdict
     from softdiv.pipeline import DivergencePipeline
 
@@ -56,7 +56,7 @@ def run(
         force=force,
     )
     with only_ours():
-        result = pipeline.run()
+        result = watched(pipeline).run()
     if pipeline.nothing_to_do:
         say_finished(result.run_dir, "report")
     if as_json:

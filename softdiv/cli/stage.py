@@ -152,6 +152,16 @@ def progress(quiet: bool) -> Sequence[tuple[object, str]]:
     return [(ProgressObserver(console(err=True)), "'progress'")]
 
 
+def watched(pipeline: DivergencePipeline) -> DivergencePipeline:
+    """The pipeline, whose progress display knows what it has spent so far."""
+    from softdiv.cli.progress import ProgressObserver
+
+    for observer, _ in pipeline.observers:
+        if isinstance(observer, ProgressObserver):
+            observer.ticker.spent = lambda: pipeline.spent
+    return pipeline
+
+
 def run_stage(
     name: str, run: Path, options: Mapping[str, Any], *, force: bool, quiet: bool
 ) -> RunFiles:
@@ -180,7 +190,7 @@ def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
     from softdiv.storage.run_files import RunFiles
 
     with only_ours():
-        run = pipeline.run_stage(name)
+        run = watched(pipeline).run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
     return RunFiles.of(run)
