@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from softdiv.cli.gates import gate_options, gates_of, to_table, write_junit
 from softdiv.cli.options import (
     config_options,
     configured,
@@ -15,33 +15,23 @@ from softdiv.cli.options import (
     refuse_options,
     texts_option,
 )
-from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
+from softdiv.cli.stage import FOLDER, force, progress, quiet_option, run_stage, say_next, watched
 from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
-    from softdiv.evaluation.gate import Gate
     from softdiv.evaluation.results import Evaluation
 
 
 @click.command()
-@click.argument("source", metavar="RUN|PROMPTS.jsonl", type=FOLDER)
-@click.option("--config", "config_path", type=FOLDER, help="For PROMPTS.jsonl [quickstart].")
+@click.argument("source", metavar="[RUN|PROMPTS.jsonl]", required=False, type=FOLDER)
+@click.option("--config", "config_path", type=FOLDER, help="Without a RUN [quickstart].")
 @config_options
 @texts_option
-@click.option(
-    "--fail-under", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is below X."
-)
-@click.option("--fail-over", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is above.")
-@click.option(
-    "--across",
-    type=click.Choice(["max", "mean", "min"]),
-    default="max",
-    show_default=True,
-    help="Which of the prompts' values a limit is compared with.",
-)
+@gate_options
+@click.option("--output-dir", type=FOLDER, help="A run folder with a report, without a RUN.")
 @json_option
 @force
 @quiet_option
@@ -49,11 +39,14 @@ if TYPE_CHECKING:
 def evaluate(
     context: click.Context,
     /,
-    source: Path,
+    source: Path | None,
     config_path: Path | None,
     fail_under: tuple[str, ...],
     fail_over: tuple[str, ...],
     across: Literal["max", "mean", "min"],
+    of: Literal["prompts", "baselines", "all"],
+    junit: Path | None,
+    output_dir: Path | None,
     as_json: bool,
     force: bool,
     quiet: bool,
@@ -61,35 +54,31 @@ def evaluate(
 ) -> None:
     """Score prompts on held-out texts: those a RUN found, or those of PROMPTS.jsonl on any pair.
 
-    A line of PROMPTS.jsonl is {"text": "..."}; hard_prompts.jsonl of a run is one. Nothing is
-    trained, searched or written. Baselines are shown, and limits do not look at them. METRIC is
-    one of the config's metrics, jsd, llr or llr_lift, each a mean over the user texts.
+    A line of PROMPTS.jsonl is {"text": "..."}; hard_prompts.jsonl of a run is one. Without either,
+    --texts FILE is answered as it is: plain behaviour. Nothing is trained or searched, and all
+    texts of --texts count. METRIC is one of the config's metrics, jsd, llr or llr_lift, each a
+    mean over the user texts.
     """
-    run = source if source.is_dir() else None
-    config = _config(source, config_path, options, force=force)
-    gates = _gates(config, fail_under, fail_over)
-    evaluation = (
-        _of_run(run, options, force, quiet)
-        if run
-        else _of_suite(source, config, options["plugin_files"])
-    )
-    results = [gate.check(evaluation, across) for gate in gates]
+    run = source if source is not None and source.is_dir() else None
+    if run is not None:
+        config = _config_of(run, {**options, "config": config_path, "output": output_dir})
+    else:
+        config = _config(source, config_path, options, force=force and output_dir is None)
+    gates = gates_of(config, fail_under, fail_over)
+    if run is not None:
+        evaluation = _of_run(run, options, force, quiet)
+    elif output_dir is not None:
+        evaluation = _in_folder(source, config, output_dir, options["plugin_files"], force, quiet)
+    else:
+        evaluation = _of_suite(source, config, options["plugin_files"])
+    results = [gate.check(evaluation, across, of) for gate in gates]
+    if junit is not None:
+        write_junit(junit, config, evaluation, results)
     if as_json:
         from softdiv.report.contract import evaluation_to_contract
 
-        checked = [
-            {
-                "metric": result.gate.metric,
-                "side": result.gate.side,
-                "limit": result.gate.limit,
-                "across": result.across,
-                "value": result.value if math.isfinite(result.value) else None,
-                "passed": result.passed,
-            }
-            for result in results
-        ]
-        table = {**evaluation_to_contract(evaluation), "gates": checked}
-        say_json(table)
+        checked = [to_table(result) for result in results]
+        say_json({**evaluation_to_contract(evaluation), "gates": checked})
     else:
         from softdiv.cli.verdict import print_evaluation
 
@@ -98,6 +87,8 @@ def evaluate(
             say(f"Note: {one_line(note)}")
         for result in results:
             say(f"gate {result}")
+        if output_dir is not None:
+            say(f"Report: {output_dir / 'report.html'}")
     if run:
         from softdiv.storage.run_files import RunFiles
 
@@ -106,26 +97,40 @@ def evaluate(
 
 
 def _config(
-    source: Path, config_path: Path | None, options: dict[str, Any], *, force: bool
+    source: Path | None, config_path: Path | None, options: dict[str, Any], *, force: bool
 ) -> ExperimentConfig:
-    if not source.is_dir():
-        if force:
-            raise ConfigError("--force is for a run folder; prompts of a file are always scored")
-        return configured(config_path, options)
+    """Of known prompts, or of none."""
+    if force:
+        raise ConfigError("--force is for a run folder; prompts of a file are always scored")
+    if source is None and config_path is None and not options["texts"]:
+        raise click.UsageError(
+            "give a RUN, PROMPTS.jsonl, or --texts FILE (how the models behave without a prompt)"
+        )
+    config = configured(config_path, options)
+    if not options["texts"]:
+        return config
+    # nothing is trained on them or chosen by them, so that all can be scored
+    given = {setting.partition("=")[0].strip() for setting in options["settings"]}
+    if "data.test_fraction" not in given:
+        config = config.with_overrides("data.test_fraction=1.0")
+    if "evaluation.test_texts" in given:
+        return config
+    from softdiv.components import Prepared
+    from softdiv.stages.load import load_texts
+
+    with only_ours():
+        parts = Prepared.of(config, options["plugin_files"]).parts
+        count = len(load_texts(parts, config.data, lambda note: None).test)
+    return config.with_overrides(f"evaluation.test_texts={count}")
+
+
+def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
     from softdiv.config.of_run import config_of_run
 
-    refuse_options({**options, "config": config_path}, source)
-    return config_of_run(source, options["plugins"])
-
-
-def _gates(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ...]) -> list[Gate]:
-    """Before any model is loaded: a misspelt metric must not cost minutes."""
-    if not under and not over:
-        return []
-    from softdiv.config.component import unique_names
-    from softdiv.evaluation.gate import parse_gates
-
-    return parse_gates(under, over, unique_names(config.evaluation.metrics))
+    if options["output"] is not None:
+        raise ConfigError(f"--output-dir cannot be combined with the run {run}")
+    refuse_options(options, run)
+    return config_of_run(run, options["plugins"])
 
 
 def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Evaluation:
@@ -136,9 +141,35 @@ def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Eva
     return read_record(done.file(EVALUATION), Evaluation)
 
 
-def _of_suite(path: Path, config: ExperimentConfig, plugin_files: tuple[Path, ...]) -> Evaluation:
+def _in_folder(
+    source: Path | None,
+    config: ExperimentConfig,
+    folder: Path,
+    plugin_files: tuple[Path, ...],
+    force: bool,
+    quiet: bool,
+) -> Evaluation:
+    from softdiv.pipeline import DivergencePipeline
+    from softdiv.stages.replay import PLAIN, read_suite
+
+    pipeline = DivergencePipeline(
+        config=config,
+        run_dir=folder,
+        plugin_files=plugin_files,
+        observers=progress(quiet),
+        prompts=read_suite(source) if source else PLAIN,
+        force=force,
+    )
+    with only_ours():
+        return watched(pipeline).run().report.evaluation
+
+
+def _of_suite(
+    path: Path | None, config: ExperimentConfig, plugin_files: tuple[Path, ...]
+) -> Evaluation:
     from softdiv.components import Prepared
-    from softdiv.stages.replay import read_suite, replay
+    from softdiv.stages.replay import PLAIN, read_suite, replay
 
     with only_ours():
-        return replay(Prepared.of(config, plugin_files), read_suite(path))
+        prepared = Prepared.of(config, plugin_files)
+        return replay(prepared, read_suite(path) if path else PLAIN)

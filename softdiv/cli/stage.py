@@ -68,8 +68,9 @@ def train(
     from softdiv.training.result import TrainingFacts
 
     facts = read_record(run.file("training.json"), TrainingFacts)
+    best = "none" if facts.best_bits is None else f"validation D {facts.best_bits:.4f} bits"
     say(
-        f"soft prompt: validation D {facts.best_bits:.4f} bits after {facts.steps} steps "
+        f"soft prompt: {best} after {facts.steps} steps "
         f"({one_line(facts.stop_reason)}), engine {one_line(facts.engine)}"
     )
     say_next(run, "train")

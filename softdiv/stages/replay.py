@@ -33,11 +33,15 @@ EXPECTED: dict[str, Any] = {
 """Types of the keys that softdiv writes beside ``text``."""
 
 
+PLAIN = SearchResult((), (HardPrompt(text="", searcher="empty"),))
+"""No prompt: how the models behave by themselves."""
+
+
 def read_suite(path: Path) -> SearchResult:
     """Prompts of a JSONL file: one object with ``text`` a line, other keys as softdiv writes them.
 
     ``hard_prompts.jsonl`` of a run is one; its baselines stay baselines. A text given twice is
-    used once.
+    used once; a blank one is plain behaviour.
 
     Raises:
         DataError: the file is unreadable, has no prompt, or has bad lines, each named.
@@ -50,7 +54,7 @@ def read_suite(path: Path) -> SearchResult:
             bad.add(where, problem)
             continue
         prompt = HardPrompt(
-            text=record["text"],
+            text=record["text"] if record["text"].strip() else "",
             searcher=record.get("searcher") or path.name,
             cost_fte=record.get("cost_fte", 0),
             score_bits=record.get("score_bits"),
@@ -122,6 +126,4 @@ def _problem(record: Mapping[str, Any]) -> str:
             return f"'{key}' is {value!r}"
     if not is_unicode(text + record.get("searcher", "")):
         return "it holds a lone surrogate, half of a character"
-    if not text.strip() and not record.get("baseline"):
-        return "the prompt is blank"
     return ""

@@ -9,7 +9,7 @@ import attrs
 from softdiv.config.load import ExperimentConfig
 from softdiv.organism.recipe import load_detector
 from softdiv.pair.manager import ModelPair
-from softdiv.stages.load import load
+from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.records import read_record
@@ -35,9 +35,18 @@ def train(work: Work) -> None:
     loaded, run = load(work), work.run
     with work.stage("train") as stage:
         loaded.pair.forget_prefixes()
+        if reason := nothing_to_train(work.config, loaded.pair):
+            untrained = DivergenceSoftPrompt.create(
+                loaded.pair.model_1, loaded.layout, work.config.training, work.config.seed
+            )
+            facts = TrainingFacts(best_bits=None, steps=0, stop_reason=reason, engine="none")
+            stage.files |= run.write_json(TRAINING, attrs.asdict(facts))
+            stage.files[BEST] = untrained.save(run.path / BEST)
+            return
+        refuse_no_texts(loaded.split, "training")
         work.trainer = DivergenceTrainer(
             pair=loaded.pair,
-            config=worth_training(work.config, loaded.pair),
+            config=work.config,
             loss=work.parts.loss,
             split=loaded.split,
             run=run,
@@ -45,20 +54,20 @@ def train(work: Work) -> None:
             metrics=work.parts.metrics.beside({}),
         )
         result = work.trainer.train()
-        if loaded.pair.report.same:
-            result = attrs.evolve(result, stop_reason="the models are identical")
         stage.notes += result.notes
-        facts = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
-        stage.files |= run.write_json(TRAINING, facts)
+        found = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
+        stage.files |= run.write_json(TRAINING, found)
         # again, from memory: the file may be of the process that was killed before this one
         stage.files[BEST] = work.trainer.prompt.copy_of(result.prompt).save(run.path / BEST)
         if (run.path / METRICS).exists():
             stage.files[METRICS] = sha256_file(run.path / METRICS)
 
 
-def worth_training(config: ExperimentConfig, pair: ModelPair) -> ExperimentConfig:
-    """No step is taken on one and the same model twice."""
-    return config.with_overrides("training.max_steps=0") if pair.report.same else config
+def nothing_to_train(config: ExperimentConfig, pair: ModelPair) -> str:
+    """Why no step is to be taken; empty where there is something to train."""
+    if pair.report.same:
+        return "the models are identical"
+    return "no steps were asked for" if config.training.max_steps == 0 else ""
 
 
 def read_training(work: Work) -> TrainingResult:

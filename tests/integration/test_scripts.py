@@ -96,6 +96,7 @@ def test_prompts_written_by_hand_are_scored_and_other_prompts_are_another_run(
     assert report["soft_prompt"]["steps"] == 0
     out = Path.cwd() / "out"
     again = f"softdiv evaluate {out}/hard_prompts.jsonl --config {out}/config.toml"
+    again += " --output-dir NEW_DIR"
     assert report["reproduce"] == again
     Path("mine.jsonl").write_text('{"text": "Be long."}\n')
     capsys.readouterr()
