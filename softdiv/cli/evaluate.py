@@ -44,7 +44,7 @@ def evaluate(
     fail_under: tuple[str, ...],
     fail_over: tuple[str, ...],
     across: Literal["max", "mean", "min"],
-    of: Literal["prompts", "baselines", "all"],
+    of: Literal["prompts", "baselines", "all"] | None,
     junit: Path | None,
     output_dir: Path | None,
     as_json: bool,
@@ -71,6 +71,8 @@ def evaluate(
         evaluation = _in_folder(source, config, output_dir, options["plugin_files"], force, quiet)
     else:
         evaluation = _of_suite(source, config, options["plugin_files"])
+    if of is None:
+        of = "baselines" if source is None or (run and _is_plain(run)) else "prompts"
     results = [gate.check(evaluation, across, of) for gate in gates]
     if junit is not None:
         write_junit(junit, config, evaluation, results)
@@ -131,6 +133,17 @@ def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
         raise ConfigError(f"--output-dir cannot be combined with the run {run}")
     refuse_options(options, run)
     return config_of_run(run, options["plugins"])
+
+
+def _is_plain(run: Path) -> bool:
+    """Whether it was told to score no prompt: a search that found none is another thing."""
+    from softdiv.stages.generate import PROMPTS
+    from softdiv.storage.atomic import read_json_lines
+    from softdiv.storage.run_files import RunFiles
+
+    files = RunFiles.of(run)
+    given = files.manifest["facts"].get("prompts") == "given"
+    return given and all(line["baseline"] for line in read_json_lines(files.file(PROMPTS)))
 
 
 def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Evaluation:

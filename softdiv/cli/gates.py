@@ -32,9 +32,7 @@ _OPTIONS = (
     click.option(
         "--of",
         type=click.Choice(["prompts", "baselines", "all"]),
-        default="prompts",
-        show_default=True,
-        help="Whose values; the baselines' where there are no prompts.",
+        help="Whose values [prompts; without any, the empty baseline's].",
     ),
     click.option(
         "--junit",

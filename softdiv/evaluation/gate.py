@@ -36,9 +36,6 @@ class Gate:
 
         A value that is not a number fails.
 
-        Args:
-            of: ``prompts`` are the baselines where there are no others.
-
         Raises:
             PluginError: the metric failed, so that there is nothing to compare.
         """
@@ -102,7 +99,7 @@ def parse_gates(under: Iterable[str], over: Iterable[str], metrics: Iterable[str
 def _chosen(evaluation: Evaluation, of: Of) -> tuple[PromptResult, ...]:
     if of == "all":
         return (*evaluation.prompts, *evaluation.baselines)
-    return (evaluation.prompts if of == "prompts" else ()) or evaluation.baselines
+    return evaluation.prompts if of == "prompts" else evaluation.baselines
 
 
 def _value(result: PromptResult, metric: str) -> float:

@@ -59,10 +59,9 @@ def test_a_run_folder_with_a_report_and_a_junit_file(
     assert set(report["ledger"]) == {"evaluation", "total"}, "nothing is trained or searched"
     suite = ElementTree.parse(file).getroot()
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
-    over, under = suite.findall("testcase")
-    assert (
-        over.get("name") == "jsd not over 0.001 (max)" and over.get("classname") == "softdiv.tiny"
-    )
+    under, over = suite.findall("testcase")
+    assert over.get("name") == "jsd not over 0.001 (max)"
+    assert over.get("classname") == "softdiv.tiny"
     failure = over.find("failure")
     assert failure is not None and "FAILED: jsd = " in str(failure.get("message"))
     assert "(no prompt)" in str(failure.text) and under.find("failure") is None
@@ -89,9 +88,8 @@ def test_blank_prompts_and_baselines_can_be_gated(
     assert call("evaluate", blank, "--texts", texts, "--config", config_file, *gate) == 7
     table = json.loads(capsys.readouterr().out)
     assert [prompt["text"] for prompt in table["prompts"]] == [""] and table["test_texts"] == 5
-    assert (
-        call("evaluate", run, "--fail-under", "llr_lift=1000", "--of", "baselines", "--json") == 7
-    )
+    lift = ("--fail-under", "llr_lift=1000", "--of", "baselines", "--json")
+    assert call("evaluate", run, *lift) == 7
     table = json.loads(capsys.readouterr().out)
     largest = max(b["llr_lift"]["value"] for b in table["baselines"])
     assert table["gates"][0]["value"] == largest
@@ -119,7 +117,7 @@ def test_all_texts_for_the_report_leave_none_to_train_on(
 
 
 def test_junit_of_hostile_words_is_xml() -> None:
-    evaluation = sample_report(HOSTILE).evaluation
+    evaluation = sample_report(text=HOSTILE).evaluation
     results = [Gate(metric="jsd", side="over", limit=-1.0).check(evaluation)]
     suite = ElementTree.fromstring(to_junit(HOSTILE, evaluation, results))
     failure = suite.find("testcase/failure")
