@@ -15,6 +15,8 @@ from softdiv.cli.options import (
     refuse_options,
     texts_option,
 )
+from softdiv.cli.plugin_options import with_plugins
+from softdiv.cli.revise import TRAINED, revise, with_added, with_all_texts, with_texts_of
 from softdiv.cli.stage import FOLDER, force, progress, quiet_option, run_stage, say_next, watched
 from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
@@ -22,6 +24,7 @@ from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
+    from softdiv.evaluation.gate import GateResult
     from softdiv.evaluation.results import Evaluation
 
 
@@ -30,6 +33,13 @@ if TYPE_CHECKING:
 @click.option("--config", "config_path", type=FOLDER, help="Without a RUN [quickstart].")
 @config_options
 @texts_option
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="One more than the config's, or a table: '{ name = \"rank_overlap\", k = 10 }'.",
+)
 @gate_options
 @click.option("--output-dir", type=FOLDER, help="A run folder with a report, without a RUN.")
 @json_option
@@ -41,6 +51,7 @@ def evaluate(
     /,
     source: Path | None,
     config_path: Path | None,
+    metrics: tuple[str, ...],
     fail_under: tuple[str, ...],
     fail_over: tuple[str, ...],
     across: Literal["max", "mean", "min"],
@@ -56,19 +67,32 @@ def evaluate(
 
     A line of PROMPTS.jsonl is {"text": "..."}; hard_prompts.jsonl of a run is one. Without either,
     --texts FILE is answered as it is: plain behaviour. Nothing is trained or searched, and all
-    texts of --texts count. METRIC is one of the config's metrics, jsd, llr or llr_lift, each a
-    mean over the user texts.
+    texts of --texts count. With --metric or --texts a RUN is added to: a revision beside it, in
+    RUN/revisions, with a report of its own. METRIC of a limit is one of the config's metrics, jsd,
+    llr or llr_lift, each a mean over the user texts.
     """
     run = source if source is not None and source.is_dir() else None
     if run is not None:
-        config = _config_of(run, {**options, "config": config_path, "output": output_dir})
+        old = _config_of(run, {**options, "config": config_path, "output": output_dir})
+        config = with_texts_of(old, options["texts"]) if options["texts"] else old
     else:
-        config = _config(source, config_path, options, force=force and output_dir is None)
+        old = config = _config(source, config_path, options, force=force and output_dir is None)
+    config = with_added(config, "evaluation.metrics", "--metric", metrics)
+    if options["texts"]:
+        config = with_all_texts(config, options["plugin_files"], options["settings"])
     gates = gates_of(config, fail_under, fail_over)
-    if run is not None:
+    folder: Path | None = None  # with a report made for this
+    if run is not None and config != old:
+        if force:
+            raise ConfigError("--force is for what a run has; this is added beside it")
+        added = revise(run, old, config, TRAINED, options["plugin_files"], quiet=quiet)
+        run = folder = added.run_dir
+        evaluation = added.report.evaluation
+    elif run is not None:
         evaluation = _of_run(run, options, force, quiet)
     elif output_dir is not None:
-        evaluation = _in_folder(source, config, output_dir, options["plugin_files"], force, quiet)
+        folder = output_dir
+        evaluation = _in_folder(source, config, folder, options["plugin_files"], force, quiet)
     else:
         evaluation = _of_suite(source, config, options["plugin_files"])
     if of is None:
@@ -77,25 +101,33 @@ def evaluate(
     if junit is not None:
         write_junit(junit, config, evaluation, results)
     if as_json:
-        from softdiv.report.contract import evaluation_to_contract
-
-        checked = [to_table(result) for result in results]
-        say_json({**evaluation_to_contract(evaluation), "gates": checked})
+        _say_json(evaluation, results)
     else:
-        from softdiv.cli.verdict import print_evaluation
-
-        print_evaluation(console(), evaluation)
-        for note in evaluation.failures:
-            say(f"Note: {one_line(note)}")
-        for result in results:
-            say(f"gate {result}")
-        if output_dir is not None:
-            say(f"Report: {output_dir / 'report.html'}")
+        _say(evaluation, results, folder)
     if run:
         from softdiv.storage.run_files import RunFiles
 
         say_next(RunFiles.of(run), "evaluate")
     context.exit(0 if all(result.passed for result in results) else GATE_FAILED)
+
+
+def _say_json(evaluation: Evaluation, results: list[GateResult]) -> None:
+    from softdiv.report.contract import evaluation_to_contract
+
+    checked = [to_table(result) for result in results]
+    say_json({**evaluation_to_contract(evaluation), "gates": checked})
+
+
+def _say(evaluation: Evaluation, results: list[GateResult], folder: Path | None) -> None:
+    from softdiv.cli.verdict import print_evaluation
+
+    print_evaluation(console(), evaluation)
+    for note in evaluation.failures:
+        say(f"Note: {one_line(note)}")
+    for result in results:
+        say(f"gate {result}")
+    if folder is not None:
+        say(f"Report: {folder / 'report.html'}")
 
 
 def _config(
@@ -108,22 +140,7 @@ def _config(
         raise click.UsageError(
             "give a RUN, PROMPTS.jsonl, or --texts FILE (how the models behave without a prompt)"
         )
-    config = configured(config_path, options)
-    if not options["texts"]:
-        return config
-    # nothing is trained on them or chosen by them, so that all can be scored
-    given = {setting.partition("=")[0].strip() for setting in options["settings"]}
-    if "data.test_fraction" not in given:
-        config = config.with_overrides("data.test_fraction=1.0")
-    if "evaluation.test_texts" in given:
-        return config
-    from softdiv.components import Prepared
-    from softdiv.stages.load import load_texts
-
-    with only_ours():
-        parts = Prepared.of(config, options["plugin_files"]).parts
-        count = len(load_texts(parts, config.data, lambda note: None).test)
-    return config.with_overrides(f"evaluation.test_texts={count}")
+    return configured(config_path, options)
 
 
 def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
@@ -131,8 +148,8 @@ def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
 
     if options["output"] is not None:
         raise ConfigError(f"--output-dir cannot be combined with the run {run}")
-    refuse_options(options, run)
-    return config_of_run(run, options["plugins"])
+    refuse_options({**options, "texts": ()}, run)
+    return with_plugins(config_of_run(run, options["plugins"]), options["plugins"])
 
 
 def _is_plain(run: Path) -> bool:

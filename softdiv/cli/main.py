@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("softdiv.cli.stage:train", "Stage 1: a soft prompt that pushes the models apart."),
     "generate": ("softdiv.cli.stage:generate", "Stage 2: text prompts from the soft prompt."),
     "evaluate": ("softdiv.cli.evaluate:evaluate", "Stage 3: held-out scores; or known prompts."),
-    "analyze": ("softdiv.cli.stage:analyze", "Stage 4: where and on what the models differ."),
+    "analyze": ("softdiv.cli.analyze:analyze", "Stage 4: where and on what the models differ."),
     "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
     "calibrate": ("softdiv.cli.calibrate:calibrate", "Benign pairs searched alike: p-values."),
     "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),

@@ -54,13 +54,15 @@ def list_runs(parent: Path, as_json: bool) -> None:
 @json_option
 def show(run: Path, as_json: bool) -> None:
     """One run: its stages, their files, what was left out or failed."""
-    from softdiv.storage.listing import run_info
+    from softdiv.storage.listing import revisions, run_info
     from softdiv.storage.manifest import read_manifest
 
     manifest = read_manifest(run)
     if as_json:
         stages = {"stages": manifest["stages"], "facts": redacted(manifest["facts"])}
-        say_json({**_table(run_info(run)), **stages})
+        say_json(
+            {**_table(run_info(run)), **stages, "revisions": list(map(_table, revisions(run)))}
+        )
         return
     say(_line(run_info(run)))
     for name, stage in manifest["stages"].items():
@@ -69,6 +71,8 @@ def show(run: Path, as_json: bool) -> None:
         say(f"{one_line(name):<9} {finished}  {seconds:>9}  {files}")
         for note in stage.get("notes", ()):
             say(f"          note: {one_line(note)}")
+    for info in revisions(run):
+        say(f"revision  {_line(info)}")
     for key, value in manifest["facts"].items():
         say(f"{one_line(key):<13} {one_line(str(value))}")
 

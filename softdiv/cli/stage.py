@@ -103,22 +103,6 @@ def generate(run: Path, force: bool, quiet: bool, **options: Any) -> None:
 @plugin_options
 @force
 @quiet_option
-def analyze(run: Path, force: bool, quiet: bool, **options: Any) -> None:
-    """Explain an evaluated run's findings. Loads no model."""
-    from softdiv.plugin.records import Section
-    from softdiv.storage.records import read_record
-
-    done = run_stage("analyze", run, options, force=force, quiet=quiet)
-    for section in read_record(done.file("analysis.json"), tuple[Section, ...]):
-        say(f"{one_line(section.title)}: {one_line(section.summary)}")
-    say_next(done, "analyze")
-
-
-@click.command()
-@click.argument("run", metavar="RUN", type=FOLDER)
-@plugin_options
-@force
-@quiet_option
 def report(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Write an analyzed run's report. Loads no model."""
     done = run_stage("report", run, options, force=force, quiet=quiet)
