@@ -47,12 +47,12 @@ def pair_table(
             "--model-1 alone is not a pair",
             fix="add --model-2, --adapter, --quantize or --revision-2",
         )
-    first = {"loader": "hf", **_located("1", model_1, revision_1), "dtype": "auto"}
+    first = {"loader": "hf", **_located("1", model_1, revision_1)}
     if gguf_file is not None:
         first["gguf_file"] = gguf_file
     second = dict(first)
     if model_2 is not None:
-        second = {"loader": "hf", **_located("2", model_2, revision_2), "dtype": "auto"}
+        second = {"loader": "hf", **_located("2", model_2, revision_2)}
     elif revision_2 is not None:
         second |= _located("2", first["path"], revision_2)
     if adapter is not None:

@@ -25,11 +25,12 @@ def print_plan(
 
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
+    from softdiv.pair.free_memory import free_memory
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import plan
-    from softdiv.stages.room import free_memory, refuse_too_large
+    from softdiv.stages.room import refuse_too_large
     from softdiv.training.launch import world_size
 
     with only_ours():

@@ -92,7 +92,7 @@ def plan(
                 f"{which}: loader {type(loader).__name__} cannot say how large its model is",
                 fix="a loader with skeleton() and weight_bytes() can be planned",
             )
-        skeletons.append(loader.skeleton())
+        skeletons.append(loader.skeleton(device))
     one, two = skeletons
     first, second = loaders
     assert isinstance(first, PlannableLoader) and isinstance(second, PlannableLoader)

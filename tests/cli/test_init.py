@@ -24,7 +24,7 @@ def test_it_asks_nothing_where_flags_say_all(
     assert call("init", "org/a@v1", "org/b", *options, "-o", file) == 0
     config = ExperimentConfig.from_file(file)
     assert config.pair.model_1 is not None
-    assert config.pair.model_1.options == {"path": "org/a", "revision": "v1", "dtype": "auto"}
+    assert config.pair.model_1.options == {"path": "org/a", "revision": "v1"}
     assert config.data.system_prompt == 'Say "so"\\.\n\x7f'
     assert config.data.processors[0].options == {"data_path": str(texts)}
     quickstart = ExperimentConfig.from_file(config_path("quickstart"))

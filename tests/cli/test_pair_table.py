@@ -22,8 +22,7 @@ def table(**options: str) -> dict[str, Any]:
 
 
 def hf(**options: str) -> dict[str, str]:
-    """As stored, unless the command line says otherwise."""
-    return {"loader": "hf", "dtype": "auto", **options}
+    return {"loader": "hf", **options}
 
 
 def test_no_option_leaves_the_config_alone() -> None:

@@ -15,9 +15,10 @@ from softdiv.cli.main import main, softdiv
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
 from softdiv.errors import PairError
+from softdiv.pair.free_memory import free_memory
 from softdiv.plugin.records import Example, Message
 from softdiv.stages.plan import conversation_tokens, kept_for_backward, plan
-from softdiv.stages.room import free_memory, refuse_too_large
+from softdiv.stages.room import refuse_too_large
 
 TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
 
@@ -153,7 +154,7 @@ def test_what_does_not_fit_is_refused_with_exit_code_4(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("softdiv.stages.room.free_memory", lambda _: room)
+    monkeypatch.setattr("softdiv.pair.free_memory.free_memory", lambda _: room)
     with pytest.raises(SystemExit) as stopped:
         main([*command, str(config_path("smoke"))])
     assert stopped.value.code == 4
@@ -177,7 +178,7 @@ def test_free_memory_is_what_the_system_and_its_container_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 10**6 < (free_memory("cpu") or 0) < 10**15
-    monkeypatch.setattr("softdiv.stages.room.CGROUP", tmp_path)
+    monkeypatch.setattr("softdiv.pair.free_memory.CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("5000000\n")
     (tmp_path / "memory.current").write_text("3000000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 2000000\n")
