@@ -24,6 +24,8 @@ from softdiv.plugin.failures import Failures
 from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Finding
+from softdiv.ranks.group import join
+from softdiv.ranks.launch import launched_as
 from softdiv.report.model import Report
 from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
@@ -37,8 +39,6 @@ from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.run import RunFolder, open_existing, open_run
 from softdiv.storage.run_files import CONFIG
-from softdiv.training.launch import launched_as
-from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {

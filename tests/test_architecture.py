@@ -20,6 +20,7 @@ ORDER = (
     "storage",
     "config",
     "data",
+    "ranks",
     "pair",
     "divergence",
     "organism",

@@ -11,9 +11,9 @@ from softdiv.components import Prepared
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.observers import Observers
+from softdiv.ranks.group import Ranks, leave
 from softdiv.stages.load import fitting, load, load_pair, load_texts
 from softdiv.stages.work import Work
-from softdiv.training.ranks import Ranks, leave
 from softdiv.training.trainer import DivergenceTrainer
 
 

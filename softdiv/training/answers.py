@@ -11,10 +11,10 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import in_parts
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.records import Example
-from softdiv.training.memory import in_parts
-from softdiv.training.ranks import Ranks
+from softdiv.ranks.group import Ranks
 from softdiv.training.schedule import Draw, Schedule
 
 

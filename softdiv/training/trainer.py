@@ -17,6 +17,7 @@ from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.input_space import nearest_token_distance
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import in_parts
 from softdiv.plugin.events import (
     EvaluationEvent,
     TrainEvent,
@@ -25,6 +26,7 @@ from softdiv.plugin.events import (
     with_gradient,
 )
 from softdiv.plugin.observers import Observers
+from softdiv.ranks.group import join
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import BEST, METRICS, Progress
@@ -38,10 +40,8 @@ from softdiv.training.custom_loop import CustomLoop, configured_loss, configured
 from softdiv.training.engine import Engine, make_engine
 from softdiv.training.interruption import Interruption
 from softdiv.training.loss_scale import LossScale
-from softdiv.training.memory import in_parts
 from softdiv.training.objective import Answered, Objective
 from softdiv.training.precision import check_precision, computes_in_fp16
-from softdiv.training.ranks import join
 from softdiv.training.result import TrainingResult
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio

@@ -20,8 +20,8 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.registry import Registry
+from softdiv.ranks.group import join, leave
 from softdiv.training.probe import probe_gradient
-from softdiv.training.ranks import join, leave
 
 TEXTS = ["Hello there.", "What do you think of the sea?", "Name three birds, please.", "Why?"]
 

@@ -6,7 +6,7 @@ from tiny_training import answered, config, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.errors import TrainingError
-from softdiv.training.memory import in_parts, out_of_memory
+from softdiv.pair.memory import in_parts, out_of_memory
 from softdiv.training.trainer import DivergenceTrainer
 
 CPU = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"

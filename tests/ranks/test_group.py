@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from softdiv.errors import TrainingError
+from softdiv.ranks.group import Ranks
+from softdiv.ranks.launch import launched_as
 from softdiv.storage.atomic import read_json, read_json_lines
-from softdiv.training.launch import launched_as
-from softdiv.training.ranks import Ranks
 
 CONFIG = """
 num_threads = 1

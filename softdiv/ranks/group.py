@@ -19,8 +19,8 @@ from torch import Tensor
 
 from softdiv.errors import ConfigError, TrainingError
 from softdiv.plugin.watchdog import JOIN_TIMEOUT, limit_of
-from softdiv.training.launch import Launch
-from softdiv.training.rendezvous import met
+from softdiv.ranks.launch import Launch
+from softdiv.ranks.rendezvous import met
 
 FOREVER = 86400.0
 """Seconds to wait for the other ranks where there is no limit."""
