@@ -83,7 +83,8 @@ class DiskError(RunError):
 
 
 class TrainingError(SoftdivError):
-    """Training cannot go on (non-finite loss, no gradient, engine missing)."""
+    """Training cannot go on (non-finite loss, no gradient, engine missing), or a rank or a text
+    that does not fit into memory ends what is computed."""
 
     exit_code = 6
 

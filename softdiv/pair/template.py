@@ -31,6 +31,10 @@ def _remembering(template: ChatTemplate) -> Any:
     return functools.lru_cache(REMEMBERED)(template._rendered)
 
 
+def _reading(template: ChatTemplate) -> Any:
+    return functools.lru_cache(REMEMBERED)(template._read)
+
+
 @attrs.frozen(eq=False)
 class ChatTemplate:
     """A tokenizer's chat template, or a file's in its place, with what it is told.
@@ -47,6 +51,9 @@ class ChatTemplate:
     date: str = PairConfig().template_date
     _remembered: Any = attrs.field(
         init=False, repr=False, default=attrs.Factory(_remembering, takes_self=True)
+    )
+    _tokens: Any = attrs.field(
+        init=False, repr=False, default=attrs.Factory(_reading, takes_self=True)
     )
 
     @classmethod
@@ -116,8 +123,10 @@ class ChatTemplate:
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a rendered conversation; special tokens are those the template wrote."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return list(self._tokens(text))
+
+    def _read(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @functools.cached_property
     def _in_parts(self) -> bool:

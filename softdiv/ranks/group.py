@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -28,12 +29,16 @@ FOREVER = 86400.0
 T = TypeVar("T")
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Ranks:
     """This process among ``world`` equal ones. Every method with an answer is a collective call."""
 
     rank: int = 0
     world: int = 1
+    leads: bool = False
+    """This is rank 0, and the others wait in :meth:`requests` for what it asks."""
+    _asked: bool = attrs.field(init=False, default=False)
+    """A request is under way: the others expect us in its exchange, not another request."""
     settle: Callable[[], None] | None = None
     """Called before every collective act, see :meth:`softdiv.pair.lockstep.Lockstep.settle`."""
 
@@ -49,36 +54,55 @@ class Ranks:
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's JSON value, by rank."""
+        return [value for value, _ in self.gather_tensors({}, value)]
+
+    def gather_tensors(
+        self, tensors: Mapping[str, Tensor], value: Any = None
+    ) -> list[tuple[Any, dict[str, Tensor]]]:
+        """Every rank's JSON value and, on the CPU, its tensors, by rank."""
+        self._asked = False
         if self.world == 1:
-            return [value]
+            return [(value, dict(tensors))]
         self._settled()
-        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        forms = [[n, str(t.dtype).removeprefix("torch."), list(t.shape)] for n, t in kept.items()]
+        head = json.dumps([value, forms]).encode()
+        parts = [torch.tensor([len(head)]), torch.frombuffer(bytearray(head), dtype=torch.uint8)]
+        data = torch.cat([_bytes(part) for part in (*parts, *kept.values())])
         sizes = [torch.zeros(1, dtype=torch.long) for _ in range(self.world)]
         dist.all_gather(sizes, torch.tensor([len(data)]))
         longest = int(torch.cat(sizes).max())
-        padded = torch.nn.functional.pad(data, (0, longest - len(data)))
         found = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.world)]
-        dist.all_gather(found, padded)
-        return [
-            json.loads(bytes(part[: int(size)].tolist()))
-            for part, size in zip(found, sizes, strict=True)
-        ]
+        dist.all_gather(found, torch.nn.functional.pad(data, (0, longest - len(data))))
+        return [_read(part) for part in found]
 
     def share(self, value: Any) -> Any:
         """Rank 0's JSON value."""
         return self.gather(value if self.first else None)[0]
 
     def share_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rank 0's fp32 CPU tensors; the other ranks' argument is ignored."""
-        if self.world == 1:
-            return dict(tensors)
-        shapes = self.share({name: list(tensor.shape) for name, tensor in tensors.items()})
-        found = {}
-        for name, shape in shapes.items():
-            value = tensors[name].float().contiguous() if self.first else torch.empty(shape)
-            dist.broadcast(value, 0)
-            found[name] = value
-        return found
+        """Rank 0's tensors, on the CPU; the other ranks' argument is ignored."""
+        return self.gather_tensors(tensors if self.first else {})[0][1]
+
+    def ask(self, request: Any, tensors: Mapping[str, Tensor]) -> None:
+        """Rank 0 asks the others to take part in what it does next, which ends in
+        :meth:`gather_tensors`."""
+        self.gather_tensors(tensors, request)
+        self._asked = True
+
+    def requests(self) -> Iterator[tuple[Any, dict[str, Tensor]]]:
+        """What rank 0 asks for, until it dismisses us."""
+        while True:
+            request, tensors = self.gather_tensors({})[0]
+            if request is None:
+                return
+            yield request, tensors
+
+    def dismiss(self) -> None:
+        """Rank 0 lets the others go. Without effect where it was cut short in what it had asked
+        for: then they notice that it is gone."""
+        if self.leads and not self._asked:
+            self.share(None)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -111,6 +135,23 @@ class Ranks:
     def _settled(self) -> None:
         if self.settle is not None:
             self.settle()
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1).view(torch.uint8)
+
+
+def _read(data: Tensor) -> tuple[Any, dict[str, Tensor]]:
+    """The inverse of what :meth:`Ranks.gather_tensors` sends."""
+    start = 8 + int(data[:8].view(torch.long))
+    value, forms = json.loads(data[8:start].numpy().tobytes())
+    tensors = {}
+    for name, kind, shape in forms:
+        dtype: torch.dtype = getattr(torch, kind)
+        stop = start + dtype.itemsize * math.prod(shape)
+        tensors[name] = data[start:stop].clone().view(dtype).reshape(shape)
+        start = stop
+    return value, tensors
 
 
 def join(device_type: str, *, alone: bool = False) -> Ranks:

@@ -14,10 +14,11 @@ from torch import Tensor
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.divergence.sampler import Sampler
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.input_space import nearest_token_distance
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.memory import in_parts
+from softdiv.pair.memory import RowLimit, in_parts
 from softdiv.plugin.events import (
     EvaluationEvent,
     TrainEvent,
@@ -103,7 +104,11 @@ class DivergenceTrainer(CustomLoop):
         self.engine: Engine = make_engine(training, self.prompt, total)
         self.clock = Clock(device)
         self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
-        self.answers = Answers(pair, self.layout, config, self.ranks)
+        self.limit = RowLimit(config.generation.batch_rows, self._fewer_rows)
+        sampler = Sampler.of(
+            pair, config.generation, config.seed, limit=self.limit, ranks=self.ranks
+        )
+        self.answers = Answers(sampler, self.layout, training)
         self.continuation = Continuation(pair, self.engine, self.ranks, self.run)
         self.scale = LossScale.start(computes_in_fp16(pair, training))
         self.progress = Progress(micro_batch=training.batch_size)
@@ -225,7 +230,7 @@ class DivergenceTrainer(CustomLoop):
         self._check_texts()
         examples = self.split.val[: self.config.training.validation_texts]
         with self.pair.ledger.phase("validation"), self.clock.part("validation"):
-            return self.answers.mean_bits(examples, self.engine.values(), self._fewer_rows)
+            return self.answers.mean_bits(examples, self.engine.values())
 
     def _one_step(self, event: TrainEvent) -> None:
         training, progress = self.config.training, self.progress
@@ -235,7 +240,7 @@ class DivergenceTrainer(CustomLoop):
         if not progress.pending:
             with self.pair.ledger.phase("training"), self.clock.part("rollouts"):
                 progress.pending = self.answers.for_steps(
-                    self.schedule, progress.steps, self.engine.values(), self._fewer_rows
+                    self.schedule, progress.steps, self.engine.values()
                 )
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
         batch = list(zip(examples, progress.pending.pop(0), strict=True))
@@ -300,7 +305,7 @@ class DivergenceTrainer(CustomLoop):
     def _save(self) -> None:
         progress = self.progress
         progress.loss_scale, progress.finite_since_scaled = self.scale.value, self.scale.finite
-        progress.rollout_rows = self.answers.rows
+        progress.rollout_rows = self.limit.rows
         progress.observers = self.observers.states()
         self.continuation.save(progress, self.config.training.keep_checkpoints)
 
@@ -311,7 +316,7 @@ class DivergenceTrainer(CustomLoop):
         self._notes += found.notes[len(self.progress.notes) :]
         self.progress = found
         self.scale.value, self.scale.finite = found.loss_scale, found.finite_since_scaled
-        self.answers.rows = found.rollout_rows
+        self.limit.rows = found.rollout_rows
         self.observers.restore(found.observers)
 
     def _stop_if_asked(self, interruption: Interruption) -> None:

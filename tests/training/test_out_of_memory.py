@@ -95,18 +95,18 @@ def test_a_training_that_ran_out_of_memory_ends_like_one_that_did_not(split):
 
 
 def test_fewer_rows_are_decoded_together(split, monkeypatch):
-    from softdiv.training import answers
+    from softdiv.divergence import batches
 
     trainer = DivergenceTrainer(tiny_pair(), config(batch_size=4), JsdLoss(), split)
-    expected, rollout = answered(trainer), answers.rollout
+    expected, rollout = answered(trainer), batches.rollout
 
     def limited(pair, contexts, **options):
         if len(contexts) > 5:
             raise error_of("cpu")
         return rollout(pair, contexts, **options)
 
-    monkeypatch.setattr(answers, "rollout", limited)
+    monkeypatch.setattr(batches, "rollout", limited)
     soft = trainer.engine.values()
-    found = trainer.answers.for_steps(trainer.schedule, 0, soft, trainer._fewer_rows)[0]
+    found = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
     assert [answer for _, answer in expected] == found
-    assert trainer.answers.rows <= 5 and "answer(s) at a time" in trainer.progress.notes[-1]
+    assert trainer.limit.rows <= 5 and "answer(s) at a time" in trainer.progress.notes[-1]
