@@ -240,7 +240,8 @@ class Sampler:
 
         rows = range(len(contexts))
         with self.pair.ledger.closed():
-            parts = list(in_parts(rows, self.limit.rows, work, self.limit.lower))
+            limit = self.limit
+            parts = list(in_parts(rows, limit.backward, work, limit.lower_backward))
         self.pair.ledger.charge(batch.cost_of(given, held, backward=True))
         return torch.stack(parts).sum(dim=0)
 

@@ -28,14 +28,28 @@ class RowLimit:
     """How many rows fit into memory together, as far as has been seen."""
 
     rows: int = 1 << 16
-    told: Callable[[int], None] = lambda rows: None
-    """Receives the new number, where fewer fit than was thought."""
+    """Read, or decoded."""
+    backward: int = 1 << 16
+    """With a backward pass."""
+    told: Callable[[str], None] = lambda what: None
+    """Receives what fits, where it is less than was thought."""
+
+    @classmethod
+    def noted(cls, note: Callable[[str], None]) -> RowLimit:
+        """One that says so in a line."""
+        return cls(told=lambda what: note(f"out of memory: {what} from here on"))
 
     def lower(self, rows: int) -> None:
         """No more than these fit."""
         if rows < self.rows:
             self.rows = rows
-            self.told(rows)
+            self.told(f"{rows} row(s) at a time")
+
+    def lower_backward(self, rows: int) -> None:
+        """No more than these fit with a backward pass."""
+        if rows < self.backward:
+            self.backward = rows
+            self.told(f"{rows} row(s) per backward pass")
 
 
 def in_parts(

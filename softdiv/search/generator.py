@@ -13,6 +13,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
 from softdiv.errors import ConfigError, DataError, PairError
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Example, HardPrompt
@@ -130,6 +131,7 @@ class HardPromptGenerator:
                 config=self.config.generation,
                 soft_prompt=soft.embeddings.detach().to(pair.model_1.device),
                 seed=self.config.seed,
+                limit=RowLimit.noted(self.notes.append),
             )
             for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
                 origin = f"{prompt.note}; {path}" if prompt.note else str(path)

@@ -13,6 +13,7 @@ from softdiv.evaluation.null_bank import null_bank
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.stages.generate import read_prompts
 from softdiv.stages.load import load
@@ -36,7 +37,13 @@ def evaluate(work: Work) -> None:
         loaded.pair.forget_prefixes()
         with loaded.pair.ledger.phase("evaluation"):
             evaluation = score(
-                scorer(work.config, work.parts, loaded, work.observers.attribution),
+                scorer(
+                    work.config,
+                    work.parts,
+                    loaded,
+                    work.observers.attribution,
+                    RowLimit.noted(stage.notes.append),
+                ),
                 found.prompts,
                 found.baselines,
                 soft=trained.prompt if trained.steps else None,
@@ -55,7 +62,11 @@ def read_evaluation(work: Work) -> Evaluation:
 
 
 def scorer(
-    config: ExperimentConfig, parts: Components, loaded: Loaded, failures: Failures
+    config: ExperimentConfig,
+    parts: Components,
+    loaded: Loaded,
+    failures: Failures,
+    limit: RowLimit,
 ) -> Scorer:
     """Scores prompts on the configured number of held-out texts."""
     return Scorer(
@@ -66,6 +77,7 @@ def scorer(
         evaluation=config.evaluation,
         metrics=parts.metrics.beside({}, failures),
         seed=config.seed,
+        limit=limit,
     )
 
 

@@ -104,7 +104,7 @@ class DivergenceTrainer(CustomLoop):
         self.engine: Engine = make_engine(training, self.prompt, total)
         self.clock = Clock(device)
         self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
-        self.limit = RowLimit(config.generation.batch_rows, self._fewer_rows)
+        self.limit = RowLimit(config.generation.batch_rows, told=self._fewer_rows)
         sampler = Sampler.of(
             pair, config.generation, config.seed, limit=self.limit, ranks=self.ranks
         )
@@ -367,10 +367,8 @@ class DivergenceTrainer(CustomLoop):
             "here on; the batch of a step and its gradient stay the same"
         )
 
-    def _fewer_rows(self, rows: int) -> None:
-        self._note(
-            f"out of memory at step {self.progress.steps}: {rows} answer(s) at a time from here on"
-        )
+    def _fewer_rows(self, what: str) -> None:
+        self._note(f"out of memory at step {self.progress.steps}: {what} from here on")
 
     def _note(self, line: str) -> None:
         self.progress.notes.append(line)

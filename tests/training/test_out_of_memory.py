@@ -109,4 +109,4 @@ def test_fewer_rows_are_decoded_together(split, monkeypatch):
     soft = trainer.engine.values()
     found = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
     assert [answer for _, answer in expected] == found
-    assert trainer.limit.rows <= 5 and "answer(s) at a time" in trainer.progress.notes[-1]
+    assert trainer.limit.rows <= 5 and "row(s) at a time" in trainer.progress.notes[-1]
