@@ -89,6 +89,10 @@ class TrainingError(SoftdivError):
     exit_code = 6
 
 
+class LostRank(TrainingError):
+    """Another process of the launcher is gone: no plugin's failure, and nothing can go on."""
+
+
 GATE_FAILED = 7
 """Exit code of ``softdiv evaluate`` when a value is outside the limits it was given. No error:
 the command did its work."""

@@ -58,18 +58,19 @@ def scoring_cost(
     cached: Prefix,
     *,
     backward: bool = False,
+    recompute: bool = False,
 ) -> int:
     """Of given answers, teacher-forced.
 
     Args:
         width, cached: as in :func:`decoding_cost`.
         backward: with the gradient with respect to the soft prompt.
+        recompute: which computes the forward pass again.
     """
-    again = backward and wrapper.turn is not None  # a layer in shards is gathered once more
-    prefix = () if again else kept_prefix(wrapper, contexts)
+    prefix = () if recompute else kept_prefix(wrapper, contexts)
     rows = zip(contexts, responses, strict=True)
     longest = max(len(c) + width * c.has_slot + len(response) for c, response in rows)
-    passes = 1 + backward * (2 + again)
+    passes = 1 + backward * (2 + recompute)
     return passes * len(contexts) * (longest - len(prefix)) + _read(prefix, cached)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from softdiv.pair.inputs import assemble
+from softdiv.pair.inputs import assemble, kept_prefix
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 
@@ -73,19 +73,36 @@ def _run(
     prefix: tuple[int, ...] | None = None,
 ) -> tuple[Tensor, int]:
     """``[B, L, H]`` of right-padded rows, and how many positions before these came from a cache."""
-    # a sharded layer must be gathered again for its backward pass, and recomputing does that
-    recompute = recompute or (wrapper.turn is not None and soft is not None and soft.requires_grad)
+    if recompute:
+        prefix = ()  # a layer that is run twice cannot extend a cache
+    if not recompute and wrapper.turn is not None and soft is not None and soft.requires_grad:
+        return _in_shards(wrapper, contexts, soft, responses, prefix), 0
     batch = assemble(
-        wrapper,
-        contexts,
-        soft=soft,
-        responses=responses,
-        pad_left=False,
-        prefix=() if recompute else prefix,  # a layer that is run twice cannot extend a cache
+        wrapper, contexts, soft=soft, responses=responses, pad_left=False, prefix=prefix
     )
     with wrapper.recomputing() if recompute else nullcontext():
         states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
     return states, batch.prefix_length
+
+
+def _in_shards(
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    soft: Tensor,
+    responses: Sequence[Sequence[int]] | None,
+    prefix: tuple[int, ...] | None,
+) -> Tensor:
+    """A sharded layer must be gathered again for its backward pass, and recomputing does that.
+
+    It costs, and keeps of the prefix, what the whole model would."""
+    kept = kept_prefix(wrapper, contexts) if prefix is None else prefix
+    if kept:
+        wrapper.prefix_cache(kept, 1)
+    with wrapper.ledger.closed():
+        states, _ = _run(wrapper, contexts, soft, responses, recompute=True)
+    positions = states.shape[0] * (states.shape[1] - len(kept))
+    wrapper.ledger.charge(positions, with_backward=torch.is_grad_enabled())
+    return states
 
 
 def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

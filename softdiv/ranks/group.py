@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from softdiv.errors import ConfigError, TrainingError
+from softdiv.errors import ConfigError, LostRank
 from softdiv.plugin.watchdog import JOIN_TIMEOUT, limit_of
 from softdiv.ranks.launch import Launch
 from softdiv.ranks.rendezvous import met
@@ -26,7 +27,29 @@ from softdiv.ranks.rendezvous import met
 FOREVER = 86400.0
 """Seconds to wait for the other ranks where there is no limit."""
 
+_LOST = ("gloo", "Connection closed", "Connection reset")
+
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Name the cause when a collective call inside fails because another rank is gone.
+
+    Raises:
+        LostRank: the connection to another rank was lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, dist.DistError) or any(word in str(error) for word in _LOST)
+        if not dist.is_initialized() or not lost:
+            raise
+        raise LostRank(
+            f"rank {dist.get_rank()} lost the connection to another rank",
+            why="its process has ended, or the network between them fails",
+            fix="the same command continues the run, on any number of ranks",
+        ) from error
 
 
 @attrs.define(eq=False)
@@ -59,7 +82,7 @@ class Ranks:
     def gather_tensors(
         self, tensors: Mapping[str, Tensor], value: Any = None
     ) -> list[tuple[Any, dict[str, Tensor]]]:
-        """Every rank's JSON value and, on the CPU, its tensors, by rank."""
+        """Every rank's JSON value and, on the CPU, its tensors, by rank. Raises LostRank."""
         self._asked = False
         if self.world == 1:
             return [(value, dict(tensors))]
@@ -70,10 +93,11 @@ class Ranks:
         parts = [torch.tensor([len(head)]), torch.frombuffer(bytearray(head), dtype=torch.uint8)]
         data = torch.cat([_bytes(part) for part in (*parts, *kept.values())])
         sizes = [torch.zeros(1, dtype=torch.long) for _ in range(self.world)]
-        dist.all_gather(sizes, torch.tensor([len(data)]))
-        longest = int(torch.cat(sizes).max())
-        found = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.world)]
-        dist.all_gather(found, torch.nn.functional.pad(data, (0, longest - len(data))))
+        with together():
+            dist.all_gather(sizes, torch.tensor([len(data)]))
+            longest = int(torch.cat(sizes).max())
+            found = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.world)]
+            dist.all_gather(found, torch.nn.functional.pad(data, (0, longest - len(data))))
         return [_read(part) for part in found]
 
     def share(self, value: Any) -> Any:
@@ -103,27 +127,6 @@ class Ranks:
         for: then they notice that it is gone."""
         if self.leads and not self._asked:
             self.share(None)
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Name the cause when a collective call inside fails because another rank is gone.
-
-        Raises:
-            TrainingError: the connection to another rank was lost.
-        """
-        try:
-            yield
-        except RuntimeError as error:
-            lost = isinstance(error, dist.DistError) or any(
-                word in str(error) for word in ("gloo", "Connection closed", "Connection reset")
-            )
-            if self.world == 1 or not lost:
-                raise
-            raise TrainingError(
-                f"rank {self.rank} lost the connection to another rank",
-                why="its process has ended, or the network between them fails",
-                fix="the same command continues the run, on any number of ranks",
-            ) from error
 
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over ranks, in place."""
@@ -191,7 +194,12 @@ def _meet(launch: Launch, device_type: str) -> None:
         torch.cuda.set_device(launch.local_rank)
     store = met(launch, limit_of(JOIN_TIMEOUT) or FOREVER)
     dist.init_process_group(
-        _backend(device_type), store=store, rank=launch.rank, world_size=launch.world
+        _backend(device_type),
+        store=store,
+        rank=launch.rank,
+        world_size=launch.world,
+        # rank 0 may be at work alone for long; one that dies is noticed at once
+        timeout=datetime.timedelta(seconds=FOREVER),
     )
 
 

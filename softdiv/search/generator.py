@@ -11,7 +11,7 @@ import attrs
 from softdiv.config.build import built, plugins_of
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
-from softdiv.errors import ConfigError, DataError, PairError
+from softdiv.errors import ConfigError, DataError, LostRank, PairError
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import SearchEvent
@@ -215,6 +215,8 @@ class HardPromptGenerator:
                 if len(found) == before:
                     why = _why_nothing(task, left, given)
                     self.notes.append(f"searcher '{searcher.name}' proposed nothing: {why}")
+            except LostRank:
+                raise
             except FOREIGN as error:  # attributed and reported; other searchers go on
                 where = f"searcher '{searcher.name}'"
                 line = self.failures.add(searcher.search, where, error)

@@ -15,6 +15,7 @@ from softdiv.evaluation.scoring import Scorer
 from softdiv.organism.recipe import load_detector
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
+from softdiv.ranks.group import Ranks
 from softdiv.stages.generate import read_prompts
 from softdiv.stages.load import load
 from softdiv.stages.train import read_training
@@ -43,6 +44,7 @@ def evaluate(work: Work) -> None:
                     loaded,
                     work.observers.attribution,
                     RowLimit.noted(stage.notes.append),
+                    work.ranks,
                 ),
                 found.prompts,
                 found.baselines,
@@ -67,6 +69,7 @@ def scorer(
     loaded: Loaded,
     failures: Failures,
     limit: RowLimit,
+    ranks: Ranks = Ranks(),
 ) -> Scorer:
     """Scores prompts on the configured number of held-out texts."""
     return Scorer(
@@ -78,6 +81,7 @@ def scorer(
         metrics=parts.metrics.beside({}, failures),
         seed=config.seed,
         limit=limit,
+        ranks=ranks,
     )
 
 

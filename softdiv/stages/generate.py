@@ -52,6 +52,7 @@ def generate(work: Work) -> None:
             soft_prompt=trained.prompt if trained.steps else None,
             seed=config.seed,
             limit=RowLimit.noted(stage.notes.append),
+            ranks=work.ranks,
         )
         generator = HardPromptGenerator(
             model_1=loaded.pair.model_1,

@@ -27,7 +27,7 @@ from softdiv.plugin.events import (
     with_gradient,
 )
 from softdiv.plugin.observers import Observers
-from softdiv.ranks.group import join
+from softdiv.ranks.group import join, together
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import BEST, METRICS, Progress
@@ -145,7 +145,7 @@ class DivergenceTrainer(CustomLoop):
             notes=self._taken_notes(),
         )
         self.observers.tell("train_start", event)
-        with self.ranks.together(), Interruption() as interruption:
+        with together(), Interruption() as interruption:
             while event.stop_reason is None and self.progress.steps < self.schedule.total_steps:
                 self._one_step(event)
                 self._stop_if_asked(interruption)
@@ -271,8 +271,8 @@ class DivergenceTrainer(CustomLoop):
             found = self.objective.partial(soft, part, tokens, self.scale.value)
             return found.gradient, found.loss, found.bits
 
-        with self.pair.ledger.phase("training"):
-            own, size = self.ranks.part(batch), self.progress.micro_batch
+        own, size = self.ranks.part(batch), self.progress.micro_batch
+        with self.objective.charged(batch, len(soft), pays=self.ranks.first):
             for part in in_parts(own, size, work, self._smaller_micro_batch):
                 gradient += part[0]
                 loss, bits = loss + part[1], bits + part[2]

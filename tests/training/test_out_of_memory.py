@@ -56,6 +56,7 @@ class Small:
 
     def __init__(self, objective, limit, kind):
         self.objective, self.limit, self.kind = objective, limit, kind
+        self.charged = objective.charged
 
     def partial(self, soft, batch, tokens, scale):
         found = self.objective.partial(soft, batch, tokens, scale)
@@ -84,12 +85,14 @@ def test_out_of_memory_leaves_batch_and_gradient_unchanged(split, kind):
 
 
 def test_a_training_that_ran_out_of_memory_ends_like_one_that_did_not(split):
-    results = []
+    results, spent = [], []
     for limit in (99, 2):
         options = {"batch_size": 4, "max_steps": 6}
         trainer = DivergenceTrainer(tiny_pair(), config(**options), JsdLoss(), split)
         fails_above(trainer, limit, "cpu")
         results.append((trainer.train(), trainer.engine.values()))
+        spent.append(dict(trainer.pair.ledger.by_phase))
+    assert spent[0] == spent[1]
     assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
     assert not results[0][0].notes and "out of memory at step 0" in results[1][0].notes[0]
 
