@@ -31,25 +31,20 @@ class RowLimit:
     """Read, or decoded."""
     backward: int = 1 << 16
     """With a backward pass."""
-    told: Callable[[str], None] = lambda what: None
-    """Receives what fits, where it is less than was thought."""
-
-    @classmethod
-    def noted(cls, note: Callable[[str], None]) -> RowLimit:
-        """One that says so in a line."""
-        return cls(told=lambda what: note(f"out of memory: {what} from here on"))
+    told: Callable[[str], None] = attrs.field(factory=lambda: list[str]().append)
+    """Receives a line where less fits than was thought."""
 
     def lower(self, rows: int) -> None:
         """No more than these fit."""
         if rows < self.rows:
             self.rows = rows
-            self.told(f"{rows} row(s) at a time")
+            self.told(f"out of memory: {rows} row(s) at a time from here on")
 
     def lower_backward(self, rows: int) -> None:
         """No more than these fit with a backward pass."""
         if rows < self.backward:
             self.backward = rows
-            self.told(f"{rows} row(s) per backward pass")
+            self.told(f"out of memory: {rows} row(s) per backward pass from here on")
 
 
 def in_parts(

@@ -31,8 +31,10 @@ def _remembering(template: ChatTemplate) -> Any:
     return functools.lru_cache(REMEMBERED)(template._rendered)
 
 
-def _reading(template: ChatTemplate) -> Any:
-    return functools.lru_cache(REMEMBERED)(template._read)
+@functools.lru_cache(REMEMBERED)
+def _read(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Kept here and not by the template: searchers hold that, and are not to see every text."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 @attrs.frozen(eq=False)
@@ -51,9 +53,6 @@ class ChatTemplate:
     date: str = PairConfig().template_date
     _remembered: Any = attrs.field(
         init=False, repr=False, default=attrs.Factory(_remembering, takes_self=True)
-    )
-    _tokens: Any = attrs.field(
-        init=False, repr=False, default=attrs.Factory(_reading, takes_self=True)
     )
 
     @classmethod
@@ -123,10 +122,7 @@ class ChatTemplate:
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a rendered conversation; special tokens are those the template wrote."""
-        return list(self._tokens(text))
-
-    def _read(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(_read(self.tokenizer, text))
 
     @functools.cached_property
     def _in_parts(self) -> bool:

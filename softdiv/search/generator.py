@@ -131,7 +131,7 @@ class HardPromptGenerator:
                 config=self.config.generation,
                 soft_prompt=soft.embeddings.detach().to(pair.model_1.device),
                 seed=self.config.seed,
-                limit=RowLimit.noted(self.notes.append),
+                limit=RowLimit(told=self.notes.append),
             )
             for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
                 origin = f"{prompt.note}; {path}" if prompt.note else str(path)

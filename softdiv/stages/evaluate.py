@@ -43,7 +43,7 @@ def evaluate(work: Work) -> None:
                     work.parts,
                     loaded,
                     work.observers.attribution,
-                    RowLimit.noted(stage.notes.append),
+                    RowLimit(told=stage.notes.append),
                     work.ranks,
                 ),
                 found.prompts,

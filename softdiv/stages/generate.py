@@ -51,7 +51,7 @@ def generate(work: Work) -> None:
             config=config.generation,
             soft_prompt=trained.prompt if trained.steps else None,
             seed=config.seed,
-            limit=RowLimit.noted(stage.notes.append),
+            limit=RowLimit(told=stage.notes.append),
             ranks=work.ranks,
         )
         generator = HardPromptGenerator(

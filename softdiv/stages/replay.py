@@ -84,7 +84,7 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
             prepared.parts,
             loaded,
             Failures(prepared.registry),
-            RowLimit.noted(notes.append),
+            RowLimit(told=notes.append),
         ),
         suite.prompts,
         suite.baselines,

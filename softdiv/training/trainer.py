@@ -367,8 +367,8 @@ class DivergenceTrainer(CustomLoop):
             "here on; the batch of a step and its gradient stay the same"
         )
 
-    def _fewer_rows(self, what: str) -> None:
-        self._note(f"out of memory at step {self.progress.steps}: {what} from here on")
+    def _fewer_rows(self, line: str) -> None:
+        self._note(line.replace(":", f" at step {self.progress.steps}:", 1))
 
     def _note(self, line: str) -> None:
         self.progress.notes.append(line)

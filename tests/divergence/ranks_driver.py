@@ -70,7 +70,7 @@ def sampled(ranks: Ranks, notes: list[str]) -> dict[str, Any]:
         sampling=Sampling(temperature=1.0),
         seed=0,
         rows=8,
-        limit=RowLimit.noted(notes.append),
+        limit=RowLimit(told=notes.append),
         ranks=ranks,
         metrics=metrics,
     )

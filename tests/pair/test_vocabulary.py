@@ -127,7 +127,7 @@ def test_words_that_do_not_fit_into_memory_are_run_in_smaller_parts(
 
         with monkeypatch.context() as patch:
             patch.setattr(ModelWrapper, "hidden", limited)
-            words, limit = some(pair.model_1, 40), RowLimit.noted(notes.append)
+            words, limit = some(pair.model_1, 40), RowLimit(told=notes.append)
             moved = word_differences(pair, CONTEXT, words, limit)
             module = {GATE: pair.model_1.model.get_submodule(GATE)}
             parts = [s for _, _, s in run_words(pair.model_1, CONTEXT, words, module, limit)]
