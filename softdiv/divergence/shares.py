@@ -9,6 +9,7 @@ import attrs
 import torch
 
 from softdiv.divergence.batches import Batch, Columns
+from softdiv.pair.decoding import GROUP
 from softdiv.pair.layout import Context
 
 B = TypeVar("B", bound=Batch)
@@ -49,8 +50,9 @@ def assembled(parts: Sequence[tuple[Sequence[int], Columns]], device: torch.devi
 
 
 def dealt(batch: Batch, world: int) -> list[Sequence[int]]:
-    """The rows of each rank, about as much work for each; equal contexts, which are read once,
-    stay together where they are few. Rank 0 has some."""
+    """The rows of each rank, about as much work for each. Equal contexts, which are read once, stay
+    together where they are few, and so do those of similar length, which need little padding.
+    Rank 0 has some."""
     count = len(batch.contexts)
     if world == 1:
         return [range(count)]
@@ -59,13 +61,22 @@ def dealt(batch: Batch, world: int) -> list[Sequence[int]]:
         alike.setdefault(context, []).append(row)
     most = -(-count // world)
     groups = [g[n : n + most] for g in alike.values() for n in range(0, len(g), most)]
-    # a row's tokens are read one by one behind its context, which is read once
-    tokens = getattr(batch, "tokens", 1)
-    weighed = [(len(batch.contexts[group[0]]) + len(group) * tokens, group) for group in groups]
+    groups.sort(key=lambda group: -len(batch.contexts[group[0]]))
+    pieces = world * -(-len(groups) // (world * GROUP))
+    weights = [_weight(batch, group) for group in groups]
+    chunks: list[list[int]] = [[] for _ in range(pieces)]
+    before = 0
+    for group, weight in zip(groups, weights, strict=True):
+        chunks[int((before + weight / 2) * pieces / sum(weights))] += group
+        before += weight
     found: list[list[int]] = [[] for _ in range(world)]
-    loads = [0] * world
-    for weight, group in sorted(weighed, key=lambda one: -one[0]):
-        rank = loads.index(min(loads))
-        found[rank] += group
-        loads[rank] += weight
+    for chunk in sorted(chunks, key=lambda rows: -_weight(batch, rows)):
+        loads = [_weight(batch, rows) for rows in found]
+        found[loads.index(min(loads))] += chunk
     return list(found)
+
+
+def _weight(batch: Batch, rows: Sequence[int]) -> int:
+    """Positions read: each context once, then a row's tokens one by one."""
+    contexts = {batch.contexts[row] for row in rows}
+    return sum(map(len, contexts)) + len(rows) * getattr(batch, "tokens", 1)
