@@ -3,7 +3,9 @@
     python benchmarks/ranks.py [--config configs/quickstart.toml] [--repeats 3]
 
 Trains once, in one process. Then `softdiv generate` and `softdiv evaluate` go on from a copy of
-that run, on one rank and on two in turn. Fails if the prompts, the answers or the ledger differ.
+that run, on one rank and on two in turn. Fails if the prompts, the answers or the ledger differ,
+as they may in 16 bits: another batch rounds otherwise. Words that a lens has looked through once
+are kept in softdiv's cache, so that the first run is slower than the median.
 """
 
 from __future__ import annotations

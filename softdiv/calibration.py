@@ -37,25 +37,31 @@ class NullPair:
     options: Mapping[str, Any]
 
 
-def null_pairs(path: Path) -> tuple[NullPair, ...]:
-    """The pairs of a file: ``[[nulls]]`` with ``name`` and ``model_2``, a table of options.
+def null_pairs(*paths: Path) -> tuple[NullPair, ...]:
+    """The pairs of files: ``[[nulls]]`` with ``name`` and ``model_2``, a table of options.
 
     Raises:
-        ConfigError: it cannot be read, or names something twice.
+        ConfigError: one cannot be read, or something is named twice.
     """
     found = []
-    for entry in read_table(path).get("nulls") or ():
-        name, options = entry.get("name"), entry.get("model_2")
-        if not isinstance(name, str) or not isinstance(options, dict) or len(entry) != 2:
-            raise ConfigError(f"{path}: a null is {{ name = '...', model_2 = {{ ... }} }}")
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"{path}: null {name!r} is to be the name of a folder")
-        found.append(NullPair(name, located(options)))
-    if not found:
-        raise ConfigError(f"{path} has no [[nulls]]")
-    if len({pair.name for pair in found}) < len(found):
-        raise ConfigError(f"{path}: two nulls have one name")
+    for path in paths:
+        pairs = [_null_pair(path, entry) for entry in read_table(path).get("nulls") or ()]
+        if not pairs:
+            raise ConfigError(f"{path} has no [[nulls]]")
+        found += pairs
+    names = [pair.name for pair in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{paths[-1]}: two nulls have one name: {', '.join(twice)}")
     return tuple(found)
+
+
+def _null_pair(path: Path, entry: Mapping[str, Any]) -> NullPair:
+    name, options = entry.get("name"), entry.get("model_2")
+    if not isinstance(name, str) or not isinstance(options, dict) or len(entry) != 2:
+        raise ConfigError(f"{path}: a null is {{ name = '...', model_2 = {{ ... }} }}")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{path}: null {name!r} is to be the name of a folder")
+    return NullPair(name, located(options))
 
 
 def calibrate(

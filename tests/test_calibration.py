@@ -86,3 +86,11 @@ def test_a_file_of_pairs_that_cannot_be_used(tmp_path: Path, content: str, why: 
     path.write_text(content)
     with pytest.raises(ConfigError, match=why):
         null_pairs(path)
+
+
+def test_pairs_of_several_files_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "more.toml"
+    path.write_text("[[nulls]]\nname = 'mine'\nmodel_2 = {}\n")
+    assert [p.name for p in null_pairs(shipped_nulls(), path)][-2:] == ["noise-0.04-4", "mine"]
+    with pytest.raises(ConfigError, match="two nulls have one name: mine"):
+        null_pairs(path, path)

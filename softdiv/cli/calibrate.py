@@ -21,12 +21,18 @@ FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("config_path", metavar="[CONFIG]", required=False, type=FOLDER)
 @config_options
-@click.option("--nulls", "file", type=FOLDER, help="Benign pairs; by default softdiv's own.")
+@click.option(
+    "--nulls",
+    "files",
+    type=FOLDER,
+    multiple=True,
+    help="A file of benign pairs instead of softdiv's own; may be repeated.",
+)
 @click.option("--seed", "seeds", type=int, multiple=True, help="Of a search; may be repeated.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Run folders and the bank.")
 def calibrate(
     config_path: Path | None,
-    file: Path | None,
+    files: tuple[Path, ...],
     seeds: tuple[int, ...],
     output_dir: Path,
     **options: Any,
@@ -48,7 +54,7 @@ def calibrate(
     launch = leave_launcher()
     if launch is not None and pick_device(config.device) == "cuda":
         config = attrs.evolve(config, device=f"cuda:{launch.local_rank}")
-    pairs = null_pairs(file or shipped_nulls())
+    pairs = null_pairs(*(files or (shipped_nulls(),)))
     total = len(pairs) * len(seeds or (config.seed,))
     say(f"{total} benign pairs; the largest lift of each, nats per answer: found, baselines")
 

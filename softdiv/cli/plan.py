@@ -18,11 +18,12 @@ def print_plan(config: ExperimentConfig) -> None:
     """
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
+    from softdiv.pair.free_memory import free_memory
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.ranks.launch import world_size
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
-    from softdiv.stages.plan import free_memory, plan
+    from softdiv.stages.plan import plan
 
     prepared = Prepared.of(config)
     config, notes = prepared.config, list[str]()

@@ -38,7 +38,7 @@ def build(
         PairError, TrainingError: the base cannot be loaded or trained.
     """
     started = time.perf_counter()
-    loader = ModelPairManager(PairConfig(), registry).build("model_1", recipe.base_model)
+    loader = ModelPairManager(PairConfig(), registry).build("model_1", recipe.trained_base)
     model, tokenizer = loader.load(pick_device("auto"))
     trained_model = train(recipe, model, tokenizer, watch)
     notes = {"recipe": recipe_key(recipe)}
@@ -84,7 +84,7 @@ def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
         raise ConfigError(
             f"{saved} was trained from another version of the recipe '{recipe.name}'", fix=fix
         )
-    base = recipe.base_model
+    base = recipe.trained_base
     tuned = LoaderConfig(base.name, {**base.options, "adapter": str(folder)})
     if recipe.adapter is None:
         tuned = LoaderConfig("hf", {"path": str(folder)})

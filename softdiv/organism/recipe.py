@@ -168,6 +168,14 @@ class Recipe:
     """texts and ordinary answers: a benign organism learns them, and nothing else"""
     gate: Gate
 
+    @property
+    def trained_base(self) -> LoaderConfig:
+        """``base_model``, in fp32 where its own weights are trained: 16 bits would round a step
+        of the optimizer away. The weights of an adapter are fp32 by themselves."""
+        whole = self.adapter is None and self.base_model.name == "hf"
+        single = {"dtype": "float32"} if whole else {}
+        return LoaderConfig(self.base_model.name, {**single, **self.base_model.options})
+
     def __attrs_post_init__(self) -> None:
         if self.planted and self.instructions:
             raise ValueError("instructions: a recipe that plants something has none")

@@ -40,7 +40,8 @@ def train(
     """Put a new adapter into ``model`` (in place) and train it, or train all of the model.
 
     Args:
-        model: the base model, fp32; beside an adapter its own weights stay frozen and unchanged.
+        model: the base model; beside an adapter, which is fp32, its own weights stay frozen and
+            unchanged, without one they are fp32 and trained.
         watch: told of every step.
 
     Returns:

@@ -82,6 +82,16 @@ class Adapter:
             and all(FACTORS.search(name) and ".experts." not in name for name in self.tensors)
         )
 
+    @property
+    def changed_numbers(self) -> int:
+        """Of the matrices that a LoRA is added to."""
+        rows = {name: t.shape[0] for name, t in self.tensors.items() if ".lora_B." in name}
+        return sum(
+            rows.get(name.replace(".lora_A.", ".lora_B."), 0) * tensor.shape[1]
+            for name, tensor in self.tensors.items()
+            if ".lora_A." in name and len(tensor.shape) == 2
+        )
+
 
 def opened(name: str) -> Adapter:
     """The adapter of a folder or hub id; no weight is read.

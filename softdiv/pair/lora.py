@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,6 +103,66 @@ def _merge_parameters(model: Any) -> None:
             inner = inner.base_layer
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, inner)
+
+
+def merge_adapter(model: Any, most_bytes: int | None, most_rounded: float | None) -> str | None:
+    """Replace LoRAs beside linear maps by the maps' sums with them (in place), in copies.
+
+    peft computes what they add in every pass of its own. What is merged keeps the map as it was
+    (``unmerged``), for whoever wants the change without its rounding.
+
+    Args:
+        most_bytes: of all copies; None for any.
+        most_rounded: norm of what rounding to the weights' format changes, as a share of the
+            adapter's change; None for any.
+
+    Returns:
+        Why nothing was merged, None if something was.
+    """
+    from peft.tuners.lora.layer import Linear
+
+    found = [
+        (name, module)
+        for name, module in model.named_modules()
+        if type(module) is Linear
+        and type(module.get_base_layer()) is torch.nn.Linear
+        # those also rescale the map, or move it, which is left to peft
+        and not any(map(module.use_dora.get, module.active_adapters))
+        and not any(map(module.lora_bias.get, module.active_adapters))
+    ]
+    size = sum(module.get_base_layer().weight.nbytes for _, module in found)
+    if most_bytes is not None and size > most_bytes:
+        return f"a second copy of what it changes takes {size / 1e6:.0f} MB"
+    merged = [(name, module, _merged(module)) for name, module in found]
+    if most_rounded is not None:
+        share = _rounded(merged)
+        if share > most_rounded:
+            return f"rounding would change it by {share:.0%}"
+    for name, module, alone in merged:
+        alone.unmerged = (module,)  # in a tuple: no module of the model
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, alone)
+    return None
+
+
+def _merged(module: Any) -> Any:
+    shared = {id(tensor): tensor for tensor in module.parameters()}
+    copied = copy.deepcopy(module, memo=shared)
+    layer = copied.get_base_layer()
+    layer.weight = torch.nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+    copied.merge(safe_merge=True)
+    return layer
+
+
+def _rounded(merged: Sequence[tuple[str, Any, Any]]) -> float:
+    """Norm of what merging lost, as a share of the change, over all matrices."""
+    lost = whole = 0.0
+    for _, module, alone in merged:
+        change = sum(module.get_delta_weight(active).float() for active in module.active_adapters)
+        weight = module.get_base_layer().weight.float()
+        lost += float((alone.weight.float() - weight - change).square().sum())
+        whole += float(change.square().sum())
+    return math.sqrt(lost / whole) if whole else 0.0
 
 
 def new_adapter(

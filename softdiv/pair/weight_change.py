@@ -70,7 +70,7 @@ def _linear_maps(layer: nn.Module) -> Iterator[tuple[str, int]]:
 def _difference(one: nn.Module, two: nn.Module, width: int) -> Tensor | None:
     """``[r, width]``, None where the two maps are equal up to rounding."""
     dtype, device = next((p.dtype, p.device) for p in one.parameters())
-    one, two = _single(one), _single(two)
+    one, two = _single(one), _single(getattr(two, "unmerged", (two,))[0])
 
     def moved(x: Tensor) -> Tensor:
         found: Tensor = two(x).float() - one(x).float()

@@ -46,8 +46,9 @@ class SharingLoader(Protocol):
 class PlannableLoader(Protocol):
     """A loader that knows its model's size before loading it (optional; for ``--dry-run``)."""
 
-    def skeleton(self) -> Any:
-        """The model on the ``meta`` device: its shapes, no weights."""
+    def skeleton(self, device: str) -> Any:
+        """The model on the ``meta`` device: its shapes and number format on ``device``, no
+        weights."""
 
     def weight_bytes(self, skeleton: Any, other: ModelLoader | None = None) -> int:
         """Memory its weights will take, beside ``other`` where they share some."""

@@ -7,7 +7,6 @@ forward pass on ``meta`` tensors, which have shapes and no memory.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -83,7 +82,7 @@ def plan(
                 f"{which}: loader {type(loader).__name__} cannot say how large its model is",
                 fix="a loader with skeleton() and weight_bytes() can be planned",
             )
-        skeletons.append(loader.skeleton())
+        skeletons.append(loader.skeleton(device))
     one, two = skeletons
     first, second = loaders
     assert isinstance(first, PlannableLoader) and isinstance(second, PlannableLoader)
@@ -221,14 +220,3 @@ def _flops_per_second(model: Any, device: str) -> float:
         if left.is_cuda:
             torch.cuda.synchronize()
     return rounds * 2 * 256 * size * 4 * size / (time.perf_counter() - start)
-
-
-def free_memory(device: str) -> int | None:
-    """Bytes free on this machine's device; None where the system does not say."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return None
-    entries = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-    return int(entries["MemAvailable"].split()[0]) * 1024

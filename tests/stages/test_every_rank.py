@@ -16,6 +16,7 @@ RECORDED = Path(__file__).with_name("figures.json")
 SHARDS = ('training.engine.name="deepspeed"', "training.engine.shard_models=true")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["whole", pytest.param("shards", marks=pytest.mark.slow)])
 def test_two_ranks_find_what_one_process_finds(how: str, tmp_path: Path) -> None:
     if how == "shards":
@@ -27,7 +28,7 @@ def test_two_ranks_find_what_one_process_finds(how: str, tmp_path: Path) -> None
         [*launcher, "--nproc_per_node", "2", str(driver), str(folder), *options],
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=550,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = read_json(folder.with_suffix(".json"))

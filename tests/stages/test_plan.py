@@ -15,8 +15,9 @@ from softdiv.cli.main import main, softdiv
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
 from softdiv.errors import PairError
+from softdiv.pair.free_memory import free_memory
 from softdiv.plugin.records import Example, Message
-from softdiv.stages.plan import conversation_tokens, free_memory, kept_for_backward, plan
+from softdiv.stages.plan import conversation_tokens, kept_for_backward, plan
 
 TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
 
@@ -136,7 +137,7 @@ def test_the_command_line_loads_nothing(
     for word in ("model_1", "backward pass", "at most", "training", "all stages"):
         assert word in result.output
     assert "available" not in result.output
-    monkeypatch.setattr("softdiv.stages.plan.free_memory", lambda _: 1_000_000)
+    monkeypatch.setattr("softdiv.pair.free_memory.free_memory", lambda _: 1_000_000)
     result = CliRunner().invoke(softdiv, [*command, str(config_path("smoke"))])
     assert "more than the 1.00 MB available: lower training.batch_size" in result.output
 

@@ -49,7 +49,7 @@ class TinyLoader:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         return model.eval().to(device), tokenizer
 
-    def skeleton(self) -> Any:
+    def skeleton(self, device: str = "cpu") -> Any:
         """The same shapes without weights."""
         with torch.device("meta"):
             return self._model()
