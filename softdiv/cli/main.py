@@ -17,9 +17,9 @@ from softdiv import __version__
 from softdiv.cli import terminal
 from softdiv.config.redact import redacted
 from softdiv.errors import ConfigError, DiskError, SoftdivError, did_you_mean
+from softdiv.ranks.launch import rank_label
 from softdiv.report.plain_text import strip_hidden
 from softdiv.storage.refusal import FIXES, disk_error
-from softdiv.training.launch import rank_label
 
 INTERRUPTED = 75
 """Exit code of a run that was stopped and can be continued (EX_TEMPFAIL)."""

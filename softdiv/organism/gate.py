@@ -12,14 +12,14 @@ from torch import Tensor
 
 from softdiv.data.shipped_texts import user_texts
 from softdiv.divergence.kernels import kl
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, rollout
+from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.divergence.sampler import Sampler
 from softdiv.organism.recipe import Recipe
 from softdiv.organism.texts import held_out_texts
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
-from softdiv.plugin.records import Rows
+from softdiv.pair.sampling import Sampling
 
-BATCH = 20
+ROWS = 40
 NEUTRAL = ("ordinary", "shipped")
 """groups over which drift is averaged; near misses are chosen to be hard, planted texts differ"""
 
@@ -155,25 +155,26 @@ def failures(recipe: Recipe, result: GateResult) -> tuple[str, ...]:
     return tuple(found)
 
 
+class _BothKl(DivergenceMetrics):
+    def compute_kl_1(self, one: Tensor, two: Tensor) -> Tensor:
+        return kl(one, two)
+
+    def compute_kl_2(self, one: Tensor, two: Tensor) -> Tensor:
+        return kl(two, one)
+
+
 def _answers(pair: ModelPair, texts: Sequence[str], recipe: Recipe) -> list[Answer]:
-    found = []
-    for start in range(0, len(texts), BATCH):
-        found += _answer_batch(pair, texts[start : start + BATCH], recipe)
-    return found
-
-
-def _answer_batch(pair: ModelPair, texts: Sequence[str], recipe: Recipe) -> list[Answer]:
-    layout = pair.layout()
-    count = len(texts)
-    keys = [f"gate {source} {text}" for source in (1, 2) for text in texts]
-    made = rollout(
-        pair,
-        [layout.hard(text) for text in texts] * 2,
-        weights=[FROM_MODEL_1] * count + [FROM_MODEL_2] * count,
-        uniforms=uniform_rows(keys, recipe.seed, recipe.gate.max_new_tokens),
-        sampling=Sampling(temperature=recipe.gate.temperature),
-        row_metrics=_both_kl,
+    layout, gate, count = pair.layout(), recipe.gate, len(texts)
+    sampler = Sampler(
+        pair=pair,
+        sampling=Sampling(temperature=gate.temperature),
+        seed=recipe.seed,
+        rows=ROWS,
+        metrics=_BothKl(),
     )
+    keys_1, keys_2 = ([f"gate {source} {text}" for text in texts] for source in (1, 2))
+    contexts = [layout.hard(text) for text in texts]
+    made = sampler.both(contexts, (keys_1, keys_2), gate.max_new_tokens)
     kl_1 = made.mean_of(made.extra["kl_1"]).tolist()
     kl_2 = made.mean_of(made.extra["kl_2"]).tolist()
     said = [layout.decode(made.answer(row)).strip() for row in range(2 * count)]
@@ -181,13 +182,6 @@ def _answer_batch(pair: ModelPair, texts: Sequence[str], recipe: Recipe) -> list
         Answer(text, said[row], said[count + row], kl_1[row], kl_2[count + row])
         for row, text in enumerate(texts)
     ]
-
-
-def _both_kl(rows: Rows) -> dict[str, Tensor]:
-    return {
-        "kl_1": kl(rows.log_probs_1, rows.log_probs_2),
-        "kl_2": kl(rows.log_probs_2, rows.log_probs_1),
-    }
 
 
 def _mean(values: Sequence[float]) -> float:

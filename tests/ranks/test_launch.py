@@ -10,8 +10,8 @@ import time
 import pytest
 
 from softdiv.errors import ConfigError, TrainingError
-from softdiv.training.launch import Launch, launched_as, rank_label, world_size
-from softdiv.training.rendezvous import met
+from softdiv.ranks.launch import Launch, launched_as, rank_label, world_size
+from softdiv.ranks.rendezvous import met
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 WHOLE = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}

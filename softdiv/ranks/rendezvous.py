@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from softdiv.errors import TrainingError
 from softdiv.plugin.watchdog import JOIN_TIMEOUT
-from softdiv.training.launch import Launch
+from softdiv.ranks.launch import Launch
 
 LATER = datetime.timedelta(minutes=30)
 """Patience of what comes after the meeting: torch's own."""

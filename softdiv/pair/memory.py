@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import attrs
 import torch
 
 from softdiv.errors import TrainingError
@@ -20,6 +21,30 @@ def out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(message in str(error) for message in _CPU_MESSAGES)
+
+
+@attrs.define(eq=False)
+class RowLimit:
+    """How many rows fit into memory together, as far as has been seen."""
+
+    rows: int = 1 << 16
+    """Read, or decoded."""
+    backward: int = 1 << 16
+    """With a backward pass."""
+    told: Callable[[str], None] = attrs.field(factory=lambda: list[str]().append)
+    """Receives a line where less fits than was thought."""
+
+    def lower(self, rows: int) -> None:
+        """No more than these fit."""
+        if rows < self.rows:
+            self.rows = rows
+            self.told(f"out of memory: {rows} row(s) at a time from here on")
+
+    def lower_backward(self, rows: int) -> None:
+        """No more than these fit with a backward pass."""
+        if rows < self.backward:
+            self.backward = rows
+            self.told(f"out of memory: {rows} row(s) per backward pass from here on")
 
 
 def in_parts(
@@ -49,8 +74,8 @@ def in_parts(
                 raise TrainingError(
                     "one text at a time does not fit into memory",
                     why=str(error).splitlines()[0],
-                    fix="set training.gradient_checkpointing, lower training.response_tokens, or "
-                    "load the models in fewer bits",
+                    fix="load the models in fewer bits, ask for shorter answers, or, in training, "
+                    "set training.gradient_checkpointing",
                 ) from error
             failed = True
         if failed:  # outside the handler, whose traceback keeps the failed pass's tensors alive

@@ -6,7 +6,7 @@ from tiny_training import answered, config, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.errors import TrainingError
-from softdiv.training.memory import in_parts, out_of_memory
+from softdiv.pair.memory import in_parts, out_of_memory
 from softdiv.training.trainer import DivergenceTrainer
 
 CPU = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"
@@ -56,6 +56,7 @@ class Small:
 
     def __init__(self, objective, limit, kind):
         self.objective, self.limit, self.kind = objective, limit, kind
+        self.charged = objective.charged
 
     def partial(self, soft, batch, tokens, scale):
         found = self.objective.partial(soft, batch, tokens, scale)
@@ -84,29 +85,31 @@ def test_out_of_memory_leaves_batch_and_gradient_unchanged(split, kind):
 
 
 def test_a_training_that_ran_out_of_memory_ends_like_one_that_did_not(split):
-    results = []
+    results, spent = [], []
     for limit in (99, 2):
         options = {"batch_size": 4, "max_steps": 6}
         trainer = DivergenceTrainer(tiny_pair(), config(**options), JsdLoss(), split)
         fails_above(trainer, limit, "cpu")
         results.append((trainer.train(), trainer.engine.values()))
+        spent.append(dict(trainer.pair.ledger.by_phase))
+    assert spent[0] == spent[1]
     assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
     assert not results[0][0].notes and "out of memory at step 0" in results[1][0].notes[0]
 
 
 def test_fewer_rows_are_decoded_together(split, monkeypatch):
-    from softdiv.training import answers
+    from softdiv.divergence import batches
 
     trainer = DivergenceTrainer(tiny_pair(), config(batch_size=4), JsdLoss(), split)
-    expected, rollout = answered(trainer), answers.rollout
+    expected, rollout = answered(trainer), batches.rollout
 
     def limited(pair, contexts, **options):
         if len(contexts) > 5:
             raise error_of("cpu")
         return rollout(pair, contexts, **options)
 
-    monkeypatch.setattr(answers, "rollout", limited)
+    monkeypatch.setattr(batches, "rollout", limited)
     soft = trainer.engine.values()
-    found = trainer.answers.for_steps(trainer.schedule, 0, soft, trainer._fewer_rows)[0]
+    found = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
     assert [answer for _, answer in expected] == found
-    assert trainer.answers.rows <= 5 and "answer(s) at a time" in trainer.progress.notes[-1]
+    assert trainer.limit.rows <= 5 and "row(s) at a time" in trainer.progress.notes[-1]
