@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.config.absolute import with_absolute_paths
 from softdiv.config.build import Builder, plugins_of
 from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.load import ExperimentConfig
@@ -86,10 +87,12 @@ class Prepared:
             ConfigError or PluginError: whatever can be known before a model is loaded.
         """
         plugins = plugins_of(config, plugin_files)
-        config = attrs.evolve(
-            config,
-            plugins=declared(config.plugins),
-            pair=resolve_pair(config.pair, ModelRegistry.load()),
+        config = with_absolute_paths(
+            attrs.evolve(
+                config,
+                plugins=declared(config.plugins),
+                pair=resolve_pair(config.pair, ModelRegistry.load()),
+            )
         )
         pick_device(config.device)
         if config.training.engine.deepspeed_config is not None:

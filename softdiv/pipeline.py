@@ -34,6 +34,7 @@ from softdiv.stages.follow import dismiss, follow, lead
 from softdiv.stages.generate import generate, give_prompts
 from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.report import build_report, report
+from softdiv.stages.revision import Base
 from softdiv.stages.train import read_training, train
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
@@ -90,6 +91,8 @@ class DivergencePipeline:
     """Known prompts in place of training and search, e.g. ``read_suite(path)``."""
     force: bool = False
     """Repeat what has finished: :meth:`run` starts anew, :meth:`run_stage` repeats the stage."""
+    base: Base | None = None
+    """A run that is added to: the stages it keeps are copied into a revision with this config."""
     nothing_to_do: bool = attrs.field(init=False, default=False)
     """Whether the last call found all it was asked for finished."""
     _existing: bool = attrs.field(init=False, default=False)
@@ -156,6 +159,12 @@ class DivergencePipeline:
             return work.run.path
 
     @property
+    def spent(self) -> Mapping[str, int]:
+        """FTE by phase so far; empty before the models are loaded."""
+        loaded = self._work.loaded if self._work else None
+        return dict(loaded.pair.ledger.by_phase) if loaded else {}
+
+    @property
     def trainer(self) -> DivergenceTrainer:
         """The trainer. Where training was read back from the folder it is made anew, with the best
         prompt in place: that loads the models.
@@ -193,6 +202,8 @@ class DivergencePipeline:
         if not ranks.first:
             follow(ranks, attrs.evolve(prepared, parts=parts), self.observers)
         with self._open(prepared) as run:
+            if self.base is not None:
+                self.base.put_into(run)
             if given := self._given_in_python():
                 run.note(given_in_python=given)
             failures = Failures(
@@ -266,16 +277,17 @@ class DivergencePipeline:
             "deepspeed_config": _content(self.config.training.engine.deepspeed_config),
             "chat_template": _content(self.config.pair.chat_template),
         }
+        resolved = {
+            **self.config.to_dict(),
+            **file_identity(prepared.plugins.records),
+            **{key: value for key, value in given.items() if value},
+        }
         return open_run(
-            {
-                **self.config.to_dict(),
-                **file_identity(prepared.plugins.records),
-                **{key: value for key, value in given.items() if value},
-            },
+            resolved,
             self.config.to_toml(),
             name=self.config.pair.name or "pair",
             parent=Path(self.config.output_dir),
-            folder=self.run_dir,
+            folder=self.base.folder(resolved) if self.base else self.run_dir,
             fresh=self.force,
         )
 

@@ -85,14 +85,17 @@ def test_the_report_says_how_closely_each_model_was_measured(finished: PipelineR
         assert "of finite differences" in text, name
 
 
-def test_identical_models_give_exactly_zero_and_no_difference(tmp_path: Path) -> None:
+def test_identical_models_end_at_once_with_that_verdict(tmp_path: Path) -> None:
     same = '{ loader = "tiny", seed = 0 }'
     result = run(tmp_path / "run", f"pair={{ model_1 = {same}, model_2 = {same} }}")
     evaluation = result.report.evaluation
     assert evaluation.verdict.outcome == "no difference found"
-    every = [*evaluation.prompts, *evaluation.baselines]
-    assert all(p.divergence_bits.value == 0.0 and p.llr.value == 0.0 for p in every)
-    assert evaluation.soft_bits is not None and evaluation.soft_bits.value == 0.0
+    assert "identical: every weight and every setting" in evaluation.verdict.headline
+    (empty,) = (*evaluation.prompts, *evaluation.baselines)
+    assert empty.divergence_bits.value == 0.0 and empty.llr.value == 0.0
+    assert set(result.report.ledger) <= {"validation", "evaluation", "analysis", "total"}
+    assert "the models are identical: nothing was trained or searched" in result.report.warnings
+    assert result.report.training["stop_reason"] == "the models are identical"
 
 
 def test_a_finished_search_is_not_repeated(tmp_path: Path) -> None:

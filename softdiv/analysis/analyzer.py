@@ -25,6 +25,7 @@ from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.options import build_options
 from softdiv.plugin.records import Finding, ResponsePair, Section
 from softdiv.storage import atomic
+from softdiv.storage.records import as_read_back
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +88,7 @@ class DivergenceAnalyzer:
                     section = analyzer(findings)
                 if not isinstance(section, Section):
                     raise TypeError(f"returned {type(section).__name__}, expected a Section")
+                section = as_read_back(Section, section)
                 if wrong := misshapen(section):
                     raise ValueError(wrong)
             except FOREIGN as error:  # an analyzer's failure is named and does not stop the run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from softdiv.cli.options import config_options, configured
+from softdiv.cli.options import config_options, configured, texts_option
 from softdiv.cli.terminal import say
 from softdiv.report.plain_text import one_line
 
@@ -21,6 +21,7 @@ FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("config_path", metavar="[CONFIG]", required=False, type=FOLDER)
 @config_options
+@texts_option
 @click.option(
     "--nulls",
     "files",

@@ -78,7 +78,7 @@ def _facts(run: RunSummary) -> list[str]:
     best, evaluation = run.best, run.evaluation
     return [
         evaluation.verdict.outcome,
-        str(run.config["pair"].get("name", "–")),
+        run.pair,
         run.created,
         f"“{best.text}”" if best else "none",
         best.searcher if best else "–",
@@ -119,6 +119,7 @@ def _table(comparison: Comparison) -> dict[str, Any]:
             "runs": [
                 {
                     "run_dir": run.run_dir,
+                    "pair": run.pair,
                     "created": run.created,
                     "ledger": run.ledger,
                     **evaluation_to_contract(run.evaluation),

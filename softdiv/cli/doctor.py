@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from softdiv.cli.terminal import say
-from softdiv.report.plain_text import one_line
+from softdiv.cli.options import json_option
+from softdiv.cli.terminal import only_ours, say_rows
 
 PACKAGES = ("softdiv", "torch", "transformers", "safetensors", "deepspeed", "bitsandbytes", "peft")
 TRIED = ("deepspeed", "bitsandbytes")
@@ -29,41 +29,38 @@ PATIENCE_SECONDS = 120
     type=click.Path(path_type=Path),
     help="Estimate what a run of this config needs; loads no model.",
 )
-def doctor(config_path: Path | None) -> None:
+@json_option
+def doctor(config_path: Path | None, as_json: bool) -> None:
     """Versions, devices, memory, optional packages, plugins, cache. Imports no plugin."""
     if config_path is not None:
         from softdiv.cli.plan import print_plan
         from softdiv.config.load import ExperimentConfig
 
-        print_plan(ExperimentConfig.from_file(config_path))
+        print_plan(ExperimentConfig.from_file(config_path), as_json=as_json)
         return
+    with only_ours():
+        rows = _rows()
+    say_rows(rows, width=20, as_json=as_json)
+
+
+def _rows() -> list[tuple[str, str]]:
     from softdiv import __version__
     from softdiv.plugin.discovery import installed
     from softdiv.storage.cache import cache_root
 
-    _line("python", f"{sys.version.split()[0]}  {sys.executable}")
-    for name in PACKAGES:
-        _line(name, __version__ if name == "softdiv" else _version(name))
-    _line("cpus", f"{_cpus()} usable of {os.cpu_count()}")
-    _line("memory", _memory())
-    for line in _torch():
-        _line(*line)
-    _line("self-check", _self_check())
-    for name in TRIED:
-        if find_spec(name) is not None:
-            _line(f"{name} usable", _tried(name))
-    plugins = installed()
-    for plugin in plugins:
-        _line("plugin", f"{plugin.name}  {plugin.distribution} {plugin.version}")
-    if not plugins:
-        _line("plugin", "none installed (built-in components need none)")
+    rows = [("python", f"{sys.version.split()[0]}  {sys.executable}")]
+    rows += [(p, __version__ if p == "softdiv" else _version(p)) for p in PACKAGES]
+    rows.append(("cpus", f"{_cpus()} usable of {os.cpu_count()}"))
+    rows.append(("memory", _memory()))
+    rows += _torch()
+    rows.append(("self-check", _self_check()))
+    rows += [(f"{p} usable", _tried(p)) for p in TRIED if find_spec(p) is not None]
+    plugins = [("plugin", f"{p.name}  {p.distribution} {p.version}") for p in installed()]
+    rows += plugins or [("plugin", "none installed (built-in components need none)")]
     root = cache_root()
-    _line("cache", f"{root}  {_folder_size(root) / 1e6:.0f} MB")
-    _line("disk free", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB here")
-
-
-def _line(label: str, value: str) -> None:
-    say(f"{label:<20} {one_line(value)}")
+    rows.append(("cache", f"{root}  {_folder_size(root) / 1e6:.0f} MB"))
+    rows.append(("disk free", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB here"))
+    return rows
 
 
 def _version(name: str) -> str:

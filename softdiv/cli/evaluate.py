@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options
-from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
-from softdiv.cli.terminal import console, say, say_json
+from softdiv.cli.gates import gate_options, gates_of, to_table, write_junit
+from softdiv.cli.options import (
+    config_options,
+    configured,
+    json_option,
+    refuse_options,
+    texts_option,
+)
+from softdiv.cli.plugin_options import with_plugins
+from softdiv.cli.revise import TRAINED, revise, with_added, with_all_texts, with_texts_of
+from softdiv.cli.stage import FOLDER, force, progress, quiet_option, run_stage, say_next, watched
+from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
-    from softdiv.evaluation.gate import Gate
+    from softdiv.evaluation.gate import GateResult
     from softdiv.evaluation.results import Evaluation
 
 
 @click.command()
-@click.argument("source", metavar="RUN|PROMPTS.jsonl", type=FOLDER)
-@click.option("--config", "config_path", type=FOLDER, help="For PROMPTS.jsonl [quickstart].")
+@click.argument("source", metavar="[RUN|PROMPTS.jsonl]", required=False, type=FOLDER)
+@click.option("--config", "config_path", type=FOLDER, help="Without a RUN [quickstart].")
 @config_options
+@texts_option
 @click.option(
-    "--fail-under", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is below X."
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="One more than the config's, or a table: '{ name = \"rank_overlap\", k = 10 }'.",
 )
-@click.option("--fail-over", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is above.")
-@click.option(
-    "--across",
-    type=click.Choice(["max", "mean", "min"]),
-    default="max",
-    show_default=True,
-    help="Which of the prompts' values a limit is compared with.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+@gate_options
+@click.option("--output-dir", type=FOLDER, help="A run folder with a report, without a RUN.")
+@json_option
 @force
 @quiet_option
 @click.pass_context
 def evaluate(
     context: click.Context,
     /,
-    source: Path,
+    source: Path | None,
     config_path: Path | None,
+    metrics: tuple[str, ...],
     fail_under: tuple[str, ...],
     fail_over: tuple[str, ...],
     across: Literal["max", "mean", "min"],
+    of: Literal["prompts", "baselines", "all"] | None,
+    junit: Path | None,
+    output_dir: Path | None,
     as_json: bool,
     force: bool,
     quiet: bool,
@@ -54,43 +65,45 @@ def evaluate(
 ) -> None:
     """Score prompts on held-out texts: those a RUN found, or those of PROMPTS.jsonl on any pair.
 
-    A line of PROMPTS.jsonl is {"text": "..."}; hard_prompts.jsonl of a run is one. Nothing is
-    trained, searched or written. Baselines are shown, and limits do not look at them. METRIC is
-    one of the config's metrics, jsd, llr or llr_lift, each a mean over the user texts.
+    A line of PROMPTS.jsonl is {"text": "..."}; hard_prompts.jsonl of a run is one. Without either,
+    --texts FILE is answered as it is: plain behaviour. Nothing is trained or searched, and all
+    texts of --texts count. With --metric or --texts a RUN is added to: a revision beside it, in
+    RUN/revisions, with a report of its own. METRIC of a limit is one of the config's metrics, jsd,
+    llr or llr_lift, each a mean over the user texts.
     """
-    run = source if source.is_dir() else None
-    config = _config(source, config_path, options, force=force)
-    gates = _gates(config, fail_under, fail_over)
-    evaluation = (
-        _of_run(run, options, force, quiet)
-        if run
-        else _of_suite(source, config, options["plugin_files"])
-    )
-    results = [gate.check(evaluation, across) for gate in gates]
-    if as_json:
-        from softdiv.report.contract import evaluation_to_contract
-
-        checked = [
-            {
-                "metric": result.gate.metric,
-                "side": result.gate.side,
-                "limit": result.gate.limit,
-                "across": result.across,
-                "value": result.value if math.isfinite(result.value) else None,
-                "passed": result.passed,
-            }
-            for result in results
-        ]
-        table = {**evaluation_to_contract(evaluation), "gates": checked}
-        say_json(table)
+    run = source if source is not None and source.is_dir() else None
+    if run is not None:
+        old = _config_of(run, {**options, "config": config_path, "output": output_dir})
+        config = with_texts_of(old, options["texts"]) if options["texts"] else old
     else:
-        from softdiv.cli.verdict import print_evaluation
-
-        print_evaluation(console(), evaluation)
-        for note in evaluation.failures:
-            say(f"Note: {one_line(note)}")
-        for result in results:
-            say(f"gate {result}")
+        old = config = _config(source, config_path, options, force=force and output_dir is None)
+    config = with_added(config, "evaluation.metrics", "--metric", metrics)
+    if options["texts"]:
+        config = with_all_texts(config, options["plugin_files"], options["settings"])
+    gates = gates_of(config, fail_under, fail_over)
+    folder: Path | None = None  # with a report made for this
+    if run is not None and config != old:
+        if force:
+            raise ConfigError("--force is for what a run has; this is added beside it")
+        added = revise(run, old, config, TRAINED, options["plugin_files"], quiet=quiet)
+        run = folder = added.run_dir
+        evaluation = added.report.evaluation
+    elif run is not None:
+        evaluation = _of_run(run, options, force, quiet)
+    elif output_dir is not None:
+        folder = output_dir
+        evaluation = _in_folder(source, config, folder, options["plugin_files"], force, quiet)
+    else:
+        evaluation = _of_suite(source, config, options["plugin_files"])
+    if of is None:
+        of = "baselines" if source is None or (run and _is_plain(run)) else "prompts"
+    results = [gate.check(evaluation, across, of) for gate in gates]
+    if junit is not None:
+        write_junit(junit, config, evaluation, results)
+    if as_json:
+        _say_json(evaluation, results)
+    else:
+        _say(evaluation, results, folder)
     if run:
         from softdiv.storage.run_files import RunFiles
 
@@ -98,27 +111,56 @@ def evaluate(
     context.exit(0 if all(result.passed for result in results) else GATE_FAILED)
 
 
+def _say_json(evaluation: Evaluation, results: list[GateResult]) -> None:
+    from softdiv.report.contract import evaluation_to_contract
+
+    checked = [to_table(result) for result in results]
+    say_json({**evaluation_to_contract(evaluation), "gates": checked})
+
+
+def _say(evaluation: Evaluation, results: list[GateResult], folder: Path | None) -> None:
+    from softdiv.cli.verdict import print_evaluation
+
+    print_evaluation(console(), evaluation)
+    for note in evaluation.failures:
+        say(f"Note: {one_line(note)}")
+    for result in results:
+        say(f"gate {result}")
+    if folder is not None:
+        say(f"Report: {folder / 'report.html'}")
+
+
 def _config(
-    source: Path, config_path: Path | None, options: dict[str, Any], *, force: bool
+    source: Path | None, config_path: Path | None, options: dict[str, Any], *, force: bool
 ) -> ExperimentConfig:
-    if not source.is_dir():
-        if force:
-            raise ConfigError("--force is for a run folder; prompts of a file are always scored")
-        return configured(config_path, options)
+    """Of known prompts, or of none."""
+    if force:
+        raise ConfigError("--force is for a run folder; prompts of a file are always scored")
+    if source is None and config_path is None and not options["texts"]:
+        raise click.UsageError(
+            "give a RUN, PROMPTS.jsonl, or --texts FILE (how the models behave without a prompt)"
+        )
+    return configured(config_path, options)
+
+
+def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
     from softdiv.config.of_run import config_of_run
 
-    refuse_options({**options, "config": config_path}, source)
-    return config_of_run(source, options["plugins"])
+    if options["output"] is not None:
+        raise ConfigError(f"--output-dir cannot be combined with the run {run}")
+    refuse_options({**options, "texts": ()}, run)
+    return with_plugins(config_of_run(run, options["plugins"]), options["plugins"])
 
 
-def _gates(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ...]) -> list[Gate]:
-    """Before any model is loaded: a misspelt metric must not cost minutes."""
-    if not under and not over:
-        return []
-    from softdiv.config.component import unique_names
-    from softdiv.evaluation.gate import parse_gates
+def _is_plain(run: Path) -> bool:
+    """Whether it was told to score no prompt: a search that found none is another thing."""
+    from softdiv.stages.generate import PROMPTS
+    from softdiv.storage.atomic import read_json_lines
+    from softdiv.storage.run_files import RunFiles
 
-    return parse_gates(under, over, unique_names(config.evaluation.metrics))
+    files = RunFiles.of(run)
+    given = files.manifest["facts"].get("prompts") == "given"
+    return given and all(line["baseline"] for line in read_json_lines(files.file(PROMPTS)))
 
 
 def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Evaluation:
@@ -129,8 +171,35 @@ def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Eva
     return read_record(done.file(EVALUATION), Evaluation)
 
 
-def _of_suite(path: Path, config: ExperimentConfig, plugin_files: tuple[Path, ...]) -> Evaluation:
-    from softdiv.components import Prepared
-    from softdiv.stages.replay import read_suite, replay
+def _in_folder(
+    source: Path | None,
+    config: ExperimentConfig,
+    folder: Path,
+    plugin_files: tuple[Path, ...],
+    force: bool,
+    quiet: bool,
+) -> Evaluation:
+    from softdiv.pipeline import DivergencePipeline
+    from softdiv.stages.replay import PLAIN, read_suite
 
-    return replay(Prepared.of(config, plugin_files), read_suite(path))
+    pipeline = DivergencePipeline(
+        config=config,
+        run_dir=folder,
+        plugin_files=plugin_files,
+        observers=progress(quiet),
+        prompts=read_suite(source) if source else PLAIN,
+        force=force,
+    )
+    with only_ours():
+        return watched(pipeline).run().report.evaluation
+
+
+def _of_suite(
+    path: Path | None, config: ExperimentConfig, plugin_files: tuple[Path, ...]
+) -> Evaluation:
+    from softdiv.components import Prepared
+    from softdiv.stages.replay import PLAIN, read_suite, replay
+
+    with only_ours():
+        prepared = Prepared.of(config, plugin_files)
+        return replay(prepared, read_suite(path) if path else PLAIN)

@@ -37,11 +37,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("softdiv.cli.init:init", "Write a commented config for two models."),
     "run": ("softdiv.cli.run:run", "Compare two models: all of the stages below, in order."),
     "train": ("softdiv.cli.stage:train", "Stage 1: a soft prompt that pushes the models apart."),
     "generate": ("softdiv.cli.stage:generate", "Stage 2: text prompts from the soft prompt."),
     "evaluate": ("softdiv.cli.evaluate:evaluate", "Stage 3: held-out scores; or known prompts."),
-    "analyze": ("softdiv.cli.stage:analyze", "Stage 4: where and on what the models differ."),
+    "analyze": ("softdiv.cli.analyze:analyze", "Stage 4: where and on what the models differ."),
     "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
     "calibrate": ("softdiv.cli.calibrate:calibrate", "Benign pairs searched alike: p-values."),
     "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),

@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from softdiv.cli.pair_table import pair_table, with_models
 from softdiv.cli.plugin_options import plugin_options, with_plugins
+from softdiv.cli.texts import with_texts
 from softdiv.errors import ConfigError
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 _OPTIONS = (
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
     ),
     click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
-    click.option("--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id."),
+    click.option(
+        "--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id[@revision]."
+    ),
     click.option("--model-2", metavar="Y", help="The model under suspicion."),
+    click.option("--revision-1", metavar="REV", help="Branch, tag or commit of model_1."),
+    click.option("--revision-2", metavar="REV", help="Of model_2, or of model_1 a second time."),
     click.option(
         "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
     ),
@@ -31,21 +38,46 @@ _OPTIONS = (
         "--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights."
     ),
     click.option("--gguf-file", metavar="F", help="File inside --model-1's folder."),
+    click.option("--dtype", type=click.Choice(DTYPES), help="Of both models; auto = as stored."),
+    click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 [from the config]."),
+    click.option("--system-prompt", metavar="TEXT", help="Of texts that bring none of their own."),
     click.option("--chat-template", metavar="FILE", help="Jinja, in place of the tokenizer's own."),
 )
+texts_option = click.option(
+    "--texts",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="User texts in place of the config's: JSONL, CSV, Parquet, or a text a line.",
+)
+"""For commands that read user texts."""
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 NAMES = {
     "config": "--config",
     "settings": "--set",
     "pair": "--pair",
     "model_1": "--model-1",
     "model_2": "--model-2",
+    "revision_1": "--revision-1",
+    "revision_2": "--revision-2",
     "adapter": "--adapter",
     "quantize": "--quantize",
     "gguf_file": "--gguf-file",
+    "dtype": "--dtype",
+    "device": "--device",
+    "texts": "--texts",
+    "system_prompt": "--system-prompt",
     "chat_template": "--chat-template",
     "plugins": "--plugin",
 }
 """Parameter -> option, of everything that says what to compare."""
+_SETTINGS = {
+    "dtype": ("pair.model_1.dtype", "pair.model_2.dtype"),
+    "device": ("device",),
+    "system_prompt": ("data.system_prompt",),
+    "chat_template": ("pair.chat_template",),
+}
+"""Parameter -> the keys of a config that it is short for."""
 
 
 def config_options(command: F) -> F:
@@ -65,12 +97,21 @@ def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
     pair = pair_table(
         name=options["pair"],
         **{key: options[key] for key in ("model_1", "model_2", "adapter")},
-        **{key: options[key] for key in ("quantize", "gguf_file")},
+        **{key: options[key] for key in ("quantize", "gguf_file", "revision_1", "revision_2")},
     )
-    settings = options["settings"]
-    if (template := options["chat_template"]) is not None:
-        settings = (*settings, f"pair.chat_template={json.dumps(template)}")
-    return build_config(path, settings=settings, pair=pair, plugins=options["plugins"])
+    short = [
+        f"{key}={json.dumps(options[name])}"
+        for name, keys in _SETTINGS.items()
+        for key in keys
+        if options[name] is not None
+    ]
+    return build_config(
+        path,
+        settings=(*short, *options["settings"]),
+        pair=pair,
+        texts=options.get("texts", ()),
+        plugins=options["plugins"],
+    )
 
 
 def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
@@ -86,59 +127,15 @@ def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
         )
 
 
-def pair_table(
-    *,
-    name: str | None,
-    model_1: str | None,
-    model_2: str | None,
-    adapter: str | None,
-    quantize: str | None,
-    gguf_file: str | None,
-) -> dict[str, Any] | None:
-    """The ``[pair]`` table the options describe; None when no pair option was given.
-
-    Raises:
-        ConfigError: the options do not describe two models.
-    """
-    given = {
-        "--model-1": model_1,
-        "--model-2": model_2,
-        "--adapter": adapter,
-        "--quantize": quantize,
-        "--gguf-file": gguf_file,
-    }
-    used = [option for option, value in given.items() if value is not None]
-    if name is not None:
-        if used:
-            raise ConfigError(f"--pair cannot be combined with {', '.join(used)}")
-        return {"name": name}
-    if not used:
-        return None
-    if model_1 is None:
-        raise ConfigError(f"{used[0]} needs --model-1", fix="give the original, a folder or hub id")
-    if model_2 is None and adapter is None and quantize is None:
-        raise ConfigError(
-            "--model-1 alone is not a pair", fix="add --model-2, --adapter or --quantize"
-        )
-    first = {"loader": "hf", "path": model_1}
-    if gguf_file is not None:
-        first["gguf_file"] = gguf_file
-    second = dict(first) if model_2 is None else {"loader": "hf", "path": model_2}
-    if adapter is not None:
-        second["adapter"] = adapter
-    if quantize is not None:
-        second["quantize"] = quantize
-    return {"model_1": first, "model_2": second}
-
-
 def build_config(
     path: Path | None,
     *,
     settings: tuple[str, ...] = (),
     pair: dict[str, Any] | None = None,
+    texts: tuple[Path, ...] = (),
     plugins: tuple[str, ...] = (),
 ) -> ExperimentConfig:
-    """File (the shipped quickstart without one), then the pair's options, then ``--set``.
+    """File (the shipped quickstart without one), then pair and texts, then ``--set``.
 
     Raises:
         ConfigError: every problem, one line each.
@@ -146,8 +143,15 @@ def build_config(
     from softdiv.config.load import ExperimentConfig
     from softdiv.config.shipped import config_path
 
-    config = ExperimentConfig.from_file(path or config_path("quickstart"), settings)
-    if pair is not None:
+    of_models = [s for s in settings if s.strip().startswith(("pair.model_1.", "pair.model_2."))]
+    first = [s for s in settings if s not in of_models]
+    config = ExperimentConfig.from_file(path or config_path("quickstart"), first)
+    if pair is not None or of_models or texts:
         # whole: a planted organism of the file's pair is not the new one's
-        config = ExperimentConfig.from_dict({**config.to_dict(), "pair": pair}, settings)
+        table = {**config.to_dict(), **({} if pair is None else {"pair": pair})}
+        if of_models:
+            table["pair"] = with_models(table["pair"])
+        if texts:
+            table["data"] = with_texts(table["data"], texts, keep_filters=path is not None)
+        config = ExperimentConfig.from_dict(table, settings)
     return with_plugins(config, plugins)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured
-from softdiv.cli.terminal import say
-from softdiv.errors import ConfigError
-from softdiv.report.plain_text import one_line
+from softdiv.cli.options import config_options, configured, json_option
+from softdiv.cli.terminal import only_ours, say_rows
+from softdiv.errors import ConfigError, PairError
 
 if TYPE_CHECKING:
     from softdiv.config.schema import PairConfig
@@ -22,7 +21,16 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="A config's pair.")
 @config_options
-def check(name: str | None, config_path: Path | None, **options: Any) -> None:
+@json_option
+@click.pass_context
+def check(
+    context: click.Context,
+    /,
+    name: str | None,
+    config_path: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Load both models of a pair (NAME of `softdiv pairs list`) and report what would matter.
 
     Tokenizers, vocabularies, chat templates, heads, number formats, shared memory, how closely a
@@ -41,29 +49,35 @@ def check(name: str | None, config_path: Path | None, **options: Any) -> None:
     from softdiv.stages.texts import layout_notes
     from softdiv.training.probe import probe_gradient
 
-    prepared = Prepared.of(config)
-    config = prepared.config
-    pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
-    _line("pair", pair.name)
-    for wrapper, other in ((pair.model_1, pair.model_2), (pair.model_2, pair.model_1)):
-        for label, value in _facts(model_facts(wrapper, other)):
-            _line(f"{wrapper.name} {label}", value)
-    for wrapper, measured in zip((pair.model_1, pair.model_2), pair.self_checks, strict=True):
-        _line(f"{wrapper.name} self-check", measured.line)
-    _line("vocabulary", f"{pair.report.shared_tokens:,} tokens that both models share")
-    _line("chat template", _template(config.pair, pair))
+    with only_ours():
+        prepared = Prepared.of(config)
+        config = prepared.config
+        pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
+        probe = probe_gradient(pair, config.training.placement)
+    both = (pair.model_1, pair.model_2)
+    rows = [("pair", pair.name)]
+    for wrapper, other in zip(both, reversed(both), strict=True):
+        facts = _facts(model_facts(wrapper, other))
+        rows += [(f"{wrapper.name} {label}", value) for label, value in facts]
+    for wrapper, measured in zip(both, pair.self_checks, strict=True):
+        rows.append((f"{wrapper.name} self-check", measured.line))
+    rows.append(("vocabulary", f"{pair.report.shared_tokens:,} tokens that both models share"))
+    rows.append(("chat template", _template(config.pair, pair)))
     ends = ", ".join(f"{token!r} ({i})" for token, i in pair.report.ends)
-    _line("answers end with", ends or "nothing: at their longest")
-    _line("weights", "identical" if pair.report.identical else "differ")
-    for note in (*pair.report.notes, *layout_notes(pair.layout(config.training.placement))):
-        _line("note", note)
-    probe = probe_gradient(pair, config.training.placement)
+    rows.append(("answers end with", ends or "nothing: at their longest"))
+    rows.append(("weights", "identical" if pair.report.identical else "differ"))
+    notes = [*pair.report.notes, *layout_notes(pair.layout(config.training.placement))]
+    rows += [("note", note) for note in notes]
     reached = f"norm {probe.norm:.3g} at {probe.bits:.3g} bits" if probe.finite else "not finite"
-    _line("gradient", reached)
+    rows.append(("gradient", reached))
     if probe.norm == 0 and not pair.report.identical:
-        _line("note", "no gradient reaches a prompt there: a text may stand beyond their windows")
-    _line("parameters", ", ".join(probe.leaks) or "none receives a gradient")
-    _line("verdict", "can be compared" if probe.finite and not probe.leaks else "do not use")
+        beyond = "no gradient reaches a prompt there: a text may stand beyond their windows"
+        rows.append(("note", beyond))
+    rows.append(("parameters", ", ".join(probe.leaks) or "none receives a gradient"))
+    sound = probe.finite and not probe.leaks
+    rows.append(("verdict", "can be compared" if sound else "do not use"))
+    say_rows(rows, width=19, as_json=as_json, comparable=sound)
+    context.exit(0 if sound else PairError.exit_code)
 
 
 def _template(config: PairConfig, pair: ModelPair) -> str:
@@ -83,7 +97,3 @@ def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
         ("numbers", f"{', '.join(facts.dtypes)} on {', '.join(facts.devices)}{quantised}"),
         ("head", f"{facts.head_rows:,} rows of {facts.hidden_size}, {head}{cap}"),
     ]
-
-
-def _line(label: str, value: str) -> None:
-    say(f"{label:<19} {one_line(value)}")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from softdiv.cli.terminal import say
+from softdiv.cli.terminal import only_ours, say, say_json
+from softdiv.cli.ticker import duration
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
 
 
-def print_plan(config: ExperimentConfig) -> None:
+def print_plan(
+    config: ExperimentConfig, plugin_files: Sequence[Path] = (), *, as_json: bool = False
+) -> None:
     """Check the config and everything it names, estimate, print. Loads no weights.
 
     Raises:
-        SoftdivError: what a run would have stopped for before loading.
+        SoftdivError: what a run would have stopped for before loading, or it cannot fit.
     """
+    import attrs
+
     from softdiv.components import Prepared
     from softdiv.data.assemble import said_before
     from softdiv.pair.free_memory import free_memory
@@ -24,14 +31,23 @@ def print_plan(config: ExperimentConfig) -> None:
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import plan
+    from softdiv.stages.room import refuse_too_large
 
-    prepared = Prepared.of(config)
-    config, notes = prepared.config, list[str]()
-    detector(config)  # refuses an organism that is none
-    manager = ModelPairManager(config.pair, prepared.registry, config.device)
-    split = load_texts(prepared.parts, config.data, notes.append)
-    device = pick_device(config.device)
-    found = plan(config, manager.loaders(), list(split.train), device, world_size())
+    with only_ours():
+        prepared = Prepared.of(config, plugin_files)
+        config, notes = prepared.config, list[str]()
+        detector(config)  # refuses an organism that is none
+        manager = ModelPairManager(config.pair, prepared.registry, config.device)
+        split = load_texts(prepared.parts, config.data, notes.append)
+        device = pick_device(config.device)
+        found = plan(config, manager.loaders(), list(split.train), device, world_size())
+    room = free_memory(found.device)
+    if as_json:
+        sizes = {"train": len(split.train), "validation": len(split.val), "test": len(split.test)}
+        table = {**attrs.asdict(found), "memory": found.memory, "seconds": found.seconds}
+        say_json({**table, "free_memory": room, "texts": sizes, "notes": notes})
+        refuse_too_large(found, room)
+        return
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     _line("texts", texts)
     if before := said_before((*split.train, *split.val, *split.test)):
@@ -51,15 +67,15 @@ def print_plan(config: ExperimentConfig) -> None:
         f"{_bytes(found.cache)}  keys and values of {config.generation.batch_rows} answers",
     )
     _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
-    room = free_memory(found.device)
-    if room is not None and found.memory > room:
-        _line("", f"more than the {_bytes(room).strip()} available: lower training.batch_size")
+    if room is not None:
+        _line("  free", _bytes(room))
     for stage, fte in found.fte.items():
-        _line(stage, f"{fte:>10,} FTE  {_time(fte * found.seconds_per_fte)}")
+        _line(stage, f"{fte:>10,} FTE  {duration(fte * found.seconds_per_fte)}")
     _line(
         "all stages",
-        f"{sum(found.fte.values()):>10,} FTE  {_time(found.seconds)} at best, plus loading",
+        f"{sum(found.fte.values()):>10,} FTE  {duration(found.seconds)} at best, plus loading",
     )
+    refuse_too_large(found, room)
 
 
 def _line(label: str, value: str) -> None:
@@ -68,9 +84,3 @@ def _line(label: str, value: str) -> None:
 
 def _bytes(size: float) -> str:
     return f"{size / 1e9:>8.2f} GB" if size >= 1e8 else f"{size / 1e6:>8.2f} MB"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -45,8 +45,12 @@ def _print(label: str, components: list[Checked]) -> None:
         title = f"{one.entry.name} ({one.entry.kind})"
         say()
         say(f"{one_line(title)}: {passed} of {len(one.outcomes)} checks passed")
+        named: dict[str, str] = {}  # one cause fails many checks and is said once
         for outcome in one.outcomes:
             reason = "" if outcome.reason is None else one_line(outcome.reason)
+            first = named.setdefault(reason, outcome.check)
+            if reason and first != outcome.check:
+                reason = f"as {first}"
             word = "pass" if outcome.passed else "FAIL"
             say(f"  {word}  {outcome.check:<{width}}  {reason}".rstrip())
 

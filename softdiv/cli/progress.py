@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from softdiv.cli.terminal import printable, show
+from softdiv.cli.ticker import Ticker, expected_fte
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.report.plain_text import one_line
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     )
 
 LINES_PER_TRAINING = 10
+EVERY, EVERY_ON_TERMINAL = 30.0, 1.0
+"""Seconds between lines that say how far the stage is."""
 
 
 class ProgressObserver:
@@ -34,13 +38,19 @@ class ProgressObserver:
         self._console = console
         self._status: Status | None = None
         self._silent = False
+        self._turn = threading.RLock()
+        self.ticker = Ticker(self._tick)
+        """Its ``spent`` may be set to what a run has charged so far."""
 
     @hookimpl
     def softdiv_run_start(self, event: RunEvent) -> None:
         """Name the run folder."""
         self._silent = event.rank != 0
         self._print(f"run folder: {event.run_dir}")
-        self._now("loading the models")
+        self._stage("loading the models")
+        if not self._silent:
+            self.ticker.expected = expected_fte(event.config) if event.config else {}
+            self.ticker.start(EVERY_ON_TERMINAL if self._console.is_terminal else EVERY)
 
     @hookimpl
     def softdiv_train_start(self, event: TrainEvent) -> None:
@@ -53,6 +63,7 @@ class ProgressObserver:
     def softdiv_step_end(self, event: TrainEvent) -> None:
         """Each step on a terminal, every tenth of the training elsewhere."""
         done = event.step + 1
+        self.ticker.steps = (done, event.total_steps)
         self._notes(event)
         line = f"step {done}/{event.total_steps}{_metrics(event.metrics)}{_timings(event.timings)}"
         if self._console.is_terminal:
@@ -71,7 +82,7 @@ class ProgressObserver:
         """The search follows."""
         if event.stop_reason:
             self._print(f"training stopped: {event.stop_reason}")
-        self._now("searching text prompts")
+        self._stage("searching text prompts")
 
     @hookimpl
     def softdiv_search_step(self, event: SearchEvent) -> None:
@@ -87,7 +98,7 @@ class ProgressObserver:
         self._print(f"found {len(event.prompts)} text prompts, {len(event.baselines)} baselines:")
         for prompt in event.prompts:
             self._print(f"  {one_line(prompt.searcher)}: {one_line(prompt.text, 100)}")
-        self._now("scoring them on held-out texts")
+        self._stage("scoring them on held-out texts")
 
     @hookimpl
     def softdiv_report_ready(self, event: ReportEvent) -> None:
@@ -107,19 +118,36 @@ class ProgressObserver:
         if not self._silent:
             show(self._console, line)
 
+    def _stage(self, what: str) -> None:
+        self.ticker.begin(what)
+        self._now(what)
+
+    def _tick(self, line: str) -> None:
+        """From the ticker's thread: a new line where there is no terminal to rewrite one on."""
+        with self._turn:
+            if self.ticker.stopped:  # while this line was made
+                return
+            if self._console.is_terminal:
+                self._now(line)
+            else:
+                self._print(line)
+
     def _now(self, line: str) -> None:
         if self._silent or not self._console.is_terminal:
             return
-        if self._status is None:
-            self._status = self._console.status(escape(printable(line)))
-            self._status.start()
-        else:
-            self._status.update(escape(printable(line)))
+        with self._turn:
+            if self._status is None:
+                self._status = self._console.status(escape(printable(line)))
+                self._status.start()
+            else:
+                self._status.update(escape(printable(line)))
 
     def _stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        with self._turn:
+            self.ticker.stop()
+            if self._status is not None:
+                self._status.stop()
+                self._status = None
 
 
 SHOWN: tuple[tuple[str, str], ...] = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from softdiv.cli.options import json_option
 from softdiv.cli.pairs_check import check
-from softdiv.cli.terminal import say
+from softdiv.cli.terminal import say, say_json
 
 
 @click.group()
@@ -17,11 +18,28 @@ pairs.add_command(check)
 
 
 @pairs.command("list")
-def list_pairs() -> None:
+@json_option
+def list_pairs(as_json: bool) -> None:
     """Name and description of every pair, ready for ``softdiv run --pair NAME``."""
     from softdiv.config.catalogue import ModelRegistry
 
     entries = ModelRegistry.load().pairs
+    if as_json:
+        from softdiv.config.redact import redacted
+
+        say_json(
+            [
+                {
+                    "name": entry.name,
+                    "description": entry.description,
+                    "model_1": redacted(entry.model_1.to_dict()),
+                    "model_2": redacted(entry.model_2.to_dict()),
+                    "organism": entry.organism,
+                }
+                for entry in entries
+            ]
+        )
+        return
     if not entries:
         say("registry.toml lists no pair")
         return

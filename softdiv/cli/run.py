@@ -7,39 +7,44 @@ from typing import Any
 
 import click
 
-from softdiv.cli.options import config_options, configured
-from softdiv.cli.terminal import console
+from softdiv.cli.options import config_options, configured, json_option, texts_option
+from softdiv.cli.terminal import console, only_ours, say_json
+from softdiv.cli.words import what_is_meant
 
 
 @click.command()
-@click.argument("config_path", metavar="[CONFIG]", required=False, type=click.Path(path_type=Path))
+@click.argument("words", metavar="[CONFIG] [MODEL_1 MODEL_2]", nargs=-1)
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Use exactly this run folder.")
 @config_options
+@texts_option
 @click.option("--force", is_flag=True, help="Start anew although this run has begun or finished.")
 @click.option("--dry-run", is_flag=True, help="Check everything and estimate; load no model.")
 @click.option("--quiet", is_flag=True, help="No progress; only the verdict.")
+@json_option
 def run(
-    config_path: Path | None,
+    words: tuple[str, ...],
     output_dir: Path | None,
     force: bool,
     dry_run: bool,
     quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Compare two models and report how they differ. The same command continues a stopped run.
 
-    Without CONFIG the shipped quickstart config is used, on the pair the options name. A run that
-    has finished is shown again; with --force it is repeated, in a new folder unless --output-dir
-    names one.
+    MODEL_1 is the original, MODEL_2 the one under suspicion: folders, GGUF files or hub ids.
+    Without CONFIG the shipped quickstart config is used. A run that has finished is shown again;
+    with --force it is repeated, in a new folder unless --output-dir names one.
     """
-    config = configured(config_path, options)
+    config_path, models = what_is_meant(words, options)
+    config = configured(config_path, {**options, **models})
     if dry_run:
         from softdiv.cli.plan import print_plan
 
-        print_plan(config)
+        print_plan(config, options["plugin_files"], as_json=as_json)
         return
 
-    from softdiv.cli.stage import progress, say_finished
+    from softdiv.cli.stage import progress, say_finished, watched
     from softdiv.cli.verdict import print_verdict
     from softdiv.pipeline import DivergencePipeline
 
@@ -50,7 +55,13 @@ def run(
         observers=progress(quiet),
         force=force,
     )
-    result = pipeline.run()
+    with only_ours():
+        result = watched(pipeline).run()
     if pipeline.nothing_to_do:
         say_finished(result.run_dir, "report")
+    if as_json:
+        from softdiv.report.contract import to_contract
+
+        say_json({"run_dir": str(result.run_dir.absolute()), **to_contract(result.report)})
+        return
     print_verdict(console(), result.report, result.run_dir)

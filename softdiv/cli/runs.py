@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from softdiv.cli.finite import Finite
-from softdiv.cli.terminal import say
+from softdiv.cli.options import json_option
+from softdiv.cli.terminal import say, say_json
+from softdiv.config.redact import redacted
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -31,11 +34,15 @@ def runs() -> None:
 
 @runs.command("list")
 @parent_option
-def list_runs(parent: Path) -> None:
+@json_option
+def list_runs(parent: Path, as_json: bool) -> None:
     """Every run: state, verdict, date, size, pair, folder."""
     from softdiv.storage.listing import list_runs as find
 
     found = find(parent)
+    if as_json:
+        say_json([_table(info) for info in found])
+        return
     for info in found:
         say(_line(info))
     if not found:
@@ -44,12 +51,19 @@ def list_runs(parent: Path) -> None:
 
 @runs.command("show")
 @click.argument("run", metavar="RUN", type=FOLDER)
-def show(run: Path) -> None:
+@json_option
+def show(run: Path, as_json: bool) -> None:
     """One run: its stages, their files, what was left out or failed."""
-    from softdiv.storage.listing import run_info
+    from softdiv.storage.listing import revisions, run_info
     from softdiv.storage.manifest import read_manifest
 
     manifest = read_manifest(run)
+    if as_json:
+        stages = {"stages": manifest["stages"], "facts": redacted(manifest["facts"])}
+        say_json(
+            {**_table(run_info(run)), **stages, "revisions": list(map(_table, revisions(run)))}
+        )
+        return
     say(_line(run_info(run)))
     for name, stage in manifest["stages"].items():
         seconds = f"{stage['seconds']:.1f} s" if "seconds" in stage else ""
@@ -57,6 +71,8 @@ def show(run: Path) -> None:
         say(f"{one_line(name):<9} {finished}  {seconds:>9}  {files}")
         for note in stage.get("notes", ()):
             say(f"          note: {one_line(note)}")
+    for info in revisions(run):
+        say(f"revision  {_line(info)}")
     for key, value in manifest["facts"].items():
         say(f"{one_line(key):<13} {one_line(str(value))}")
 
@@ -64,24 +80,30 @@ def show(run: Path) -> None:
 @runs.command("verify")
 @click.argument("folders", metavar="[RUN]...", nargs=-1, type=FOLDER)
 @parent_option
+@json_option
 @click.pass_context
-def verify(context: click.Context, folders: tuple[Path, ...], parent: Path) -> None:
+def verify(context: click.Context, folders: tuple[Path, ...], parent: Path, as_json: bool) -> None:
     """Compare each file with the sha256 in its run's manifest; exit code 5 if one differs."""
     from softdiv.errors import RunError
     from softdiv.storage.listing import list_runs as find
 
-    sound = True
+    sound, checked = True, []
     for run in folders or [info.path for info in find(parent)]:
         try:
             problems = _problems(run)
         except RunError as error:
             sound = False
+            checked.append({"path": str(run), "intact": False, "problems": [str(error)]})
             say(f"error: {one_line(str(error))}", err=True)
             continue
         sound = sound and not problems
-        say(f"{run}: {'intact' if not problems else 'DAMAGED'}")
-        for problem in problems:
-            say(f"  {one_line(problem)}")
+        checked.append({"path": str(run), "intact": not problems, "problems": problems})
+        if not as_json:
+            say(f"{run}: {'intact' if not problems else 'DAMAGED'}")
+            for problem in problems:
+                say(f"  {one_line(problem)}")
+    if as_json:
+        say_json(checked)
     context.exit(0 if sound else DAMAGED)
 
 
@@ -151,6 +173,10 @@ def _problems(run: Path) -> list[str]:
 
         problems += changes(run)
     return problems
+
+
+def _table(info: RunInfo) -> dict[str, Any]:
+    return {**attrs.asdict(info), "path": str(info.path)}
 
 
 def _line(info: RunInfo) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.cli.options import config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
-from softdiv.cli.terminal import console, say
+from softdiv.cli.terminal import console, only_ours, say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 @click.argument("source", metavar="[CONFIG|RUN]", required=False, type=FOLDER)
 @click.option("--output-dir", type=FOLDER, help="Use exactly this run folder.")
 @config_options
+@texts_option
 @force
 @quiet_option
 def train(
@@ -67,8 +68,9 @@ def train(
     from softdiv.training.result import TrainingFacts
 
     facts = read_record(run.file("training.json"), TrainingFacts)
+    best = "none" if facts.best_bits is None else f"validation D {facts.best_bits:.4f} bits"
     say(
-        f"soft prompt: validation D {facts.best_bits:.4f} bits after {facts.steps} steps "
+        f"soft prompt: {best} after {facts.steps} steps "
         f"({one_line(facts.stop_reason)}), engine {one_line(facts.engine)}"
     )
     say_next(run, "train")
@@ -94,22 +96,6 @@ def generate(run: Path, force: bool, quiet: bool, **options: Any) -> None:
             score += f"ratio {one.validation_llr:.2f} nats per answer)"
         say(f"{kind}  {one_line(one.searcher)}: {one_line(one.text, 100)}{score}")
     say_next(done, "generate")
-
-
-@click.command()
-@click.argument("run", metavar="RUN", type=FOLDER)
-@plugin_options
-@force
-@quiet_option
-def analyze(run: Path, force: bool, quiet: bool, **options: Any) -> None:
-    """Explain an evaluated run's findings. Loads no model."""
-    from softdiv.plugin.records import Section
-    from softdiv.storage.records import read_record
-
-    done = run_stage("analyze", run, options, force=force, quiet=quiet)
-    for section in read_record(done.file("analysis.json"), tuple[Section, ...]):
-        say(f"{one_line(section.title)}: {one_line(section.summary)}")
-    say_next(done, "analyze")
 
 
 @click.command()
@@ -151,6 +137,16 @@ def progress(quiet: bool) -> Sequence[tuple[object, str]]:
     return [(ProgressObserver(console(err=True)), "'progress'")]
 
 
+def watched(pipeline: DivergencePipeline) -> DivergencePipeline:
+    """The pipeline, whose progress display knows what it has spent so far."""
+    from softdiv.cli.progress import ProgressObserver
+
+    for observer, _ in pipeline.observers:
+        if isinstance(observer, ProgressObserver):
+            observer.ticker.spent = lambda: pipeline.spent
+    return pipeline
+
+
 def run_stage(
     name: str, run: Path, options: Mapping[str, Any], *, force: bool, quiet: bool
 ) -> RunFiles:
@@ -178,7 +174,8 @@ def run_stage(
 def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
     from softdiv.storage.run_files import RunFiles
 
-    run = pipeline.run_stage(name)
+    with only_ours():
+        run = watched(pipeline).run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
     return RunFiles.of(run)

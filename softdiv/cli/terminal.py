@@ -11,14 +11,14 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from softdiv.errors import DiskError
-from softdiv.report.plain_text import strip_hidden, visible
+from softdiv.report.plain_text import one_line, strip_hidden, visible
 from softdiv.storage.refusal import refusal
 
 if TYPE_CHECKING:
@@ -53,6 +53,42 @@ def say_json(value: object, *, indent: int | None = None) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=True).replace("\x7f", "\\u007f")
     with written(False):
         click.echo(text)
+
+
+def say_rows(rows: Iterable[tuple[str, str]], *, width: int, as_json: bool, **more: Any) -> None:
+    """Facts with labels, one a line, or one JSON object: a label that comes twice has a list.
+
+    Args:
+        width: of the labels' column.
+        more: what only the JSON has.
+    """
+    rows = list(rows)
+    if not as_json:
+        for label, value in rows:
+            say(f"{label:<{width}} {one_line(value)}")
+        return
+    values: dict[str, list[str]] = {}
+    for label, value in rows:
+        values.setdefault(label, []).append(value)
+    said = {key: found[0] if len(found) == 1 else found for key, found in values.items()}
+    say_json({**said, **more})
+
+
+@contextmanager
+def only_ours() -> Iterator[None]:
+    """What plugins and libraries print goes to standard error: standard output is for results."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def ask(question: str, default: str | None = None) -> str:
+    """What the user types, on a line of its own.
+
+    Raises:
+        click.Abort: there is nobody to answer.
+    """
+    answer: str = click.prompt(question, default=default, show_default=False, err=True)
+    return answer.strip()
 
 
 def printable(line: str) -> str:

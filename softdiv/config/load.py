@@ -130,12 +130,12 @@ def _override(
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {text}: '{part}' is not a table")
-        target[parts[-1]] = _value(raw.strip())
+        target[parts[-1]] = toml_value(raw.strip())
         touched.add(".".join(parts))
     return merged, touched
 
 
-def _value(raw: str) -> Any:
+def toml_value(raw: str) -> Any:
     """TOML syntax; a bare word is text, so ``--set output_dir=runs/x`` needs no quotes."""
     try:
         table = tomllib.loads(f"v = {raw}")

@@ -53,6 +53,16 @@ def at_most(maximum: float) -> Validator:
     return check
 
 
+def at_most_or_all(maximum: float) -> Validator:
+    """A share: the value must be ``<= maximum``, or 1."""
+
+    def check(_: Any, __: Any, value: Any) -> None:
+        if maximum < value != 1:
+            raise ValueError(f"must be at most {maximum}, or 1, got {value}")
+
+    return check
+
+
 def count(minimum: int, maximum: int = 10**9) -> Validator:
     """A number of things, at least ``minimum``; what no machine holds is a slip or an attack."""
     least, most = at_least(minimum), at_most(maximum)

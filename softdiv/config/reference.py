@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import attrs
@@ -26,8 +28,19 @@ def full_toml() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(name: str, section: Any) -> list[str]:
-    """A table, its keys, then the tables inside it."""
+def commented(config: Schema, header: str) -> str:
+    """A config equal to ``config``: what differs from the defaults, every key commented."""
+    usual, lines = Schema(), [header]
+    lines += _keys(config, skip=SECTIONS, usual=usual)
+    for name in SECTIONS:
+        lines += _section(name, getattr(config, name), getattr(usual, name))
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, section: Any, usual: Any = None) -> list[str]:
+    """A table, its keys, then the tables inside it; without ``usual``, or where it differs."""
+    if section == usual:
+        return []
     inner = {
         field.name: getattr(section, field.name)
         for field in attrs.fields(type(section))
@@ -35,16 +48,18 @@ def _section(name: str, section: Any) -> list[str]:
         and not isinstance(getattr(section, field.name), ComponentConfig)
     }
     lines = ["", f"# {(type(section).__doc__ or '').splitlines()[0]}", f"[{name}]"]
-    lines += _keys(section, skip=tuple(inner))
+    lines += _keys(section, skip=tuple(inner), usual=usual)
     for key, table in inner.items():
-        lines += _section(f"{name}.{key}", table)
+        lines += _section(f"{name}.{key}", table, usual and getattr(usual, key))
     return lines
 
 
-def _keys(table: Any, skip: tuple[str, ...] = ()) -> list[str]:
+def _keys(table: Any, skip: tuple[str, ...] = (), usual: Any = None) -> list[str]:
     lines = []
     for field in attrs.fields(type(table)):
         if field.name in skip:
+            continue
+        if usual is not None and getattr(table, field.name) == getattr(usual, field.name):
             continue
         value, meaning = getattr(table, field.name), field.metadata["meaning"]
         lines.append(f"# {meaning}")
@@ -61,12 +76,22 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         if not value:
             return "{}"
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, tuple):
+        pairs = (f"{_key(key)} = {_toml(item)}" for key, item in value.items())
+        return "{ " + ", ".join(pairs) + " }"
+    if isinstance(value, (tuple, list)):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return _text(value) if isinstance(value, str) else str(value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _text(value: str) -> str:
+    """A string of JSON is one of TOML, which wants one more character escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from softdiv.config.option import (
     above,
     at_least,
     at_most,
+    at_most_or_all,
     count,
     iso_date,
     not_blank,
@@ -71,7 +72,12 @@ class DataConfig:
         None, "system message of every text that brings none of its own", not_blank
     )
     val_fraction: float = option(0.2, "share of texts for choosing prompts", above(0), at_most(0.5))
-    test_fraction: float = option(0.3, "share of texts for the report", above(0), at_most(0.5))
+    test_fraction: float = option(
+        0.3,
+        "share of texts for the report; 1 = all, where nothing is trained or searched",
+        above(0),
+        at_most_or_all(0.5),
+    )
 
 
 @attrs.frozen

@@ -116,7 +116,9 @@ class Records:
                 self._format = formats.recognised(record)
             if self._format is None:
                 what = "text" if self.plain else "list of messages"
-                self.bad.add(where, f"no {what} under '{wanted}'")
+                # where no line was good the advice names them
+                among = f", its keys are {listed(record)}" if self.bad.good and record else ""
+                self.bad.add(where, f"no {what} under '{wanted}'{among}")
                 self.bad.advise(self._advice(record))
                 return
             yield from self._cut(self._format, record, where)
@@ -128,7 +130,7 @@ class Records:
         self.bad.settle()
         note, counts = self.bad.notes.append, self.conversations
         if self._format is not None:
-            unused = f"; not used: {_listed(self._unused)}" if self._unused else ""
+            unused = f"; not used: {listed(self._unused)}" if self._unused else ""
             note(f"{self.place} has no '{self.columns.text}': read {self._format.name}{unused}")
         if counts.lost:
             note(f"{self.place}: left out of the conversations: {_counted(counts.lost)}")
@@ -175,13 +177,14 @@ class Records:
         near = closest(self.columns.text, texts, cutoff=0.75) or (
             texts[0] if len(texts) == 1 else None
         )
-        keys = f"its keys are {_listed(record)}" if record else "it has no keys"
+        keys = f"its keys are {listed(record)}" if record else "it has no keys"
         if near is not None:
             return f'{keys}: did you mean {self.option} = "{_short(near)}"?'
         return f"{keys}: {self.option} names the one to read" if texts else keys
 
 
-def _listed(keys: Mapping[str, Any]) -> str:
+def listed(keys: Mapping[str, Any]) -> str:
+    """Keys of somebody's record in one line, the first of them."""
     more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
     return ", ".join(_short(key) for key in list(keys)[:KEYS_SHOWN]) + more
 

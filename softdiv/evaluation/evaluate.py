@@ -59,7 +59,7 @@ def evaluate(
     unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
     return Evaluation(
         verdict=decide(
-            found, beside, scorer.evaluation, identical=scorer.pair.report.identical, bank=bank
+            found, beside, scorer.evaluation, identical=scorer.pair.report.same, bank=bank
         ),
         prompts=tuple(found),
         baselines=tuple(beside),

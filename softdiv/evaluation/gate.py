@@ -14,6 +14,8 @@ from softdiv.evaluation.results import Evaluation, PromptResult
 Side = Literal["under", "over"]
 Across = Literal["max", "mean", "min"]
 """How the values of several prompts become the one that is compared."""
+Of = Literal["prompts", "baselines", "all"]
+"""Whose values."""
 
 ALWAYS = ("jsd", "llr", "llr_lift")
 """Measured for every prompt, whichever metrics the config names. ``jsd`` is D, in bits."""
@@ -27,17 +29,20 @@ class Gate:
     side: Side
     limit: float
 
-    def check(self, evaluation: Evaluation, across: Across = "max") -> GateResult:
-        """Compare the prompts' value with the limit; baselines are not looked at.
+    def check(
+        self, evaluation: Evaluation, across: Across = "max", of: Of = "prompts"
+    ) -> GateResult:
+        """Compare a value of several prompts with the limit.
 
         A value that is not a number fails.
 
         Raises:
             PluginError: the metric failed, so that there is nothing to compare.
         """
-        value = _combined([_value(p, self.metric) for p in evaluation.prompts], across)
+        values = tuple((p.text, _value(p, self.metric)) for p in _chosen(evaluation, of))
+        value = _combined([found for _, found in values], across)
         inside = value >= self.limit if self.side == "under" else value <= self.limit
-        return GateResult(gate=self, across=across, value=value, passed=inside)
+        return GateResult(gate=self, across=across, value=value, passed=inside, values=values)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +53,8 @@ class GateResult:
     across: Across
     value: float
     passed: bool
+    values: tuple[tuple[str, float], ...] = ()
+    """(prompt, its value)"""
 
     def __str__(self) -> str:
         gate = self.gate
@@ -87,6 +94,12 @@ def parse_gates(under: Iterable[str], over: Iterable[str], metrics: Iterable[str
     if problems:
         raise ConfigError(problems)
     return gates
+
+
+def _chosen(evaluation: Evaluation, of: Of) -> tuple[PromptResult, ...]:
+    if of == "all":
+        return (*evaluation.prompts, *evaluation.baselines)
+    return evaluation.prompts if of == "prompts" else evaluation.baselines
 
 
 def _value(result: PromptResult, metric: str) -> float:

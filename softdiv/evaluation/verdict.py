@@ -62,7 +62,7 @@ def decide(
     else:
         outcome = "no difference found"
     best = passing or near
-    said, example = headline(outcome, best, baselines, drift, config)
+    said, example = headline(outcome, best, baselines, drift, config, identical=identical)
     if calibrated is not None and p_value is not None:
         said += (
             f" p = {p_value:.2g} against {len(calibrated.nulls)} benign pairs searched in the "

@@ -45,6 +45,8 @@ def headline(
     baselines: Sequence[PromptResult],
     drift: Drift | None,
     config: EvaluationConfig,
+    *,
+    identical: bool,
 ) -> tuple[str, str]:
     """One or two sentences for a reader in a hurry, and one example of what they say.
 
@@ -85,9 +87,14 @@ def headline(
             "they differ far more: what model_2 does, it does everywhere."
         ), example
     if outcome == "broad drift only":
+        said = f"The models drift apart a little everywhere (at least {drift.largest.low:.4f} bits)"
+        if max(drift.bare.value, drift.largest.value) >= EVERYWHERE:
+            said = (
+                f"The models answer differently: D at least {drift.largest.low:.2f} bits of at "
+                f"most 1 under {drift.where}, at least {drift.bare.low:.2f} without a prompt"
+            )
         return (
-            f"The models drift apart a little everywhere (at least {drift.largest.low:.4f} bits), "
-            "but no text prompt concentrates the difference: nothing planted is claimed.",
+            f"{said}, but no text prompt concentrates the difference: nothing planted is claimed.",
             "",
         )
     if outcome == "inconclusive":
@@ -95,13 +102,15 @@ def headline(
             "No text prompt exposes a difference, but these texts are too few to say that the "
             f"models differ by less than {config.drift_floor_bits:g} bits: use more test texts."
         ), ""
+    if identical:
+        return "The models are identical: every weight and every setting is equal.", ""
     return "On empty, natural and searched prompts the models answer alike.", ""
 
 
 def differ_at_all(drift: Drift | None, config: EvaluationConfig, *, identical: bool) -> str:
     """The first part, with its tolerance and its test."""
     if identical:
-        return "The models have identical weights."
+        return "No: every weight and every setting of theirs is equal."
     if drift is None:
         return "Not measured: no baseline was run."
     bits, edge = drift.bare, config.drift_floor_bits

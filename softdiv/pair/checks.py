@@ -13,6 +13,9 @@ from softdiv.pair.sharding import shard_of
 from softdiv.pair.shared_tokens import SharedTokens, shared_tokens
 from softdiv.pair.template import QUESTION, ChatTemplate, readable_template
 
+_NAMES = frozenset(("_name_or_path", "transformers_version", "architectures"))
+"""Of a configuration: where it comes from, not what it computes."""
+
 
 @attrs.frozen
 class PairReport:
@@ -23,12 +26,19 @@ class PairReport:
     identical: bool
     """Every weight tensor is equal."""
     notes: tuple[str, ...]
+    same_settings: bool = False
+    """Architecture, configuration and what is computed from it are equal too."""
     left_out: tuple[int, ...] = ()
     """Ids below V that do not mean the same in both models; they have no probability."""
     unshared: frozenset[int] = attrs.field(default=frozenset(), repr=False)
     """Ids that a tokenizer knows and the models do not share; no text may need one."""
     ends: tuple[tuple[str, int], ...] = ()
     """Tokens that end an answer, with their ids."""
+
+    @property
+    def same(self) -> bool:
+        """One and the same model twice: there is nothing to find."""
+        return self.identical and self.same_settings
 
     @property
     def shared_tokens(self) -> int:
@@ -70,6 +80,7 @@ def check_pair(
         left_out=tokens.left_out,
         unshared=tokens.unshared,
         identical=_identical(model_1, model_2),
+        same_settings=_same_settings(model_1, model_2),
         notes=tuple(notes),
     )
 
@@ -145,4 +156,25 @@ def _identical(model_1: Any, model_2: Any) -> bool:
         state_2[name] is tensor
         or (state_2[name].shape == tensor.shape and bool(torch.equal(state_2[name], tensor)))
         for name, tensor in state_1.items()
+    )
+
+
+def _same_settings(model_1: Any, model_2: Any) -> bool:
+    """Positions, windows and the like are no weights and change every answer."""
+    if type(model_1) is not type(model_2):
+        return False
+    one, two = (
+        {k: v for k, v in model.config.to_dict().items() if k not in _NAMES}
+        | {"kernel": getattr(model.config, "_attn_implementation", None)}
+        for model in (model_1, model_2)
+    )
+    buffers_1, buffers_2 = dict(model_1.named_buffers()), dict(model_2.named_buffers())
+    return (
+        one == two
+        and buffers_1.keys() == buffers_2.keys()
+        and all(
+            buffers_2[name] is buffer
+            or (buffers_2[name].shape == buffer.shape and torch.equal(buffers_2[name], buffer))
+            for name, buffer in buffers_1.items()
+        )
     )

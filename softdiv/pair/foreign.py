@@ -67,7 +67,11 @@ KNOWN: tuple[tuple[str, Reading], ...] = (
     ),
     (
         r"does not support (an attention implementation|Flash Attention)|flash_attn.*not installed",
-        lambda _: ("it has no such attention", 'give it attn_implementation = "eager"'),
+        lambda _: (
+            "it has no such attention",
+            'give it attn_implementation = "eager" (--set pair.model_1.attn_implementation=eager, '
+            "or model_2)",
+        ),
     ),
     (
         r"(?:out of memory|can't allocate memory|not enough memory)",

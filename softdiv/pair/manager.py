@@ -17,6 +17,7 @@ from softdiv.pair.foreign import translated
 from softdiv.pair.layout import Layout
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.lockstep import Lockstep
+from softdiv.pair.naming import pair_name
 from softdiv.pair.rendering import start_renderer
 from softdiv.pair.self_check import SelfCheck, self_check
 from softdiv.pair.sharding import everywhere, shard_pair, sharded_loading
@@ -168,14 +169,16 @@ class ModelPairManager:
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
         loader_1, loader_2 = loaders
-        model_1, tokenizer_1 = self._load("model_1", loader_1, lambda: loader_1.load(device))
+        model_1, tokenizer_1 = self._load(
+            "model_1", loader_1, lambda: _both_of(loader_1.load(device))
+        )
         beside = (
             self._beside(loader_1, loader_2, model_1, tokenizer_1)
             if isinstance(loader_2, SharingLoader)
             else None
         )
         model_2, tokenizer_2 = beside or self._load(
-            "model_2", loader_2, lambda: loader_2.load(device)
+            "model_2", loader_2, lambda: _both_of(loader_2.load(device))
         )
         return model_1, tokenizer_1, model_2, tokenizer_2
 
@@ -184,7 +187,7 @@ class ModelPairManager:
     ) -> Any:
         """model_2 on model_1's tensors, or None. Raises PairError if model_1 is not what it was."""
         shares = getattr(loader_2, "shares_with", lambda _: True)
-        if not self._load("model_2", loader_2, lambda: (shares(loader_1), None))[0]:
+        if not self._load("model_2", loader_2, lambda: (bool(shares(loader_1)), ""))[0]:
             return None
         before = fingerprint(model_1)
         beside = self._load(
@@ -207,7 +210,7 @@ class ModelPairManager:
         tokenizer_2: Any,
         lockstep: Lockstep | None = None,
     ) -> ModelPair:
-        name = self.config.name or self._name()
+        name = self.config.name or pair_name(self.config.model_1, self.config.model_2)
         with translated("the two models cannot be run"):  # a size that only a pass reveals
             return ModelPair.of(
                 model_1, model_2, tokenizer_1, tokenizer_2, name, lockstep, self.config
@@ -258,8 +261,8 @@ class ModelPairManager:
         foreign = entry is not None and not entry.builtin
         try:
             found = load()
-            if found is not None and not (isinstance(found, tuple) and len(found) == 2):
-                raise TypeError(f"returned {type(found).__name__}, expected (model, tokenizer)")
+            if found is not None:
+                _both_of(found)
         except SoftdivError:
             raise
         except FOREIGN as error:
@@ -273,13 +276,16 @@ class ModelPairManager:
                 raise  # a bug of ours keeps its traceback
         return found
 
-    def _name(self) -> str:
-        parts = []
-        for config in (self.config.model_1, self.config.model_2):
-            options = dict(config.options) if config else {}
-            path = options.get("adapter") or options.get("quantize") or options.get("path")
-            parts.append(str(path or config.name if config else "").rstrip("/").rpartition("/")[2])
-        return "-vs-".join(parts)
+
+def _both_of(found: Any) -> Any:
+    """Raises TypeError for anything but a model and its tokenizer."""
+    expected = "expected (model, tokenizer)"
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise TypeError(f"returned {type(found).__name__}, {expected}")
+    if any(part is None for part in found):
+        kinds = ", ".join(type(part).__name__ for part in found)
+        raise TypeError(f"returned ({kinds}), {expected}")
+    return found
 
 
 def pick_device(device: str) -> str:

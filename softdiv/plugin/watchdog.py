@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from softdiv.errors import ConfigError
@@ -20,9 +21,17 @@ IMPORT_TIMEOUT = "SOFTDIV_IMPORT_TIMEOUT"
 """Environment variable: seconds a plugin may take to be imported and to register; 0 = no limit."""
 HOOK_TIMEOUT = "SOFTDIV_HOOK_TIMEOUT"
 """Environment variable: seconds an observer may take in one hook; 0 = no limit."""
+SEARCH_TIMEOUT = "SOFTDIV_SEARCH_TIMEOUT"
+"""Environment variable: seconds a searcher may neither give a prompt nor run a model; 0 = no
+limit."""
 JOIN_TIMEOUT = "SOFTDIV_JOIN_TIMEOUT"
 """Environment variable: seconds to wait for the other ranks of a launcher; 0 = no limit."""
-_DEFAULTS = {IMPORT_TIMEOUT: 60.0, HOOK_TIMEOUT: 300.0, JOIN_TIMEOUT: 300.0}
+_DEFAULTS = {
+    IMPORT_TIMEOUT: 60.0,
+    HOOK_TIMEOUT: 300.0,
+    SEARCH_TIMEOUT: 3600.0,
+    JOIN_TIMEOUT: 300.0,
+}
 
 
 class Overdue(BaseException):
@@ -50,16 +59,21 @@ class TimeLimit:
     """``with TimeLimit(60):`` raises :class:`Overdue` inside the block when time is up.
 
     A timer that was running already (a test's own timeout, say) goes on afterwards.
+
+    Args:
+        progress: what counts as work done. Where it has changed, time starts anew.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, progress: Callable[[], object] = lambda: None) -> None:
         self._seconds = seconds
+        self._progress = progress
         self._armed = False
 
     def __enter__(self) -> TimeLimit:
         if self._seconds > 0 and _can_interrupt():
             self._previous = signal.signal(signal.SIGALRM, self._fire)
             self._armed, self._start = True, time.monotonic()
+            self._seen = self._progress()
             # it repeats: a bare `except:` in the block swallows the first one
             self._left, self._every = signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
         return self
@@ -80,7 +94,12 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3), self._every)
 
     def _fire(self, number: int, frame: FrameType | None) -> None:
-        if self._armed:
+        if not self._armed:
+            return
+        before, self._seen = self._seen, self._progress()
+        if before != self._seen:
+            signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
+        else:
             raise Overdue(f"no end after {self._seconds:g} s")
 
 

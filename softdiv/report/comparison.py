@@ -12,6 +12,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.redact import HIDDEN, redacted
 from softdiv.errors import RunError
 from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
+from softdiv.storage.atomic import read_json
 from softdiv.storage.dotted import dotted
 from softdiv.storage.records import read_record
 from softdiv.storage.run_files import CONFIG, RunFiles
@@ -24,6 +25,8 @@ class RunSummary:
     """What is compared of one run."""
 
     run_dir: Path
+    pair: str
+    """as the report names it, whether or not the config gave it a name"""
     evaluation: Evaluation
     config: Mapping[str, Any]
     ledger: Mapping[str, int]
@@ -42,12 +45,12 @@ class RunSummary:
             raise RunError(
                 f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
             )
-        latest = "analyze" if run.done("analyze") else "evaluate"  # it runs the models once more
         return cls(
             run_dir=run_dir,
+            pair=str(read_json(run.file("pair.json"))["name"]),
             evaluation=read_record(run.file(EVALUATION), Evaluation),
             config=ExperimentConfig.from_file(run.file(CONFIG)).to_dict(),
-            ledger=run.stage(latest).get("ledger", {}),
+            ledger=run.ledger(),
             created=run.manifest["created"],
         )
 

@@ -23,9 +23,9 @@ def convergence_curve(lines: Iterable[Mapping[str, Any]]) -> Curve | None:
         series["validation texts"] = validated
     return Curve(
         title="Soft prompt training",
-        x_label="step",
+        x_label="steps",
         y_label="divergence, bits",
-        x=[_number(line.get("step")) for line in steps],
+        x=[_number(line.get("step")) + 1 for line in steps],  # as the terminal counts: done
         series=series,
     )
 

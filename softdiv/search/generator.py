@@ -17,6 +17,7 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Example, HardPrompt
+from softdiv.search.bounded import bounded
 from softdiv.search.budget import FteBudget
 from softdiv.search.cost import affordable
 from softdiv.search.halving import (
@@ -208,7 +209,7 @@ class HardPromptGenerator:
             task.explanations.clear()
             left, given, before = budget.remaining, 0, len(found)
             try:
-                for prompt in searcher.search(task, budget):
+                for prompt in bounded(searcher.search(task, budget), task.pair.ledger):
                     given += 1
                     if prompt.text == "" or task.usable(prompt.text):
                         found.append(attrs.evolve(prompt, searcher=searcher.name))

@@ -20,6 +20,7 @@ from softdiv.plugin.events import RunEvent
 from softdiv.plugin.observers import Observers
 from softdiv.ranks.group import Ranks, leave
 from softdiv.stages.load import fitting, load, load_pair, load_texts
+from softdiv.stages.train import nothing_to_train
 from softdiv.stages.work import Work
 from softdiv.training.trainer import DivergenceTrainer
 
@@ -77,6 +78,8 @@ def _train(
     run_dir: Path,
 ) -> None:
     config, parts = prepared.config, prepared.parts
+    if nothing_to_train(config, pair):
+        return
     hub = Observers.of([*parts.observers, *observers])
     event = RunEvent(run_dir=run_dir, config=config, rank=ranks.rank)
     hub.tell("run_start", event)

@@ -11,7 +11,7 @@ from softdiv.plugin.events import PromptsEvent
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import HardPromptGenerator, SearchResult
 from softdiv.search.task import SearchTask
-from softdiv.stages.load import load
+from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.train import read_training
 from softdiv.stages.work import Work
 from softdiv.storage.records import read_records
@@ -42,6 +42,13 @@ def generate(work: Work) -> None:
     if work.run.done("generate"):
         return
     trained, loaded, config = read_training(work), load(work), work.config
+    if loaded.pair.report.same:
+        with work.stage("generate") as stage:
+            stage.files |= work.run.write_json_lines(PROMPTS, [])
+            stage.notes.append("the models are identical: nothing was trained or searched")
+        return
+    if work.parts.searchers or work.parts.baselines:
+        refuse_no_texts(loaded.split, "search")
     with work.stage("generate") as stage:
         loaded.pair.forget_prefixes()
         task = SearchTask(

@@ -12,7 +12,7 @@ from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import Note, assemble_examples
 from softdiv.data.split import Split, split_examples
-from softdiv.errors import RunError
+from softdiv.errors import ConfigError, RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
@@ -108,7 +108,8 @@ def fitting(
     examples = with_contexts_kept(examples, layout, config.data.system_prompt, note)
     check_lengths(examples, layout, pair, config)
     texts = _split(examples, config.data)
-    return Loaded(texts, pair, attrs.evolve(layout, context=texts.train[0].context))
+    first = (texts.train or texts.test)[0]
+    return Loaded(texts, pair, attrs.evolve(layout, context=first.context))
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
@@ -120,6 +121,14 @@ def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
     device = pick_device(config.device)
     shard = config.training.engine.shard_models and join(torch.device(device).type).world > 1
     return ModelPairManager(config.pair, registry, device, shard).load()
+
+
+def refuse_no_texts(split: Split, what: str) -> None:
+    """Raises ConfigError where all texts are test texts and ``what`` needs some of its own."""
+    if not split.train:
+        raise ConfigError(
+            f"data.test_fraction = 1 leaves no text for the {what}", fix="give 0.5 or less"
+        )
 
 
 def load_texts(parts: Components, config: DataConfig, note: Note) -> Split:

@@ -43,6 +43,8 @@ class Plan:
     """of one chunk of rows, both models, and their gradients"""
     cache: int
     """keys and values while ``generation.batch_rows`` answers are decoded"""
+    rows: tuple[int, int]
+    """of a micro-batch, and of answers decoded together"""
     fte: dict[str, int]
     """by stage, over all ranks"""
     seconds_per_fte: float
@@ -52,6 +54,14 @@ class Plan:
     def memory(self) -> int:
         """Largest need at one time: weights and the larger of training and decoding."""
         return sum(self.weights) + max(self.kept + self.logits, self.cache)
+
+    @property
+    def least_memory(self) -> int:
+        """With one row at a time: what does not fit even so cannot be run."""
+        micro_batch, answers = self.rows
+        return sum(self.weights) + max(
+            self.kept // micro_batch + self.logits, self.cache // answers
+        )
 
     @property
     def seconds(self) -> float:
@@ -112,6 +122,7 @@ def plan(
             _cache_bytes(m, generation.batch_rows, longest + generation.max_length)
             for m in (one, two)
         ),
+        rows=(training.batch_size, generation.batch_rows),
         fte=_compute(config, examples, typical),
         seconds_per_fte=2 * max(parameters) / _flops_per_second(one, device),
     )

@@ -11,6 +11,7 @@ import torch
 
 from softdiv.components import Prepared
 from softdiv.data.lines import BadLines, is_unicode, json_objects
+from softdiv.data.records import listed
 from softdiv.errors import DataError
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.results import Evaluation
@@ -33,11 +34,15 @@ EXPECTED: dict[str, Any] = {
 """Types of the keys that softdiv writes beside ``text``."""
 
 
+PLAIN = SearchResult((), (HardPrompt(text="", searcher="empty"),))
+"""No prompt: how the models behave by themselves."""
+
+
 def read_suite(path: Path) -> SearchResult:
     """Prompts of a JSONL file: one object with ``text`` a line, other keys as softdiv writes them.
 
     ``hard_prompts.jsonl`` of a run is one; its baselines stay baselines. A text given twice is
-    used once.
+    used once; a blank one is plain behaviour.
 
     Raises:
         DataError: the file is unreadable, has no prompt, or has bad lines, each named.
@@ -50,7 +55,7 @@ def read_suite(path: Path) -> SearchResult:
             bad.add(where, problem)
             continue
         prompt = HardPrompt(
-            text=record["text"],
+            text=record["text"] if record["text"].strip() else "",
             searcher=record.get("searcher") or path.name,
             cost_fte=record.get("cost_fte", 0),
             score_bits=record.get("score_bits"),
@@ -113,14 +118,14 @@ def _check_prompt(prompt: HardPrompt, pair: ModelPair, layout: Layout) -> None:
 def _problem(record: Mapping[str, Any]) -> str:
     """What is wrong with a line's object; empty if nothing is."""
     text = record.get("text")
+    if "text" not in record:
+        return f"no 'text', its keys are {listed(record)}" if record else "no 'text'"
     if not isinstance(text, str):
-        return "no 'text'"
+        return "the value of 'text' is no text"
     for key, kind in EXPECTED.items():
         value = record.get(key)
         if value is not None and not isinstance(value, kind):
             return f"'{key}' is {value!r}"
     if not is_unicode(text + record.get("searcher", "")):
         return "it holds a lone surrogate, half of a character"
-    if not text.strip() and not record.get("baseline"):
-        return "the prompt is blank"
     return ""

@@ -90,10 +90,14 @@ def build_report(work: Work) -> Report:
 
 
 def _command(work: Work) -> str:
-    config = shlex.quote(str(work.run.path / CONFIG))
-    files = "".join(f" --plugin-file {shlex.quote(str(path))}" for path in work.plugin_files)
+    run = work.run
+    folder = run.path.absolute()  # the command is read later, and elsewhere
+    config = shlex.quote(str(folder / CONFIG))
+    files = "".join(
+        f" --plugin-file {shlex.quote(str(path.absolute()))}" for path in work.plugin_files
+    )
     if work.run.manifest["facts"].get("prompts") == "given":  # nothing was searched
-        return (
-            f"softdiv evaluate {shlex.quote(str(work.run.path / PROMPTS))} --config {config}{files}"
-        )
+        known = any(not line["baseline"] for line in read_json_lines(run.file(PROMPTS)))
+        prompts = f" {shlex.quote(str(folder / PROMPTS))}" if known else ""
+        return f"softdiv evaluate{prompts} --config {config}{files} --output-dir NEW_DIR"
     return f"softdiv run {config} --output-dir NEW_DIR{files}"

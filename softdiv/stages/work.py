@@ -98,10 +98,7 @@ class Work:
 
     def ledger(self) -> dict[str, int]:
         """FTE by phase after the last finished stage."""
-        found: dict[str, int] = {}
-        for stage in STAGES:
-            found = self.run.manifest["stages"].get(stage, {}).get("ledger", found)
-        return dict(found)
+        return self.run.ledger()
 
     def seconds(self) -> dict[str, float]:
         """Wall-clock by finished stage."""

@@ -18,6 +18,8 @@ from softdiv.storage.manifest import MANIFEST
 from softdiv.storage.refusal import refusal
 from softdiv.storage.run_files import RunFiles
 
+REVISIONS = "revisions"
+"""Folder in a run folder; the run itself is revision 1."""
 State = Literal["finished", "unfinished", "in use", "damaged", "link"]
 
 
@@ -62,6 +64,13 @@ def list_runs(parent: Path) -> tuple[RunInfo, ...]:
         for path in folders
         if _may_be_run(path)
     )
+
+
+def revisions(run: Path) -> tuple[RunInfo, ...]:
+    """What was added to a run later, by number."""
+    parent = run / REVISIONS
+    found = list_runs(parent) if parent.is_dir() else ()
+    return tuple(sorted(found, key=lambda info: (len(info.path.name), info.path.name)))
 
 
 def _may_be_run(path: Path) -> bool:

@@ -50,6 +50,18 @@ def from_plain(kind: type[T], value: Any) -> T:
     return _converter().structure(value, kind)
 
 
+def as_read_back(kind: type[T], value: T) -> T:
+    """What a later stage will read of ``value``.
+
+    Raises:
+        TypeError, ValueError: it cannot be written, or would not be read.
+    """
+    try:
+        return from_plain(kind, to_plain(value))
+    except cattrs.BaseValidationError as error:
+        raise ValueError(cattrs.transform_error(error, path="it")[0]) from error
+
+
 def read_record(path: Path, kind: type[T]) -> T:
     """The record in a file of :func:`to_plain`.
 

@@ -43,6 +43,11 @@ class RunFiles:
         found: Mapping[str, Any] = self.manifest["stages"][name]
         return found
 
+    def ledger(self) -> dict[str, int]:
+        """FTE by phase after the last finished stage; one that loads no model has none to add."""
+        stages = self.manifest["stages"].values()
+        return dict(next((s["ledger"] for s in reversed(stages) if "ledger" in s), {}))
+
     def file(self, name: str) -> Path:
         """A file of a finished stage, or the config, that is as it was written.
 

@@ -12,8 +12,8 @@ from torch import Tensor
 class TrainingFacts:
     """What ``training.json`` holds: all but the prompt."""
 
-    best_bits: float
-    """Validation divergence of the best prompt."""
+    best_bits: float | None
+    """Validation divergence of the best prompt; None where nothing was trained."""
     steps: int
     stop_reason: str
     engine: str

@@ -50,6 +50,18 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished_run, tmp_path / "runs" / "one"))
 
 
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two models that share a tokenizer, as a user has them: folders."""
+    from softdiv.builtin.loaders.tiny import TinyLoader
+
+    parent = tmp_path_factory.mktemp("models")
+    for name, noise in (("one", 0.0), ("two", 0.1)):
+        for part in TinyLoader(noise=noise).load("cpu"):
+            part.save_pretrained(parent / name)
+    return parent / "one", parent / "two"
+
+
 @pytest.fixture
 def call() -> Call:
     """Run a command; its exit code."""

@@ -51,6 +51,24 @@ def test_json(run: Path, other: Path, call: Call, capsys: pytest.CaptureFixture[
     assert set(table["shared"]) == {p["text"] for p in report["prompts"] + report["baselines"]}
 
 
+def test_pair_and_cost_are_those_of_the_report(
+    run: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = (run / "config.toml").read_text()
+    assert 'name = "tiny"' in config
+    _rewrite(run, config.replace('name = "tiny"\n', "", 1))  # as of a pair given by paths
+    manifest = read_manifest(run)
+    del manifest["stages"]["analyze"]["ledger"]  # run alone, it loads no model
+    write_manifest(run, manifest)
+    report = json.loads((run / "report.json").read_text())
+    assert call("compare", run, run) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["pair", "tiny", "tiny"] in lines
+    cost = next(line for line in lines if line[:2] == ["cost", "(FTE)"])
+    assert cost[2] == f"{sum(manifest['stages']['evaluate']['ledger'].values()):,}"
+    assert report["ledger"]["total"] >= int(cost[2].replace(",", ""))
+
+
 def test_a_run_with_itself_has_the_same_settings(
     run: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,10 +93,10 @@ def test_settings_that_are_secrets_differ_and_are_not_shown(
     folders = [Path(shutil.copytree(run, run.parent / letter)) for letter in "ab"]
     for folder, secret in zip(folders, secrets, strict=True):
         text = (folder / "config.toml").read_text().replace("observers = []", "", 1)
-        watched = f'observers = [{{ name = "wandb", project = "{secret}", api_key = 123 }}]'
+        watched = f'observers = [{{ name = "wandb", project = "{secret}", api_key = 86420975313 }}]'
         _rewrite(folder, f"{watched}\n{text}")
     for options in ((), ("--json",)):
         assert call("compare", *folders, *options) == 0
         shown = capsys.readouterr().out
         assert "observers" in shown and shown.count("(redacted)") == 4
-        assert not any(secret in shown for secret in secrets) and "123" not in shown
+        assert not any(secret in shown for secret in secrets) and "86420975313" not in shown

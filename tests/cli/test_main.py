@@ -284,3 +284,23 @@ def test_every_terminal_can_show_what_is_said(encoding: str, tmp_path: Path) -> 
     assert done.stderr.startswith(b"error: ") and b"Traceback" not in done.stderr
     done = softdiv("metrics list", PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("softdiv ev", "plain,evaluate"), ("softdiv run --quant", "plain,--quantize")],
+)
+def test_the_shell_completes_commands_and_options(
+    words: str,
+    offered: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the line in docs/cli.md makes a shell ask."""
+    monkeypatch.setenv("_SOFTDIV_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([])
+    assert stopped.value.code == 0
+    assert offered in capsys.readouterr().out.splitlines()

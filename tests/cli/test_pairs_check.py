@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.cli.main import softdiv
 from softdiv.errors import ConfigError, PairError
+from softdiv.training.probe import GradientProbe
 
 
 def call(*arguments: str) -> Result:
@@ -54,6 +56,37 @@ def test_what_cannot_be_compared_exits_4(folder: Path, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     result = call("--model-1", str(folder), "--model-2", str(tmp_path))
+    assert isinstance(result.exception, PairError)
+    assert "hidden sizes differ: 32 and 48" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "found", [{"finite": False, "leaks": ()}, {"finite": True, "leaks": ("model_1.norm",)}]
+)
+def test_a_pair_not_to_be_used_exits_4_too(
+    found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = GradientProbe(bits=0.1, norm=1.0, **found)
+    monkeypatch.setattr("softdiv.training.probe.probe_gradient", lambda *_: probe)
+    result = call("tiny")
+    assert result.output.splitlines()[-1] == "verdict             do not use"
+    assert result.exit_code == 4
+
+
+def test_options_of_one_model_beside_its_path(folder: Path) -> None:
+    pair = ("--model-1", str(folder), "--model-2", str(folder))
+    eager = "pair.model_2.attn_implementation=eager"  # as an error advises
+    result = call(*pair, "--set", eager, "--set", "pair.model_1.dtype=bfloat16")
+    assert result.exit_code == 0, result.output
+    assert "model_1 numbers     bfloat16" in result.output
+    wrong = call(*pair, "--set", "pair.model_2.atn_implementation=eager")
+    assert isinstance(wrong.exception, ConfigError)
+    assert "pair.model_2: model loader 'hf': atn_implementation: unknown" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("named", [("tiny",), ("--pair", "tiny")])
+def test_options_of_one_model_of_a_named_pair(named: tuple[str, ...]) -> None:
+    result = call(*named, "--set", "pair.model_2.hidden_size=48")
     assert isinstance(result.exception, PairError)
     assert "hidden sizes differ: 32 and 48" in str(result.exception)
 

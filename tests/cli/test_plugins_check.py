@@ -50,6 +50,17 @@ def test_a_failure_is_shown_with_its_reason_and_ends_with_1(tmp_path: Path) -> N
     assert "one value per row, no mean" in result.output
 
 
+def test_one_cause_of_many_failures_is_said_once(tmp_path: Path) -> None:
+    broken = GOOD.replace("return (", 'raise ValueError("no such column")\n        return (')
+    (tmp_path / "gap.py").write_text(broken)
+    result = CliRunner().invoke(check, [str(tmp_path / "gap.py")])
+    assert result.exit_code == 1
+    assert result.output.count("no such column") == 1
+    failed = [line.split() for line in result.output.splitlines() if line.startswith("  FAIL")]
+    assert len(failed) > 3
+    assert all(line[2:] == ["as", failed[0][1]] for line in failed[1:])
+
+
 def test_a_package_folder_is_read_from_its_pyproject(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "softdiv_gap_under_test.py").write_text(GOOD)

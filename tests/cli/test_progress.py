@@ -20,6 +20,8 @@ from softdiv.plugin.events import (
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import HardPrompt
 
+from .conftest import Call
+
 
 def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
     file = io.StringIO()
@@ -71,3 +73,17 @@ def test_a_terminal_is_left_with_its_cursor(rank: int) -> None:
     text = tell_everything(terminal=True, rank=rank)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == (1 - rank)
     assert "\x1b[2J" not in text
+
+
+def test_a_run_that_is_silent_for_long_says_how_far_it_is(
+    call: Call,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("softdiv.cli.progress.EVERY", 0.005)
+    assert call("run", config_file, "--output-dir", tmp_path / "run") == 0
+    said = capsys.readouterr().err
+    assert "\nloading the models: " in said
+    assert "\nsearching text prompts: " in said and " left\n" in said

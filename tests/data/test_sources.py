@@ -288,3 +288,12 @@ def test_options_are_refused_before_any_file_is_read() -> None:
         registry.build("processors", "jsonl", {"on_bad_lines": "ignore"})
     with pytest.raises(ConfigError, match="notes"):
         registry.build("processors", "jsonl", {"notes": []})
+
+
+def test_a_line_without_the_key_names_the_keys_it_has(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", {"text": "a"}, {"body": "b", "n": 1})
+    with pytest.raises(DataError, match=r"t.jsonl:2: no text under 'text', its keys are body, n"):
+        run(JsonlTexts(data_path=path))
+    path = write_lines(tmp_path / "u.jsonl", {"body": "b", "n": 1})
+    with pytest.raises(DataError, match=r"its keys are body, n: did you mean text_key = \"body\""):
+        run(JsonlTexts(data_path=path))

@@ -28,6 +28,16 @@ def test_adding_or_reordering_texts_moves_none() -> None:
         assert set(getattr(small, name)) <= set(getattr(large, name))
 
 
+@pytest.mark.parametrize("count", [6, 7, 9, 12, 20])
+def test_few_texts_are_counted_off(count: int) -> None:
+    for start in range(0, 2000, 50):
+        split = split_examples(texts(count, start), val_fraction=0.2, test_fraction=0.3)
+        sizes = [len(group) for group in (split.train, split.val, split.test)]
+        assert sum(sizes) == count and min(sizes) >= 2
+        again = split_examples(texts(count, start)[::-1], val_fraction=0.2, test_fraction=0.3)
+        assert again == split
+
+
 def test_too_few_texts_are_refused() -> None:
     with pytest.raises(DataError, match=r"fall into the \w+ split"):
         split_examples(texts(3), val_fraction=0.2, test_fraction=0.3)

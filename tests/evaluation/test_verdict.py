@@ -87,12 +87,17 @@ def test_rule_prints_its_thresholds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "words"),
-    [(0.86, "differently, without any prompt (D at least 0.77 bits"), (0.2, "a little everywhere")],
+    ("bits", "largest", "words"),
+    [
+        (0.86, 0.99, "differently, without any prompt (D at least 0.77 bits"),
+        (0.2, 0.56, "D at least 0.50 bits of at most 1 under the s baseline, at least 0.18"),
+        (0.32, 0.2, "D at least 0.29 bits of at most 1 under the empty prompt, at least 0.29"),
+        (0.2, 0.25, "drift apart a little everywhere (at least 0.2250 bits)"),
+    ],
 )
-def test_a_difference_that_is_always_there_is_called_one(bits: float, words: str) -> None:
+def test_a_drift_is_called_what_it_is(bits: float, largest: float, words: str) -> None:
     bare = result("", bits=bits, llr=80, lift=(0, 0), baseline=True)
-    natural = result("Hi", bits=0.99, llr=82, lift=(2, 0), baseline=True)
+    natural = result("Hi", bits=largest, llr=82, lift=(2, 0), baseline=True)
     verdict = decide([], [bare, natural], EvaluationConfig(), identical=False)
     assert verdict.outcome == "broad drift only"
     assert words in verdict.headline

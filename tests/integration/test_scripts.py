@@ -94,7 +94,9 @@ def test_prompts_written_by_hand_are_scored_and_other_prompts_are_another_run(
     report = read_json(Path("out/report.json"))
     assert {p["text"] for p in report["prompts"]} == {"Tell me about boats.", "Be brief."}
     assert report["soft_prompt"]["steps"] == 0
-    again = "softdiv evaluate out/hard_prompts.jsonl --config out/config.toml"
+    out = Path.cwd() / "out"
+    again = f"softdiv evaluate {out}/hard_prompts.jsonl --config {out}/config.toml"
+    again += " --output-dir NEW_DIR"
     assert report["reproduce"] == again
     Path("mine.jsonl").write_text('{"text": "Be long."}\n')
     capsys.readouterr()

@@ -52,6 +52,11 @@ def test_the_whole_message_is_read_not_its_first_line(error: Exception, line: st
     assert len(said) < 400
 
 
+def test_advice_about_attention_can_be_typed() -> None:
+    line = told(ValueError("X does not support an attention implementation through sdpa yet"))
+    assert "--set pair.model_1.attn_implementation=eager" in line
+
+
 def test_a_panic_of_compiled_code_is_foreign_too() -> None:
     class PanicException(BaseException):
         """As pyo3 names it; it is no Exception."""

@@ -17,6 +17,7 @@ from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
 from softdiv.pair.adapter import opened
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
+from softdiv.pair.naming import pair_name
 from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json
 from tests.pair.adapters import lora, make
@@ -247,6 +248,42 @@ def test_the_pair_is_named_after_what_sets_it_apart(folder: Path) -> None:
         LoaderConfig("hf", {"path": path}), LoaderConfig("hf", {"path": path, "quantize": "int8"})
     ).load()
     assert pair.name == "tiny-llama-vs-int8"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "name"),
+    [
+        ({"path": "base"}, {"path": "tuned/"}, "base-vs-tuned"),
+        ({"path": "models/smol"}, {"path": "changed/smol"}, "models/smol-vs-changed/smol"),
+        ({"path": "a/b/smol"}, {"path": "smol"}, "b/smol-vs-smol"),
+        ({"path": "m"}, {"path": "m"}, "m-vs-m"),
+        ({"path": "x/m"}, {"path": "x/m", "revision": "v2"}, "m-vs-m revision=v2"),
+        ({"path": "m"}, {"path": "m", "adapter": "runs/one"}, "m-vs-one"),
+        ({"path": "m"}, {"path": "m", "hub_token": "s"}, "m-vs-m hub_token=(redacted)"),
+    ],
+)
+def test_a_pair_without_a_name_is_named_so_that_its_models_are_told_apart(
+    one: dict[str, str], two: dict[str, str], name: str
+) -> None:
+    assert pair_name(LoaderConfig("hf", one), LoaderConfig("hf", two)) == name
+
+
+def test_equal_weights_with_other_settings_are_not_the_same_model(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    table = read_json(tmp_path / "copy" / "config.json")
+    one, two = LoaderConfig("hf", {"path": str(folder)}), {"path": str(tmp_path / "copy")}
+    report = manager(one, LoaderConfig("hf", two)).load().report
+    assert report.identical and report.same
+    for key, value in (("rms_norm_eps", 0.1), ("rope_parameters", {"rope_theta": 9.0})):
+        changed = {**table, key: {**table[key], **value} if isinstance(value, dict) else value}
+        (tmp_path / "copy" / "config.json").write_text(json.dumps(changed))
+        report = manager(one, LoaderConfig("hf", two)).load().report
+        assert report.identical and not report.same, key
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(table))
+    report = manager(one, LoaderConfig("hf", {**two, "dtype": "bfloat16"})).load().report
+    assert not report.same
 
 
 def test_device_choice() -> None:

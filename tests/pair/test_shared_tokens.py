@@ -183,6 +183,21 @@ def test_tokens_that_texts_are_made_of_must_be_shared() -> None:
         shared_tokens(byte_level(), byte_level(size=500), (512, 512))
 
 
+def test_no_more_tokens_differ_than_there_are() -> None:
+    class Other:
+        """1512 tokens, none of them another's."""
+
+        def get_vocab(self) -> dict[str, int]:
+            return {f"other {i}": i for i in range(1512)}
+
+        def get_added_vocab(self) -> dict[str, int]:
+            return {}
+
+    added = len(byte_level().get_added_vocab())
+    with pytest.raises(PairError, match=f"differ in {2024 - added} of 2024 tokens"):
+        shared_tokens(byte_level(), Other(), (512, 1512))
+
+
 def test_one_vocabulary_split_differently_is_refused() -> None:
     from tokenizers import pre_tokenizers
 

@@ -22,8 +22,9 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 SOURCE = """
+import time
 import attrs
-from softdiv import HardPrompt, hookimpl
+from softdiv import HardPrompt, Section, Table, hookimpl
 
 @attrs.frozen(kw_only=True)
 class Raises:
@@ -52,6 +53,36 @@ class Exits:
 class NoSection:
     def __call__(self, findings):
         return {"title": "mine"}
+
+@attrs.frozen(kw_only=True)
+class BadTable:
+    def __call__(self, findings):
+        table = Table(columns=("a",), rows=self.rows())
+        return Section(title="bad table", summary="", tables=(table,))
+
+class Ragged(BadTable):
+    def rows(self):
+        return ((1, 2),)
+
+class Objects(BadTable):
+    def rows(self):
+        return ((object(),),)
+
+class Number(BadTable):
+    def rows(self):
+        return 3
+
+@attrs.frozen(kw_only=True)
+class Endless:
+    role = "proposer"
+    waits: bool = False
+    def __call__(self, task, budget):
+        number = 0
+        while True:
+            if number == 20 and self.waits:
+                time.sleep(60)
+            number += 1
+            yield HardPrompt(text=f"Tell me {number}.", searcher="")
 
 @attrs.frozen(kw_only=True)
 class GivesUp:
@@ -83,7 +114,7 @@ class BadLoader:
     def load(self, device):
         if self.answer == "raise":
             raise AttributeError("no weights")
-        return None.__class__
+        return {"type": None.__class__, "none": None, "pair": (None, None)}[self.answer]
 
 @attrs.frozen(kw_only=True)
 class NoLevel:
@@ -108,10 +139,14 @@ def softdiv_register_metrics(register):
 def softdiv_register_analyzers(register):
     register("exits", Exits)
     register("no_section", NoSection)
+    register("ragged", Ragged)
+    register("objects", Objects)
+    register("number", Number)
 
 @hookimpl
 def softdiv_register_searchers(register):
     register("gives_up", GivesUp)
+    register("endless", Endless)
 
 @hookimpl
 def softdiv_register_losses(register):
@@ -195,6 +230,29 @@ def test_the_report_says_what_is_not_available_in_its_place(bad: Path, tmp_path:
     assert Path(loaded["path"]).parent == bad and len(loaded["sha256"]) == 64
 
 
+def test_malformed_tables_and_endless_searchers_are_named(
+    bad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softdiv.search.bounded.MOST_PROMPTS", 40)
+    monkeypatch.setenv("SOFTDIV_SEARCH_TIMEOUT", "0.5")
+    result = run(
+        tmp_path / "run",
+        'analysis.analyzers=["ragged", "objects", "number", "divergence_by_position"]',
+        'generation.searchers=["endless", { name = "endless", waits = true }]',
+    )
+    failed = [section.summary for section in result.report.sections][:3]
+    for name, line in zip(("ragged", "objects", "number"), failed, strict=True):
+        assert line.startswith(f"not available: {PLUGIN} failed in analyzer '{name}': "), line
+    assert "row of another width" in failed[0] and "object cannot be written" in failed[1]
+    first, second = result.report.evaluation.failures
+    assert first.endswith(
+        f"{PLUGIN} failed in searcher 'endless': RuntimeError: gave 40 prompts "
+        "and had more: those after are left out"
+    )
+    assert f"{PLUGIN} failed in searcher 'endless-2': RuntimeError: neither gave a prompt" in second
+    assert result.report.evaluation.prompts, "what they had proposed is kept"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -219,6 +277,16 @@ def test_the_report_says_what_is_not_available_in_its_place(bad: Path, tmp_path:
             'pair={ model_1 = { loader = "tiny" }, '
             'model_2 = { loader = "bad_loader", answer = "type" } }',
             "failed in model loader 'bad_loader': model_2: TypeError: returned type",
+        ),
+        (
+            'pair={ model_1 = { loader = "bad_loader", answer = "none" }, '
+            'model_2 = { loader = "tiny" } }',
+            "failed in model loader 'bad_loader': model_1: TypeError: returned NoneType, expected",
+        ),
+        (
+            'pair={ model_1 = { loader = "tiny" }, '
+            'model_2 = { loader = "bad_loader", answer = "pair" } }',
+            "failed in model loader 'bad_loader': model_2: TypeError: returned (NoneType, NoneType",
         ),
     ],
 )

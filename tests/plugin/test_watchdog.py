@@ -51,3 +51,10 @@ def test_no_limit_and_other_threads_are_left_alone() -> None:
         armed.append(signal.getitimer(signal.ITIMER_REAL)[0])
     # whatever runs already (the test's own timeout) is neither replaced nor shortened
     assert all(value == pytest.approx(before, abs=5) for value in armed)
+
+
+def test_time_starts_anew_where_work_was_done() -> None:
+    seen = iter((0, 1, 2, 2))
+    with pytest.raises(Overdue), TimeLimit(0.05, lambda: next(seen)):
+        time.sleep(30)
+    assert not list(seen), "it ended when nothing had changed, not before"

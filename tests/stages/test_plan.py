@@ -18,6 +18,7 @@ from softdiv.errors import PairError
 from softdiv.pair.free_memory import free_memory
 from softdiv.plugin.records import Example, Message
 from softdiv.stages.plan import conversation_tokens, kept_for_backward, plan
+from softdiv.stages.room import refuse_too_large
 
 TEXTS = [Example(id=str(n), text=f"text {n}") for n in range(30)]
 
@@ -136,11 +137,63 @@ def test_the_command_line_loads_nothing(
     assert result.exit_code == 0, result.output
     for word in ("model_1", "backward pass", "at most", "training", "all stages"):
         assert word in result.output
-    assert "available" not in result.output
-    monkeypatch.setattr("softdiv.pair.free_memory.free_memory", lambda _: 1_000_000)
-    result = CliRunner().invoke(softdiv, [*command, str(config_path("smoke"))])
-    assert "more than the 1.00 MB available: lower training.batch_size" in result.output
 
 
-def test_free_memory_is_what_the_system_says() -> None:
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["doctor", "--plan"]])
+@pytest.mark.parametrize(
+    ("room", "message"),
+    [
+        (500_000, "the run cannot fit into memory: it needs 0.00 GB with one text at a time"),
+        (3_000_000, "it needs up to 0.01 GB, 0.00 GB are free on cpu (lower training.batch_size"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_exit_code_4(
+    command: list[str],
+    room: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("softdiv.pair.free_memory.free_memory", lambda _: room)
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, str(config_path("smoke"))])
+    assert stopped.value.code == 4
+    told = capsys.readouterr()
+    assert "all stages" in told.out, "the estimate is shown all the same"
+    assert message in told.err
+
+
+def test_a_gpu_halves_what_does_not_fit_at_once() -> None:
+    config = ExperimentConfig.from_file(config_path("smoke"))
+    found = plan(config, (TinyLoader(), TinyLoader(noise=0.1)), TEXTS, "cpu")
+    assert found.least_memory < found.memory
+    between = (found.least_memory + found.memory) // 2
+    refuse_too_large(attrs.evolve(found, device="cuda"), between)
+    for device, room in (("cpu", between), ("cuda", found.least_memory - 1)):
+        with pytest.raises(PairError):
+            refuse_too_large(attrs.evolve(found, device=device), room)
+
+
+def test_free_memory_is_what_the_system_and_its_container_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert 10**6 < (free_memory("cpu") or 0) < 10**15
+    monkeypatch.setattr("softdiv.pair.free_memory.CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("3000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 2000000\n")
+    assert free_memory("cpu") == 4_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (free_memory("cpu") or 0) > 4_000_000
+
+
+def test_missing_weights_are_refused_beforehand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in TinyLoader().load("cpu"):
+        part.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(tmp_path), str(tmp_path), "--dry-run"])
+    assert stopped.value.code == 4
+    assert f"{tmp_path} holds no weights" in capsys.readouterr().err

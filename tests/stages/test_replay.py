@@ -28,6 +28,11 @@ def test_texts_alone_are_enough_and_repeated_ones_count_once(tmp_path: Path) -> 
     assert found.baselines == ()
 
 
+def test_a_blank_prompt_is_plain_behaviour(tmp_path: Path) -> None:
+    path = suite(tmp_path, '{"text": " "}', '{"text": "a"}', '{"text": ""}')
+    assert [prompt.text for prompt in read_suite(path).prompts] == ["", "a"]
+
+
 def test_a_runs_own_file_keeps_its_baselines(tmp_path: Path) -> None:
     path = suite(
         tmp_path,
@@ -49,6 +54,8 @@ def test_every_bad_line_has_its_number(tmp_path: Path) -> None:
     for number in (2, 3, 4, 5):
         assert f"p.jsonl:{number}: " in str(caught.value)
     assert "p.jsonl:1:" not in str(caught.value)
+    with pytest.raises(DataError, match=r"p.jsonl:2: no 'text', its keys are prompt, note"):
+        read_suite(suite(tmp_path, '{"text": "a"}', '{"prompt": "b", "note": "n"}'))
     with pytest.raises(DataError, match="and 3 more"):
         read_suite(suite(tmp_path, *["x"] * 8))
 
@@ -72,7 +79,6 @@ def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"text": " "}', "the prompt is blank"),
         ('{"text": "\\ud800 lone"}', "surrogate"),
         ('{"text": ' + "[" * 100_000, "not JSON"),
     ],
