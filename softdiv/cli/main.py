@@ -58,7 +58,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "searchers": ("softdiv.cli.components:searchers", "What proposes text prompts."),
     "analyzers": ("softdiv.cli.components:analyzers", "Sections of the report."),
     "observers": ("softdiv.cli.components:observers", "What is told of each step of a run."),
-    "organisms": ("softdiv.cli.organisms:organisms", "Train and check planted differences."),
 }
 
 
@@ -88,7 +87,12 @@ class LazyGroup(click.Group):
             known = self.list_commands(ctx)
             if args[0] in known:
                 return super().resolve_command(ctx, args)
-            hint = did_you_mean(args[0], known)
+            from softdiv.cli.plugin_commands import load_packaged, packaged
+
+            packages = packaged()
+            if args[0] in packages:
+                return args[0], load_packaged(args[0], packages[args[0]], COMMANDS), args[1:]
+            hint = did_you_mean(args[0], [*known, *packages])
             raise click.UsageError(f"no command '{args[0]}' ({hint})", ctx)
         return super().resolve_command(ctx, args)
 
@@ -102,6 +106,8 @@ class LazyGroup(click.Group):
                 formatter.write_dl(
                     [(n, command.get_short_help_str()) for n, command in added.items()]
                 )
+        formatter.write_paragraph()
+        formatter.write_text("Packages bring more: softdiv plugins list --all")
 
     def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
         """Loaded once, and only where a plugin is named or a command is not built in."""
