@@ -72,9 +72,11 @@ class LazyGroup(click.Group):
         return [*COMMANDS, *self._of_plugins(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
+        """Import and return one command; of a known package too, whose plugin that names."""
         if cmd_name not in COMMANDS:
-            return self._of_plugins(ctx).get(cmd_name)
+            from softdiv.cli.plugin_commands import load_packaged
+
+            return self._of_plugins(ctx).get(cmd_name) or load_packaged(cmd_name, COMMANDS)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -84,15 +86,11 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a hint for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            known = self.list_commands(ctx)
-            if args[0] in known:
-                return super().resolve_command(ctx, args)
-            from softdiv.cli.plugin_commands import load_packaged, packaged
+            if (command := self.get_command(ctx, args[0])) is not None:
+                return args[0], command, args[1:]
+            from softdiv.cli.plugin_commands import packaged
 
-            packages = packaged()
-            if args[0] in packages:
-                return args[0], load_packaged(args[0], packages[args[0]], COMMANDS), args[1:]
-            hint = did_you_mean(args[0], [*known, *packages])
+            hint = did_you_mean(args[0], [*self.list_commands(ctx), *packaged()])
             raise click.UsageError(f"no command '{args[0]}' ({hint})", ctx)
         return super().resolve_command(ctx, args)
 

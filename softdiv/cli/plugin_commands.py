@@ -71,13 +71,16 @@ def packaged() -> dict[str, str]:
     }
 
 
-def load_packaged(command: str, plugin: str, taken: Collection[str]) -> click.Command:
-    """A command of :func:`packaged`: to call it is to name its plugin.
+def load_packaged(command: str, taken: Collection[str]) -> click.Command | None:
+    """A command of :func:`packaged`, or None: to call it is to name its plugin.
 
     Raises:
         PluginError: the plugin is not installed, cannot be loaded or has no such command, or
             plugins are switched off.
     """
+    plugin = packaged().get(command)
+    if plugin is None:
+        return None
     if disabled():
         raise PluginError(
             f"'{command}' is a command of the plugin '{plugin}'", why=f"{DISABLE} is set"
