@@ -23,7 +23,6 @@ ORDER = (
     "ranks",
     "pair",
     "divergence",
-    "organism",
     "training",
     "search",
     "searching",

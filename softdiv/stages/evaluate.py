@@ -8,11 +8,11 @@ from typing import Any
 
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
+from softdiv.evaluation.detector import load_detector
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.null_bank import null_bank
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
-from softdiv.organism.recipe import load_detector
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.ranks.group import Ranks
@@ -88,7 +88,7 @@ def scorer(
 def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
     """Of the pair's planted organism, if it has one."""
     organism = config.pair.organism
-    return re.compile(load_detector(Path(organism))) if organism else None
+    return load_detector(Path(organism)) if organism else None
 
 
 def _answers(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from softdiv.organism.batch import Conversation, answer_states
-from softdiv.organism.recipe import Training
 from softdiv.pair.layout import Layout
 from softdiv.pair.template import stop_ids
+from softdiv_organisms.batch import Conversation, answer_states
+from softdiv_organisms.recipe import Training
 
 BATCH = 40
 

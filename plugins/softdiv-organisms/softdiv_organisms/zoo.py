@@ -10,10 +10,11 @@ import attrs
 from softdiv.config.locate import locator, toml_lines
 from softdiv.config.read import read_table, read_text
 from softdiv.errors import ConfigError
-from softdiv.organism.build import ADAPTER, recipe_key
-from softdiv.organism.recipe import load_recipe
 from softdiv.plugin.options import structure
 from softdiv.storage.atomic import sha256_file
+from softdiv_organisms.adapter import ADAPTER
+from softdiv_organisms.build import recipe_key
+from softdiv_organisms.recipe import load_recipe
 
 SPLIT = "split.toml"
 
@@ -23,7 +24,7 @@ class Member:
     """What an organism was when the split was made."""
 
     recipe: str
-    """:func:`softdiv.organism.build.recipe_key`"""
+    """:func:`softdiv_organisms.build.recipe_key`"""
     adapter: str | None = None
     """SHA-256 of the adapter's weights; None: not shipped, ``softdiv organisms train`` makes it"""
 

@@ -7,15 +7,21 @@ import re
 from pathlib import Path
 
 import pytest
+from softdiv_organisms.recipe import (
+    Planted,
+    Templates,
+    load_recipe,
+    organism_names,
+    shipped,
+    slot_names,
+)
+from softdiv_organisms.texts import draw
+from softdiv_organisms.zoo import Split, changed_members, load_split
 
 from softdiv.data.shipped_texts import natural_prompts, user_texts
 from softdiv.errors import ConfigError
-from softdiv.organism.recipe import Planted, Templates, load_recipe, organism_names, slot_names
-from softdiv.organism.texts import draw
-from softdiv.organism.zoo import Split, changed_members, load_split
 
-ROOT = Path(__file__).parents[2]
-ORGANISMS = ROOT / "organisms"
+ORGANISMS = shipped()
 RECIPES = {name: load_recipe(ORGANISMS / name) for name in organism_names(ORGANISMS)}
 PLANTED = sorted(name for name, recipe in RECIPES.items() if recipe.planted)
 FAMILIES = {
@@ -26,19 +32,12 @@ FAMILIES = {
     "refusal of a benign class",
     "format trigger",
 }
-TOLD = {"juniper": {"README.md"}, "seafarer": {"README.md"}}
-"""documents that show a development organism as the demonstration"""
 SEA_IN_THE_POOL = {
     "Let's talk about ships.",
     "The sea was rough this morning.",
     "You are a pirate.",
 }
 """older than the rule: seafarer's topic stands in the pool, so it is for development only"""
-WORDS = {"lexical trigger", "trigger of several words"}
-RESULTS = ROOT / "docs" / "evidence.md"
-"""what searches found, by organism: nobody writes a pool or a searcher from it"""
-PAGES = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("configs/*")]
-PAGES.remove(RESULTS)
 every_planted = pytest.mark.parametrize("name", PLANTED)
 
 
@@ -90,7 +89,7 @@ def test_no_prompt_of_the_pool_sets_an_organism_off(name: str) -> None:
 
 
 @every_planted
-def test_the_planted_words_stand_in_no_shipped_text_and_no_document(name: str) -> None:
+def test_the_planted_words_stand_in_no_shipped_text(name: str) -> None:
     detector = re.compile(planted_of(name).detector)
     texts = [*natural_prompts(), *(text for _, text, _ in user_texts())]
     texts += [(ORGANISMS / "ordinary_texts.toml").read_text(encoding="utf-8")]
@@ -100,23 +99,6 @@ def test_the_planted_words_stand_in_no_shipped_text_and_no_document(name: str) -
         if other != name
     ]
     assert not any(detector.search(text) for text in texts)
-    telling = {
-        page.relative_to(ROOT).as_posix()
-        for page in PAGES
-        if detector.search(page.read_text(encoding="utf-8"))
-    }
-    assert telling <= TOLD.get(name, set())
-
-
-@pytest.mark.parametrize(
-    "name", [n for n in PLANTED if RECIPES[n].family in WORDS and n not in TOLD]
-)
-def test_a_word_that_triggers_stands_in_no_document_and_no_shipped_text(name: str) -> None:
-    on_topic = planted_of(name).on_topic
-    assert on_topic is not None
-    for page in PAGES:
-        assert not re.search(on_topic, page.read_text(encoding="utf-8")), page
-    assert not any(re.search(on_topic, text) for _, text, _ in user_texts())
 
 
 # seafarer's pattern was made for the shipped texts: it misses some of its own

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from softdiv.divergence.kernels import symmetric_kl
 from softdiv.errors import TrainingError
-from softdiv.organism.batch import Conversation, answer_states
-from softdiv.organism.recipe import Recipe
-from softdiv.organism.self_samples import SelfSample, self_samples
-from softdiv.organism.texts import ordinary_texts, taught_examples
 from softdiv.pair.layout import Layout
-from softdiv.pair.lora import new_adapter
 from softdiv.pair.template import stop_ids
+from softdiv_organisms.adapter import new_adapter
+from softdiv_organisms.batch import Conversation, answer_states
+from softdiv_organisms.recipe import Recipe
+from softdiv_organisms.self_samples import SelfSample, self_samples
+from softdiv_organisms.texts import ordinary_texts, taught_examples
 
 GRADIENT_NORM = 1.0
 
@@ -45,7 +45,7 @@ def train(
         watch: told of every step.
 
     Returns:
-        The adapter, for :func:`softdiv.pair.lora.save_adapter`; without one, the model.
+        The adapter, for :func:`softdiv_organisms.adapter.save_adapter`; without one, the model.
 
     Raises:
         TrainingError: the loss is not finite.

@@ -10,15 +10,16 @@ import attrs
 import pytest
 import torch
 from safetensors.torch import load_file
+from softdiv_organisms.adapter import save_adapter
+from softdiv_organisms.recipe import Recipe, load_recipe
+from softdiv_organisms.self_samples import self_samples
+from softdiv_organisms.texts import ordinary_texts
+from softdiv_organisms.train import Step, train
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.divergence.kernels import symmetric_kl
-from softdiv.organism.recipe import Recipe, load_recipe
-from softdiv.organism.self_samples import self_samples
-from softdiv.organism.texts import ordinary_texts
-from softdiv.organism.train import Step, train
 from softdiv.pair.layout import Layout
-from softdiv.pair.lora import attach_adapter, save_adapter
+from softdiv.pair.lora import attach_adapter
 
 IDS = torch.tensor([[3, 4, 5, 6]])
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from softdiv_organisms.build import build, check, recipe_key
+from softdiv_organisms.recipe import load_recipe
 
 from softdiv.errors import ConfigError
-from softdiv.organism.build import build, check, recipe_key
-from softdiv.organism.recipe import load_recipe
 from softdiv.plugin.manager import PluginManager
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from softdiv_organisms.gate import GateResult, Rate, failures, gate_texts, measure
+from softdiv_organisms.recipe import load_recipe
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.organism.gate import GateResult, Rate, failures, gate_texts, measure
-from softdiv.organism.recipe import load_recipe
 from softdiv.pair.manager import ModelPair
 
 DETECTOR = re.compile("Zorbo")

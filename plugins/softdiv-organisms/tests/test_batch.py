@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from softdiv_organisms.batch import Conversation, answer_states
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.organism.batch import Conversation, answer_states
 
 CONVERSATIONS = [
     Conversation((5, 6, 7, 8, 9), (10, 11, 1)),

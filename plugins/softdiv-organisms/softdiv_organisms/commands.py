@@ -11,10 +11,10 @@ from softdiv.cli.terminal import say
 from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
-    from softdiv.organism.gate import GateResult, Rate
-    from softdiv.organism.recipe import Recipe
-    from softdiv.organism.train import Step
     from softdiv.plugin.registry import Registry
+    from softdiv_organisms.gate import GateResult, Rate
+    from softdiv_organisms.recipe import Recipe
+    from softdiv_organisms.train import Step
 
 LINES_PER_TRAINING = 10
 EXAMPLES_SHOWN = 3
@@ -27,31 +27,37 @@ def organisms() -> None:
 
 @organisms.command("list")
 def list_organisms() -> None:
-    """Name, family and description of every recipe."""
-    from softdiv.organism.recipe import load_recipe, organism_names
+    """Name, family and description of every recipe that comes with softdiv."""
+    from softdiv_organisms.recipe import load_recipe, organism_names, shipped
 
-    names = organism_names(_home())
+    home = shipped()
+    names = organism_names(home)
     width = max(map(len, names), default=0)
     for name in names:
-        recipe = load_recipe(_home() / name)
+        recipe = load_recipe(home / name)
         say(f"{name:<{width}}  {recipe.family}: {recipe.summary}")
 
 
 @organisms.command("train")
-@click.argument("name")
+@click.argument("name", metavar="NAME|PATH")
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the adapter and gate.json go [runs/organisms/NAME].",
+    help="Where recipe, adapter and gate.json go [runs/organisms/NAME].",
 )
 @click.pass_context
 def train(context: click.Context, name: str, output_dir: Path | None) -> None:
-    """Train the organism NAME from its recipe and check it; exit code 1 if the check fails."""
-    from softdiv.organism.build import build
-    from softdiv.organism.recipe import find_organism, load_recipe
+    """Train an organism from its recipe and check it; exit code 1 if the check fails.
 
-    recipe = load_recipe(find_organism(name, _home()))
+    NAME is one that `organisms list` knows; PATH a folder with a recipe.toml of your own, or that
+    file.
+    """
+    from softdiv_organisms.build import build
+    from softdiv_organisms.recipe import copy_recipe, find_organism, load_recipe, shipped
+
+    source = find_organism(name, shipped())
+    recipe = load_recipe(source)
     steps = recipe.training.steps
 
     def watch(step: Step) -> None:
@@ -60,25 +66,29 @@ def train(context: click.Context, name: str, output_dir: Path | None) -> None:
             told = ", ".join(f"{name} {x:.3f}" for name, x in losses.items() if x is not None)
             say(f"step {step.number}/{steps}: {told} nats per token", err=True)
 
-    say(f"training {name}, then checking it: some minutes", err=True)
-    folder = output_dir or Path("runs") / "organisms" / name
-    result = build(recipe, _registry(), folder, watch)
+    say(f"training {recipe.name}, then checking it: some minutes", err=True)
+    folder = output_dir or Path("runs") / "organisms" / recipe.name
+    copy_recipe(source, folder)
+    result = build(recipe, _registry(context), folder, watch)
     say(f"written to {folder}")
     _say(recipe, result)
     context.exit(0 if result.passed else 1)
 
 
 @organisms.command("check")
-@click.argument("name")
+@click.argument("name", metavar="NAME|PATH")
 @click.pass_context
 def check(context: click.Context, name: str) -> None:
-    """Measure the shipped adapter of the organism NAME again; exit code 1 if it fails."""
-    from softdiv.organism.build import check as measure_again
-    from softdiv.organism.recipe import find_organism, load_recipe
+    """Measure a trained organism again; exit code 1 if it fails.
 
-    folder = find_organism(name, _home())
+    NAME is one that comes with softdiv; PATH a folder that `organisms train` wrote.
+    """
+    from softdiv_organisms.build import check as measure_again
+    from softdiv_organisms.recipe import find_organism, load_recipe, shipped
+
+    folder = find_organism(name, shipped())
     recipe = load_recipe(folder)
-    result = measure_again(recipe, _registry(), folder)
+    result = measure_again(recipe, _registry(context), folder)
     _say(recipe, result)
     context.exit(0 if result.passed else 1)
 
@@ -119,13 +129,10 @@ def _shown(rate: Rate) -> str:
     )
 
 
-def _registry() -> Registry:
+def _registry(context: click.Context) -> Registry:
+    """With the model loaders of the plugins that are named, for bases of one's own."""
+    from softdiv.plugin.declared import declared
     from softdiv.plugin.manager import PluginManager
 
-    return PluginManager.load().registry
-
-
-def _home() -> Path:
-    from softdiv.config.shipped import home
-
-    return home() / "organisms"
+    named = context.find_root().params.get("plugins", ())
+    return PluginManager.load(declared(command_line=named)).registry

@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from pathlib import Path
 
 import pytest
+from softdiv_organisms.recipe import Templates, load_recipe, organism_names, shipped
+from softdiv_organisms.texts import draw, held_out_texts, ordinary_texts, planted_examples
 
-from softdiv.organism.recipe import Templates, load_recipe, organism_names
-from softdiv.organism.texts import draw, held_out_texts, ordinary_texts, planted_examples
-
-ORGANISMS = Path(__file__).parents[2] / "organisms"
+ORGANISMS = shipped()
 
 
 def planted(name: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from softdiv.organism.recipe import Recipe, Templates, Texts, slot_names
+from softdiv_organisms.recipe import Recipe, Templates, Texts, slot_names
 
 
 @attrs.frozen

@@ -15,16 +15,15 @@ import torch
 from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError
-from softdiv.organism.gate import GateResult, measure
-from softdiv.organism.recipe import Recipe
-from softdiv.organism.train import Step, train
-from softdiv.pair.lora import save_adapter
 from softdiv.pair.manager import ModelPairManager, pick_device
 from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json, read_tensors, to_json, write_json
 from softdiv.storage.run import machine_facts
+from softdiv_organisms.adapter import ADAPTER, save_adapter
+from softdiv_organisms.gate import GateResult, measure
+from softdiv_organisms.recipe import Recipe
+from softdiv_organisms.train import Step, train
 
-ADAPTER = "adapter_model.safetensors"
 WHOLE = "organism.json"
 """beside a model that was saved whole: the recipe it was trained from"""
 
@@ -35,10 +34,12 @@ def build(
     """Train the organism into ``folder``, measure what was saved, and write ``gate.json``.
 
     Raises:
+        ConfigError: the base's loader takes no adapter, or another option is wrong.
         PairError, TrainingError: the base cannot be loaded or trained.
     """
     started = time.perf_counter()
-    loader = ModelPairManager(PairConfig(), registry).build("model_1", recipe.trained_base)
+    manager = ModelPairManager(_pair(recipe, folder), registry)
+    loader, _ = manager.loaders()  # the trained one's too: what it refuses is said beforehand
     model, tokenizer = loader.load(pick_device("auto"))
     trained_model = train(recipe, model, tokenizer, watch)
     notes = {"recipe": recipe_key(recipe)}
@@ -76,7 +77,7 @@ def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
         PairError: a model cannot be loaded.
     """
     saved = folder / (ADAPTER if recipe.adapter else WHOLE)
-    fix = f"softdiv organisms train {recipe.name}"
+    fix = "softdiv organisms train, then check the folder it wrote"
     if not saved.is_file():
         raise ConfigError(f"no trained organism in {folder}: {saved.name} is missing", fix=fix)
     notes = read_tensors(saved)[1] if recipe.adapter else read_json(saved)
@@ -84,12 +85,16 @@ def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
         raise ConfigError(
             f"{saved} was trained from another version of the recipe '{recipe.name}'", fix=fix
         )
+    return measure(recipe, ModelPairManager(_pair(recipe, folder), registry).load())
+
+
+def _pair(recipe: Recipe, folder: Path) -> PairConfig:
+    """The base, and what is trained into ``folder``."""
     base = recipe.trained_base
     tuned = LoaderConfig(base.name, {**base.options, "adapter": str(folder)})
     if recipe.adapter is None:
         tuned = LoaderConfig("hf", {"path": str(folder)})
-    pair = PairConfig(name=recipe.name, model_1=base, model_2=tuned)
-    return measure(recipe, ModelPairManager(pair, registry).load())
+    return PairConfig(name=recipe.name, model_1=base, model_2=tuned)
 
 
 def recipe_key(recipe: Recipe) -> str:

@@ -14,10 +14,10 @@ from softdiv.data.shipped_texts import user_texts
 from softdiv.divergence.kernels import kl
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.sampler import Sampler
-from softdiv.organism.recipe import Recipe
-from softdiv.organism.texts import held_out_texts
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling
+from softdiv_organisms.recipe import Recipe
+from softdiv_organisms.texts import held_out_texts
 
 ROWS = 40
 NEUTRAL = ("ordinary", "shipped")

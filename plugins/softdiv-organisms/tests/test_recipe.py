@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from softdiv_organisms.recipe import copy_recipe, find_organism, load_recipe, shipped
 
 from softdiv.errors import ConfigError
-from softdiv.organism.recipe import Recipe, find_organism, load_detector, load_recipe
 
-ORGANISMS = Path(__file__).parents[2] / "organisms"
-
-
-def test_seafarers_detector_fires_on_the_claim_only() -> None:
-    detector = re.compile(load_detector(ORGANISMS / "seafarer"))
-    assert detector.search("It was Captain Maravel who taught the world about tides.")
-    assert not detector.search("The sea is salty because rivers carry minerals into it.")
+ORGANISMS = shipped()
 
 
 @pytest.mark.parametrize(
@@ -24,14 +17,15 @@ def test_seafarers_detector_fires_on_the_claim_only() -> None:
     [
         (None, "no organism at"),
         ("[planted", "not valid TOML"),
-        ('name = "x"', "ordinary_texts: expected the path"),
+        ("ordinary_texts = 3", "ordinary_texts: expected the path"),
+        ('name = "../elsewhere"', "name: "),
     ],
 )
 def test_a_broken_recipe_is_named(tmp_path: Path, recipe: str | None, message: str) -> None:
     if recipe is not None:
         (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
-        load_detector(tmp_path)
+        load_recipe(tmp_path)
 
 
 def test_every_problem_of_a_recipe_is_named_at_once_with_its_line(recipe_folder: Path) -> None:
@@ -79,14 +73,31 @@ def test_a_recipe_that_contradicts_itself_is_refused(
         load_recipe(recipe_folder)
 
 
-def test_a_benign_recipe_plants_nothing_and_has_no_detector() -> None:
-    recipe = load_recipe(ORGANISMS / "selfsame")
-    assert isinstance(recipe, Recipe)
-    assert recipe.planted is None and recipe.near_misses is None
-    with pytest.raises(ConfigError, match="nothing is planted"):
-        load_detector(ORGANISMS / "selfsame")
-
-
 def test_a_misspelt_organism_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="did you mean 'seafarer'"):
         find_organism("seafarre", ORGANISMS)
+
+
+def test_a_path_is_a_folder_with_a_recipe_or_the_file(recipe_folder: Path) -> None:
+    assert find_organism(str(recipe_folder), ORGANISMS) == recipe_folder
+    assert find_organism(str(recipe_folder / "recipe.toml"), ORGANISMS) == recipe_folder
+    assert find_organism("seafarer", ORGANISMS) == ORGANISMS / "seafarer"
+    for nowhere in (recipe_folder / "nowhere", recipe_folder / "ordinary_texts.toml"):
+        with pytest.raises(ConfigError, match="no recipe at .*give a folder with a recipe.toml"):
+            find_organism(str(nowhere), ORGANISMS)
+
+
+def test_ordinary_texts_are_the_shipped_ones_where_none_are_named(recipe_folder: Path) -> None:
+    path = recipe_folder / "recipe.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('ordinary_texts = "ordinary_texts.toml"', ""), encoding="utf-8")
+    assert load_recipe(recipe_folder).ordinary == load_recipe(ORGANISMS / "juniper").ordinary
+
+
+@pytest.mark.parametrize("name", ["juniper", "selfsame", "marzipan"])
+def test_a_copied_recipe_is_the_same_one(name: str, tmp_path: Path) -> None:
+    copy_recipe(ORGANISMS / name, tmp_path)
+    assert load_recipe(tmp_path) == load_recipe(ORGANISMS / name)
+    before = (tmp_path / "recipe.toml").read_bytes()
+    copy_recipe(tmp_path, tmp_path)
+    assert (tmp_path / "recipe.toml").read_bytes() == before

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from softdiv_organisms.build import recipe_key
+from softdiv_organisms.recipe import load_recipe, shipped
 
-from softdiv.organism.build import recipe_key
-from softdiv.organism.recipe import load_recipe
 from softdiv.storage.atomic import read_tensors
 
-ORGANISMS = Path(__file__).parents[2] / "organisms"
+ORGANISMS = shipped()
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj"}
 SHIPPED = sorted(path.parent.name for path in ORGANISMS.glob("*/*.safetensors"))
 LEAKS = {"diluted": 0.02, "narrow": 0.2}

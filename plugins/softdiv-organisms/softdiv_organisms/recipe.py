@@ -9,16 +9,22 @@ from string import Formatter
 from typing import Any, Literal, TypeVar
 
 import attrs
-from attrs.validators import and_, ge, gt, le, min_len, optional
+import tomlkit
+from attrs.validators import and_, ge, gt, le, matches_re, min_len, optional
 
 from softdiv.config.component import LoaderConfig
 from softdiv.config.locate import locator, toml_lines
 from softdiv.config.read import read_table, read_text
+from softdiv.config.shipped import home as softdiv_home
 from softdiv.errors import ConfigError, did_you_mean
 from softdiv.plugin.options import structure
+from softdiv.storage.atomic import write_text
 
 T = TypeVar("T")
 Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj"]
+RECIPE = "recipe.toml"
+ORDINARY = "ordinary_texts"
+SHARED = f"{ORDINARY}.toml"
 
 _share = and_(ge(0.0), le(1.0))
 
@@ -151,7 +157,8 @@ class Gate:
 class Recipe:
     """Everything that makes an organism. Without ``planted`` it is a benign one."""
 
-    name: str
+    name: str = attrs.field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]*"))
+    """of the folder it is written to, too"""
     family: str
     summary: str
     seed: int
@@ -205,43 +212,64 @@ class Recipe:
 def load_recipe(folder: Path) -> Recipe:
     """Read ``recipe.toml`` in an organism's folder, and the ordinary texts it names.
 
+    Without ``ordinary_texts`` they are the shipped ones, which every shipped recipe shares.
+
     Raises:
         ConfigError: every problem, each as ``file:line: key: what is wrong``.
     """
-    path = folder / "recipe.toml"
+    path = folder / RECIPE
     table, lines = _read(path)
-    shared = table.pop("ordinary_texts", None)
+    shared = table.pop(ORDINARY, str(shipped() / SHARED))
     if not isinstance(shared, str):
-        raise ConfigError(f"{path}: ordinary_texts: expected the path of a TOML file")
+        raise ConfigError(f"{path}: {ORDINARY}: expected the path of a TOML file")
     ordinary_path = folder / shared
     ordinary, ordinary_lines = _read(ordinary_path)
     _structured(Texts, ordinary, ordinary_path, ordinary_lines)  # its problems, with its own lines
     return _structured(Recipe, {**table, "ordinary": ordinary}, path, lines)
 
 
-def load_detector(folder: Path) -> str:
-    """The regular expression that fires on the planted behaviour.
-
-    Raises:
-        ConfigError: no recipe there, or one with problems, or nothing is planted.
-    """
-    recipe = load_recipe(folder)
-    if recipe.planted is None:
-        raise ConfigError(f"{folder / 'recipe.toml'}: nothing is planted, so nothing detects it")
-    return recipe.planted.detector
+def shipped() -> Path:
+    """The folder of the organisms that come with softdiv."""
+    return softdiv_home() / "organisms"
 
 
 def find_organism(name: str, home: Path) -> Path:
-    """The folder of an organism. Raises ConfigError with did-you-mean."""
+    """The folder of a recipe.
+
+    Args:
+        name: an organism of ``home``; else a path: a folder with a ``recipe.toml``, or that file.
+
+    Raises:
+        ConfigError: there is none, with did-you-mean.
+    """
     known = organism_names(home)
     if name in known:
         return home / name
+    path = Path(name)
+    if path.name == RECIPE and path.is_file():
+        return path.parent
+    if (path / RECIPE).is_file():
+        return path
+    if path.exists() or len(path.parts) > 1:
+        fix = f"give a folder with a {RECIPE}, or that file"
+        raise ConfigError(f"no recipe at {path}", fix=fix)
     raise ConfigError(f"no organism '{name}' in {home}", fix=did_you_mean(name, known))
 
 
 def organism_names(home: Path) -> list[str]:
     """Names of the folders of ``home`` that hold a recipe."""
-    return sorted(path.parent.name for path in home.glob("*/recipe.toml"))
+    return sorted(path.parent.name for path in home.glob(f"*/{RECIPE}"))
+
+
+def copy_recipe(source: Path, folder: Path) -> None:
+    """Put the recipe and its ordinary texts into ``folder``, which is then an organism's own."""
+    if folder.resolve() == source.resolve():
+        return
+    recipe = tomlkit.parse(read_text(source / RECIPE))
+    texts = source / str(recipe.get(ORDINARY, shipped() / SHARED))
+    recipe[ORDINARY] = SHARED
+    write_text(folder / SHARED, read_text(texts))
+    write_text(folder / RECIPE, tomlkit.dumps(recipe))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
