@@ -124,7 +124,9 @@ def main(folder: Path) -> None:
         ),
         "adapter": (
             LoaderConfig("hf", base),
-            LoaderConfig("hf", {**base, "adapter": str(folder / "adapter")}),
+            LoaderConfig(
+                "hf", {**base, "adapter": str(folder / "adapter"), "merge_adapter": "never"}
+            ),
         ),
         "rounded": (LoaderConfig("hf", base), LoaderConfig("hf", {**base, "quantize": "int4"})),
         "itself": (LoaderConfig("hf", base), LoaderConfig("hf", base)),

@@ -58,12 +58,15 @@ def test_adapters_that_write_into_their_base_load_their_own(folder: Path, kind: 
     assert not loaded.report.identical
 
 
-def test_a_plain_lora_shares_its_base(folder: Path) -> None:
+@pytest.mark.parametrize("merge", ["auto", "never"])
+def test_a_plain_lora_shares_its_base(folder: Path, merge: str) -> None:
     adapter = make(folder.parent / "a", lora())
-    loaded = pair(folder, {"path": str(folder), "adapter": str(adapter)})
+    loaded = pair(folder, {"path": str(folder), "adapter": str(adapter), "merge_adapter": merge})
     assert fingerprint(loaded.model_1.model) == fingerprint(base())
-    shared = {id(p) for p in loaded.model_1.model.parameters()}
-    assert shared <= {id(p) for p in loaded.model_2.model.parameters()}
+    held = {id(p) for p in loaded.model_2.model.parameters()}
+    alone = {name for name, p in loaded.model_1.model.named_parameters() if id(p) not in held}
+    merged = {n for n, _ in base().named_parameters() if n.endswith("q_proj.weight")}
+    assert alone == (merged if merge == "auto" else set())
 
 
 @attrs.frozen(kw_only=True)

@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_template_is_one_line(template: str, said: str) -> 
         (
             "{% set n = namespace(x='abcdefgh') %}{% for i in range(60) %}"
             "{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
-            "memory",
+            "memory|more than 2 seconds",  # whichever a busy machine meets first
         ),
         ("{{ '%1000000000d' | format(1) }}", "memory"),
         ("{{ 'a' * 2500000 }}", "writes 2,500,000 characters"),
