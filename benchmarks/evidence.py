@@ -2,7 +2,7 @@
 
     python benchmarks/evidence.py
 
-Reads ``benchmarks/results/study.json``, ``study_development.json`` and the shipped null banks;
+Reads ``benchmarks/results/study.json`` and the shipped null banks;
 writes the page's tables between its ``<!-- NAME -->`` and ``<!-- end -->`` lines, the sentences
 around them are written by hand, and ``docs/images/study.svg``. Runs nothing.
 """
@@ -19,7 +19,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from result_file import RESULTS
-from study import BUDGET, COSTS, DEFAULT, RIVALS
+from study import BUDGET, COSTS, DEFAULT, RIVALS, SPLITS
 
 HOME = Path(__file__).parents[1]
 PAGE = HOME / "docs" / "evidence.md"
@@ -178,17 +178,21 @@ BLOCKS: Mapping[str, Callable[[Mapping[str, float], Rows], str]] = {
 
 def main() -> None:
     page = PAGE.read_text("utf-8")
-    for split in ("study", "study_development"):
-        file = RESULTS / f"{split}.json"
-        if not file.exists():
-            continue
-        found = json.loads(file.read_text("utf-8"))
+    study = json.loads((RESULTS / "study.json").read_text("utf-8"))
+    for split in SPLITS:
+        start = f"{split}."
+        summary = {
+            name.removeprefix(start): value
+            for name, value in study["summary"].items()
+            if name.startswith(start)
+        }
+        rows = [row for row in study["rows"] if row["split"] == split]
         for name, written in BLOCKS.items():
             block = f"<!-- {split} {name} -->"
-            filled = f"{block}\n{written(found['summary'], found['rows'])}\n<!-- end -->"
+            filled = f"{block}\n{written(summary, rows)}\n<!-- end -->"
             page = re.sub(rf"{block}\n.*?<!-- end -->", lambda _, f=filled: f, page, flags=re.S)
-        if split == "study":
-            plot(found["summary"])
+        if split == "test":
+            plot(summary)
     PAGE.write_text(page, "utf-8")
 
 
