@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # The packages whose dependencies are softdiv's own; `make test-plugins` tests every one.
-PLUGINS := plugins/softdiv-rank-overlap plugins/softdiv-refusal
+PLUGINS := plugins/softdiv-rank-overlap plugins/softdiv-refusal plugins/softdiv-organisms
 
 # Two threads that sleep instead of spinning: the same speed alone, and far faster on a shared machine.
 QUIET := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 HF_HUB_OFFLINE=1

@@ -25,7 +25,7 @@ from softdiv.analysis.embedding import Embed, each_alone, tfidf
 from softdiv.builtin.embedding import embed
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path
-from softdiv.organism.recipe import load_detector
+from softdiv.evaluation.detector import load_detector
 from softdiv.pipeline import DivergencePipeline
 from softdiv.plugin.records import Example, Finding
 from softdiv.storage.atomic import read_json_lines
@@ -104,7 +104,7 @@ def main() -> None:
     for config, findings in runs:
         if not config.pair.organism:
             parser.error(f"pair {config.pair.name} has no organism: nothing says what is planted")
-        detector = re.compile(load_detector(Path(config.pair.organism)))
+        detector = load_detector(Path(config.pair.organism))
         label = {"pair": config.pair.name, "seed": config.seed}
         rows += [{**label, **row} for row in measure(findings, detector)]
     for row in rows:

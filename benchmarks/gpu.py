@@ -36,7 +36,7 @@ from softdiv.pair.manager import ModelPair, ModelPairManager
 from softdiv.plugin.events import TrainEvent
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
-from softdiv.training.ranks import join, leave
+from softdiv.ranks.group import join, leave
 from softdiv.training.trainer import DivergenceTrainer
 
 STEPS = 10

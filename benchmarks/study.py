@@ -25,6 +25,8 @@ import attrs
 import numpy as np
 from result_file import RESULTS, write_result
 from scipy import stats
+from softdiv_organisms.recipe import load_recipe
+from softdiv_organisms.zoo import load_split
 
 from softdiv.calibration import null_pairs
 from softdiv.config.load import ExperimentConfig
@@ -32,8 +34,6 @@ from softdiv.config.shipped import config_path, home
 from softdiv.data.shipped_texts import shipped_nulls
 from softdiv.errors import SoftdivError
 from softdiv.evaluation.results import Evaluation, PromptResult
-from softdiv.organism.recipe import load_recipe
-from softdiv.organism.zoo import load_split
 from softdiv.pipeline import DivergencePipeline
 from softdiv.storage.locks import in_use
 

@@ -83,9 +83,14 @@ class DiskError(RunError):
 
 
 class TrainingError(SoftdivError):
-    """Training cannot go on (non-finite loss, no gradient, engine missing)."""
+    """Training cannot go on (non-finite loss, no gradient, engine missing), or a rank or a text
+    that does not fit into memory ends what is computed."""
 
     exit_code = 6
+
+
+class LostRank(TrainingError):
+    """Another process of the launcher is gone: no plugin's failure, and nothing can go on."""
 
 
 GATE_FAILED = 7

@@ -24,6 +24,8 @@ from softdiv.plugin.failures import Failures
 from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Finding
+from softdiv.ranks.group import join
+from softdiv.ranks.launch import launched_as
 from softdiv.report.model import Report
 from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
@@ -38,8 +40,6 @@ from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.run import RunFolder, open_existing, open_run
 from softdiv.storage.run_files import CONFIG
-from softdiv.training.launch import launched_as
-from softdiv.training.ranks import join
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -130,12 +130,13 @@ class DivergencePipeline:
     def run(self) -> PipelineResult:
         """Every stage in order; a stage that has finished is read back, not repeated.
 
-        Under a launcher every rank trains; rank 0 alone goes on and returns.
+        Under a launcher every rank trains, and shares what rank 0 searches and evaluates; rank 0
+        alone returns.
 
         Raises:
             SoftdivError: whatever a user can mend, before any work is lost.
             Interrupted: a signal came; the message is the command that continues the run.
-            SystemExit: 0 on every rank but 0, when training is over.
+            SystemExit: 0 on every rank but 0, when rank 0 runs the models no more.
         """
         with self._opened("train", until="report") as work:
             for name, stage in STORY.items():
@@ -225,7 +226,9 @@ class DivergencePipeline:
                 ranks,
                 work,
                 trains=first == "train" and not run.done("train"),
-                serves=self.config.training.engine.shard_models and not self.nothing_to_do,
+                serves=until != "train"
+                and not self.nothing_to_do
+                and (self.config.training.engine.shard_models or not run.done("evaluate")),
             )
             if self.nothing_to_do:
                 yield work

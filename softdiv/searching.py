@@ -21,7 +21,6 @@ from softdiv.pair.sampling import Sampling, mix, uniform_rows
 from softdiv.pair.teacher_forcing import (
     both_states,
     log_likelihood,
-    prompt_log_likelihoods,
     response_states,
     targets_of,
 )
@@ -65,6 +64,7 @@ from softdiv.search.swaps import (
     likely_swaps,
     printable_tokens,
     random_prompt,
+    soft_gradient,
     stream,
     surprise_gains,
     surprises,
@@ -121,7 +121,6 @@ __all__ = [
     "phrase_prompts",
     "positions",
     "printable_tokens",
-    "prompt_log_likelihoods",
     "random_prompt",
     "read_together",
     "response_states",
@@ -129,6 +128,7 @@ __all__ = [
     "sample_texts",
     "selection_cost",
     "slot_in",
+    "soft_gradient",
     "standing_out",
     "stream",
     "successive_halving",

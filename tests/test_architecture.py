@@ -20,9 +20,9 @@ ORDER = (
     "storage",
     "config",
     "data",
+    "ranks",
     "pair",
     "divergence",
-    "organism",
     "training",
     "search",
     "searching",
@@ -144,6 +144,22 @@ def test_nothing_unpickles_evaluates_or_prints(file: Path) -> None:
         f"{file}:{line} imports {module}"
         for module, line in imports(file)
         if module.split(".")[0] in {"pickle", "dill", "joblib", "marshal", "shelve"}
+    ]
+    assert not wrong
+
+
+@every_file
+def test_the_pair_is_sampled_in_one_module_only(file: Path) -> None:
+    """Below it stand the decoders, the check of a model against itself, and the chat."""
+    if file.as_posix() == "divergence/batches.py" or room(file) == "pair":
+        return
+    sampling = {"rollout", "sample_answers", "start_decoding", "log_likelihood"}
+    if file.as_posix() == "divergence/rollouts.py":
+        sampling.remove("start_decoding")  # it is how rollouts are made
+    wrong = [
+        f"{file}:{call.lineno} calls {ast.unparse(call.func)}"
+        for call in ast.walk(tree(file))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in sampling
     ]
     assert not wrong
 

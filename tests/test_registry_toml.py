@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from softdiv.cli.plugin_commands import commands_of
 from softdiv.config.catalogue import ModelRegistry, singular
 from softdiv.config.shipped import home
-from softdiv.plugin.interfaces import KINDS
+from softdiv.plugin.interfaces import KINDS, Kind
 from softdiv.plugin.manager import BUILTINS, PluginManager
 
 if sys.version_info >= (3, 11):
@@ -63,8 +64,10 @@ def test_a_package_of_this_repository_is_stated_as_it_registers(
     assert entry.summary
     monkeypatch.syspath_prepend(str(folder))
     manager = PluginManager()
-    manager.register(importlib.import_module(module), "'it'")
-    assert entry.provides == registered(manager, "'it'")
+    plugin = importlib.import_module(module)
+    manager.register(plugin, "'it'")
+    commands = tuple(f"command:{name}" for name in commands_of(plugin, "'it'", ()))
+    assert entry.provides == registered(manager, "'it'") + commands
 
 
 def test_nothing_else_is_stated() -> None:
@@ -72,3 +75,4 @@ def test_nothing_else_is_stated() -> None:
     names = {name for folder in PACKAGES for name in project(folder)["entry-points"]["softdiv"]}
     assert set(STATED) == ours | names
     assert len(ModelRegistry.load().plugins) == len(STATED)
+    assert set(get_args(Kind)) == set(KINDS)

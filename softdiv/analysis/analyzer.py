@@ -61,11 +61,6 @@ class DivergenceAnalyzer:
     failures: Failures = attrs.field(factory=Failures)
     """Names the plugin behind a failure."""
 
-    @property
-    def needs_models(self) -> bool:
-        """Whether an analyzer runs the models once more, so that they must be loaded."""
-        return any(isinstance(analyzer, ModelAnalyzer) for analyzer in self.analyzers.values())
-
     def analyze(
         self,
         findings: Sequence[Finding],

@@ -40,7 +40,7 @@ class CacheLens(WordSearcher):
         if not words:
             task.explain(f"the budget pays for no word, at {each} FTE each, or there are none")
             return
-        moved = word_differences(pair, before, list(words.values()))
+        moved = word_differences(pair, before, list(words.values()), task.limit)
         if not moved.any():
             task.explain("the models compute the same at every word")
             return

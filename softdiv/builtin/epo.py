@@ -141,7 +141,7 @@ class Epo:
             children += likely_swaps(task, ids, gains, tokens, self.top_k, count, examples[0], salt)
         fresh = [ids for ids in _once(children) if tuple(ids) not in of_bits]
         everyone = parents + answered(task, fresh, examples, self.response_tokens, f"epo:{number}")
-        odd = surprises(model, before, [prompt.ids for prompt in everyone])
+        odd = surprises(task, before, [prompt.ids for prompt in everyone])
         scored = list(zip(everyone, odd, strict=True))
         return [list(_best(scored, price).ids) for price in prices]
 

@@ -102,7 +102,6 @@ class GradientSwaps:
         swapped = ([*ids[:at], int(words[word]), *ids[at + 1 :]] for at, word in picks)
         return typeable(task, swapped, self.candidates, beside)
 
-    @torch.no_grad()
     def _values(
         self, task: SearchTask, start: AnsweredPrompt, trials: Sequence[list[int]]
     ) -> list[float]:
@@ -114,7 +113,7 @@ class GradientSwaps:
         divergence = [float(part.mean()) for part in bits.split(tokens)]
         if not self.fluency:
             return divergence
-        surprise = surprises(task.pair.model_1, start.slots[0].before, trials)
+        surprise = surprises(task, start.slots[0].before, trials)
         return [d - self.fluency * s for d, s in zip(divergence, surprise, strict=True)]
 
 

@@ -20,8 +20,8 @@ from softdiv import Budget, HardPrompt, SearchTask
 from softdiv.searching import (
     FROM_MODEL_1,
     FROM_MODEL_2,
-    answer_bits,
     slot_in,
+    soft_gradient,
     vectors,
     vocabulary_words,
 )
@@ -113,10 +113,9 @@ class Verbalise:
                 for result in task.sample(slots, weights, keys, self.response_tokens, leaf.detach())
                 for row in range(len(result.lengths))
             ]
-            bits = answer_bits(task, slots, responses, leaf)
-            (gradient,) = torch.autograd.grad(-bits.mean(), leaf)
+            gradient = soft_gradient(task, slots, responses, leaf)
             if bool(gradient.isfinite().all()):
-                leaf.grad = gradient
+                leaf.grad = -gradient
                 optimizer.step()
         return leaf.detach()
 

@@ -98,7 +98,9 @@ class WeightLens(WordSearcher):
         places = {key: place for place, key in enumerate(each)}
         moved = torch.zeros(len(words), len(places), device=task.pair.model_1.device)
         modules = {name: changes[0].module for name, changes in readers.items()}
-        for name, part, states in word_states(task.pair.model_1, before, words, modules):
+        for name, part, states in word_states(
+            task.pair.model_1, before, words, modules, task.limit
+        ):
             for n, change in enumerate(readers[name]):
                 shift = states.to(change.rows) @ change.rows.T
                 moved[part, places[name, n]] = shift.float().norm(dim=-1)

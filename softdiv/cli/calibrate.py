@@ -49,7 +49,7 @@ def calibrate(
     from softdiv.data.shipped_texts import shipped_nulls
     from softdiv.evaluation.null_bank import LEAST
     from softdiv.pair.manager import pick_device
-    from softdiv.training.launch import leave_launcher
+    from softdiv.ranks.launch import leave_launcher
 
     config = configured(config_path, options)
     launch = leave_launcher()

@@ -17,9 +17,9 @@ from softdiv import __version__
 from softdiv.cli import terminal
 from softdiv.config.redact import redacted
 from softdiv.errors import ConfigError, DiskError, SoftdivError, did_you_mean
+from softdiv.ranks.launch import rank_label
 from softdiv.report.plain_text import strip_hidden
 from softdiv.storage.refusal import FIXES, disk_error
-from softdiv.training.launch import rank_label
 
 INTERRUPTED = 75
 """Exit code of a run that was stopped and can be continued (EX_TEMPFAIL)."""
@@ -60,7 +60,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "searchers": ("softdiv.cli.components:searchers", "What proposes text prompts."),
     "analyzers": ("softdiv.cli.components:analyzers", "Sections of the report."),
     "observers": ("softdiv.cli.components:observers", "What is told of each step of a run."),
-    "organisms": ("softdiv.cli.organisms:organisms", "Train and check planted differences."),
 }
 
 
@@ -75,9 +74,11 @@ class LazyGroup(click.Group):
         return [*COMMANDS, *self._of_plugins(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
+        """Import and return one command; of a known package too, whose plugin that names."""
         if cmd_name not in COMMANDS:
-            return self._of_plugins(ctx).get(cmd_name)
+            from softdiv.cli.plugin_commands import load_packaged
+
+            return self._of_plugins(ctx).get(cmd_name) or load_packaged(cmd_name, COMMANDS)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -87,10 +88,11 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a hint for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            known = self.list_commands(ctx)
-            if args[0] in known:
-                return super().resolve_command(ctx, args)
-            hint = did_you_mean(args[0], known)
+            if (command := self.get_command(ctx, args[0])) is not None:
+                return args[0], command, args[1:]
+            from softdiv.cli.plugin_commands import packaged
+
+            hint = did_you_mean(args[0], [*self.list_commands(ctx), *packaged()])
             raise click.UsageError(f"no command '{args[0]}' ({hint})", ctx)
         return super().resolve_command(ctx, args)
 
@@ -104,6 +106,8 @@ class LazyGroup(click.Group):
                 formatter.write_dl(
                     [(n, command.get_short_help_str()) for n, command in added.items()]
                 )
+        formatter.write_paragraph()
+        formatter.write_text("Packages bring more: softdiv plugins list --all")
 
     def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
         """Loaded once, and only where a plugin is named or a command is not built in."""

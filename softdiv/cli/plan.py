@@ -27,11 +27,11 @@ def print_plan(
     from softdiv.data.assemble import said_before
     from softdiv.pair.free_memory import free_memory
     from softdiv.pair.manager import ModelPairManager, pick_device
+    from softdiv.ranks.launch import world_size
     from softdiv.stages.evaluate import detector
     from softdiv.stages.load import load_texts
     from softdiv.stages.plan import plan
     from softdiv.stages.room import refuse_too_large
-    from softdiv.training.launch import world_size
 
     with only_ours():
         prepared = Prepared.of(config, plugin_files)

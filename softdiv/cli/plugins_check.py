@@ -22,17 +22,23 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
     NAME is an installed plugin or a built-in one such as `metrics`; PATH is a package's folder or
     a .py file. The plugin is imported and its code is run. Exit code 1 where a check fails.
     """
+    from softdiv.cli.main import COMMANDS
+    from softdiv.cli.plugin_commands import commands_of
+    from softdiv.report.plain_text import one_line
     from softdiv.testing.plugin_under_test import plugins_at
 
     plugins = plugins_at(target)
     checked = {plugin.label: list(plugin.check()) for plugin in plugins}
+    commands = [c for p in plugins for c in commands_of(p.module, p.label, COMMANDS)]
     if as_json:
         _print_json(checked)
     else:
         for label, components in checked.items():
             _print(label, components)
+        for command in commands:
+            say(f"command {one_line(command)}")
     failed = any(one.failures for components in checked.values() for one in components)
-    ctx.exit(1 if failed or not any(checked.values()) else 0)
+    ctx.exit(1 if failed or not (commands or any(checked.values())) else 0)
 
 
 def _print(label: str, components: list[Checked]) -> None:

@@ -39,7 +39,7 @@ class PluginEntry:
     name: str
     package: str
     provides: tuple[str, ...] = ()
-    """``kind:component``, e.g. ``metric:rank_overlap``"""
+    """``kind:component``, e.g. ``metric:rank_overlap``; ``command:name`` too"""
     summary: str = ""
 
     @property

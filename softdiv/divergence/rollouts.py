@@ -14,7 +14,7 @@ from torch import Tensor
 
 from softdiv.divergence.kernels import jsd, log_likelihood_ratio
 from softdiv.pair.decoder import start_decoding
-from softdiv.pair.inputs import longest_answer
+from softdiv.pair.inputs import Frame, longest_answer
 from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.sampling import Sampling, draw, mix
@@ -55,6 +55,16 @@ class Rollouts:
     margin_2: Tensor
     extra: Mapping[str, Tensor]
 
+    def columns(self) -> dict[str, Tensor]:
+        """Every tensor by its name, B rows each."""
+        return {"lengths": self.lengths, **self.extra, **{n: getattr(self, n) for n in KNOWN}}
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Tensor]) -> Rollouts:
+        """The inverse of :meth:`columns`."""
+        own = {name: columns[name] for name in ("lengths", *KNOWN)}
+        return cls(**own, extra={n: c for n, c in columns.items() if n not in own})
+
     def answer(self, row: int) -> list[int]:
         """Token ids of one answer."""
         found: list[int] = self.ids[row, : int(self.lengths[row])].tolist()
@@ -90,6 +100,7 @@ def rollout(
     sampling: Sampling,
     soft: Tensor | None = None,
     row_metrics: RowMetrics | None = None,
+    frame: Frame | None = None,
 ) -> Rollouts:
     """Sample one answer per context.
 
@@ -100,14 +111,17 @@ def rollout(
             models' positions do.
         soft: ``[k, H]`` prompt for the contexts' slots.
         row_metrics: further values to compute at every response position.
+        frame: of the batch that the contexts are a part of; by default they are all of it.
     """
+    frame = frame or Frame.of(contexts, soft)
     device = pair.model_1.device
     uniforms = uniforms.to(device)
     weight = torch.tensor(weights, dtype=torch.float32, device=device)
-    decoders = [start_decoding(wrapper, contexts, soft) for wrapper in (pair.model_1, pair.model_2)]
+    models = (pair.model_1, pair.model_2)
+    decoders = [start_decoding(wrapper, contexts, soft, frame) for wrapper in models]
     count, longest = uniforms.shape
-    for wrapper in (pair.model_1, pair.model_2):
-        longest = longest_answer(wrapper, contexts, soft, longest)
+    for wrapper in models:
+        longest = longest_answer(wrapper, frame, longest)
     stops = torch.tensor(sorted(pair.stop_ids), device=device)
     current = torch.arange(count, device=device)  # the rows still decoded
     alive = torch.ones(count, dtype=torch.bool, device=device)  # of those, the unfinished ones
@@ -138,11 +152,7 @@ def rollout(
         for decoder in decoders:
             decoder.advance(tokens.to(decoder.device))
     stacked = {name: torch.stack(column, dim=1) for name, column in columns.items()}
-    return Rollouts(
-        lengths=lengths,
-        extra={name: value for name, value in stacked.items() if name not in KNOWN},
-        **{name: stacked[name] for name in KNOWN},
-    )
+    return Rollouts.of({"lengths": lengths, **stacked})
 
 
 def _row_values(rows: Rows) -> dict[str, Tensor]:

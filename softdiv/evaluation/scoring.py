@@ -11,15 +11,14 @@ from torch import Tensor
 
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
 from softdiv.divergence.metrics import DivergenceMetrics
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
+from softdiv.divergence.sampler import Sampler, streams
 from softdiv.divergence.tokens import token_divergences
 from softdiv.errors import PairError
-from softdiv.pair.answers import sample_answers
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
-from softdiv.pair.teacher_forcing import prompt_log_likelihoods
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.records import Example, Finding, ResponsePair
+from softdiv.ranks.group import Ranks
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +54,16 @@ class Scorer:
     evaluation: EvaluationConfig
     metrics: DivergenceMetrics
     seed: int
+    limit: RowLimit = attrs.field(factory=RowLimit)
+    """How many rows fit into memory at a time."""
+    ranks: Ranks = attrs.field(factory=Ranks)
+    """Who shares the work."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """Through which everything is sampled and scored."""
+        shared = {"limit": self.limit, "ranks": self.ranks, "metrics": self.metrics}
+        return Sampler.of(self.pair, self.generation, self.seed, **shared)
 
     def score(
         self, prompts: Sequence[str], soft: Tensor | None = None
@@ -77,10 +86,7 @@ class Scorer:
         ]
         if soft is not None:
             items += [("", example, self.layout.soft(example)) for example in self.examples]
-        rows: list[_Row] = []
-        size = max(self.generation.batch_rows // 2, 1)
-        for start in range(0, len(items), size):
-            rows += self._rows(items[start : start + size], soft)
+        rows = self._rows(items, soft)
         count, texts = len(self.examples), len(unique) * len(self.examples)
         pairs = self._pairs(rows[:texts], items[:texts])
         parts = [
@@ -95,12 +101,16 @@ class Scorer:
             return None
         slot = self.layout.soft(self.examples[0])
         ids = self.layout.encode(prompt)
-        (logs,) = prompt_log_likelihoods(self.pair.model_1, slot.before, [ids])
+        model = self.pair.model_1
+        (logs,) = self.sampler.prompt_log_likelihoods(model, slot.before, [ids])
         return math.exp(min(-float(logs.mean()), 700.0)) if len(logs) else None
 
     def _rows(self, items: Sequence[Item], soft: Tensor | None) -> list[_Row]:
         """One row per (prompt, user text): both models' answers, and their mean values."""
-        result = self._answers(items, soft)
+        # on the same random numbers: where the models agree, they say the same
+        keys = streams("held-out", [example for _, example, _ in items])
+        contexts = [context for _, _, context in items]
+        result = self.sampler.both(contexts, (keys, keys), self._length, soft)
         half, first = len(items), self.evaluation.response_tokens
         bits, ratio = result.mean_bits(first), result.summed_ratio(first)
         for n in range(len(bits)):
@@ -175,43 +185,19 @@ class Scorer:
         rounds = self.metrics.resamples
         if not rounds:
             return [()] * len(items)
-        found: list[tuple[str, ...]] = []
-        size = max(self.generation.batch_rows // rounds, 1)
-        for start in range(0, len(items), size):
-            # a text's resamples share a batch: its context is then read only once
-            batch = [(item, n) for item in items[start : start + size] for n in range(rounds)]
-            keys = [f"held-out:{which}:{e.id}:again {n}" for (_, e, _), n in batch]
-            with self.pair.ledger.phase("resampling"):
-                answers = sample_answers(
-                    self.pair.model_1 if which == 1 else self.pair.model_2,
-                    [context for (_, _, context), _ in batch],
-                    uniforms=uniform_rows(keys, self.seed, self._length),
-                    sampling=self._sampling,
-                    stops=self.pair.stop_ids,
-                )
-            texts = [self.layout.decode(answer) for answer in answers]
-            found += [tuple(texts[n : n + rounds]) for n in range(0, len(texts), rounds)]
-        return found
+        # a text's resamples share a batch: its context is then read only once
+        again = [(item, n) for item in items for n in range(rounds)]
+        with self.pair.ledger.phase("resampling"):
+            answers = self.sampler.answers(
+                self.pair.models[which - 1],
+                [context for (_, _, context), _ in again],
+                [f"held-out:{which}:{e.id}:again {n}" for (_, e, _), n in again],
+                self._length,
+                rounds * max(self.generation.batch_rows // rounds, 1),
+            )
+        texts = [self.layout.decode(answer) for answer in answers]
+        return [tuple(texts[n : n + rounds]) for n in range(0, len(texts), rounds)]
 
     @property
     def _length(self) -> int:
         return max(self.generation.max_length, self.evaluation.response_tokens)
-
-    @property
-    def _sampling(self) -> Sampling:
-        return Sampling(temperature=self.generation.temperature, top_p=self.generation.top_p)
-
-    def _answers(self, items: Sequence[Item], soft: Tensor | None) -> Rollouts:
-        """Rows 0..n-1 answered by model_1, n..2n-1 by model_2, on the same random numbers: where
-        the models agree, they say the same."""
-        keys = [f"held-out:{e.id}" for _, e, _ in items] * 2
-        contexts = [context for _, _, context in items]
-        return rollout(
-            self.pair,
-            [*contexts, *contexts],
-            weights=[FROM_MODEL_1] * len(items) + [FROM_MODEL_2] * len(items),
-            uniforms=uniform_rows(keys, self.seed, self._length),
-            sampling=self._sampling,
-            soft=soft,
-            row_metrics=self.metrics.of_rows,
-        )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.decoder import start_decoding
-from softdiv.pair.inputs import longest_answer
+from softdiv.pair.inputs import Frame, longest_answer
 from softdiv.pair.layout import Context
 from softdiv.pair.sampling import Sampling, draw
 from softdiv.pair.wrapper import ModelWrapper
@@ -22,6 +22,7 @@ def sample_answers(
     uniforms: Tensor,
     sampling: Sampling,
     stops: Collection[int],
+    frame: Frame | None = None,
 ) -> list[list[int]]:
     """One answer per context: token ids, up to and including a stop token.
 
@@ -32,12 +33,14 @@ def sample_answers(
         contexts: B contexts without a slot.
         uniforms: ``[B, T]`` random numbers; T is the longest answer. One ends earlier where the
             model's positions do.
+        frame: of the batch that the contexts are a part of; by default they are all of it.
     """
-    decoder = start_decoding(wrapper, contexts)
+    frame = frame or Frame.of(contexts)
+    decoder = start_decoding(wrapper, contexts, None, frame)
     uniforms = uniforms.to(wrapper.device)
     answers: list[list[int]] = [[] for _ in contexts]
     current = list(range(len(contexts)))  # the rows still decoded
-    longest = longest_answer(wrapper, contexts, None, uniforms.shape[1])
+    longest = longest_answer(wrapper, frame, uniforms.shape[1])
     for step in range(longest):
         tokens = draw(decoder.log_probs(), uniforms[current, step], sampling)
         drawn = tokens.tolist()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.decoding import CachedDecoder
-from softdiv.pair.inputs import assemble
+from softdiv.pair.inputs import Frame, assemble
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 
@@ -40,18 +40,23 @@ class Decoder(Protocol):
 
 
 def start_decoding(
-    wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    soft: Tensor | None = None,
+    frame: Frame | None = None,
 ) -> Decoder:
     """B contexts of one model.
 
     Args:
         soft: ``[k, H]`` prompt for the contexts' slots.
+        frame: of the batch that these are a part of; by default they are all of it.
     """
+    frame = frame or Frame.of(contexts, soft)
     if not wrapper.keeps_cache:
         return RerunDecoder(wrapper, contexts, soft)
     if (window := wrapper.window) is not None:
-        return WindowDecoder(wrapper, contexts, soft, window)
-    return CachedDecoder(wrapper, contexts, soft)
+        return WindowDecoder(wrapper, contexts, soft, frame, window)
+    return CachedDecoder(wrapper, contexts, soft, frame.prefix)
 
 
 class WindowDecoder:
@@ -62,15 +67,14 @@ class WindowDecoder:
         wrapper: ModelWrapper,
         contexts: Sequence[Context],
         soft: Tensor | None,
+        frame: Frame,
         window: int,
     ) -> None:
         self._wrapper, self._soft, self._window = wrapper, soft, window
         self._rows = list(contexts)
-        slot = 0 if soft is None else len(soft)
-        longest = max(len(row) + slot * row.has_slot for row in self._rows)
         self._inner: CachedDecoder | RerunDecoder
-        if longest < window:
-            self._inner = CachedDecoder(wrapper, contexts, soft)
+        if frame.longest < window:
+            self._inner = CachedDecoder(wrapper, contexts, soft, frame.prefix)
         else:
             self._inner = RerunDecoder(wrapper, contexts, soft)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from softdiv.pair.inputs import assemble, common_prefix
+from softdiv.pair.inputs import assemble
 from softdiv.pair.kv_cache import Part, joined
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
@@ -34,13 +34,17 @@ class CachedDecoder:
 
     Args:
         soft: ``[k, H]`` prompt for the contexts' slots.
+        prefix: what all begin with, of the batch that these rows are a part of.
     """
 
     def __init__(
-        self, wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None = None
+        self,
+        wrapper: ModelWrapper,
+        contexts: Sequence[Context],
+        soft: Tensor | None,
+        prefix: tuple[int, ...],
     ) -> None:
         self._wrapper = wrapper
-        prefix = common_prefix(contexts)
         unique = sorted(dict.fromkeys(contexts), key=len)
         slot = {context: place for place, context in enumerate(unique)}
         index = torch.tensor([slot[context] for context in contexts], device=wrapper.device)

@@ -47,13 +47,35 @@ def common_prefix(contexts: Sequence[Context]) -> tuple[int, ...]:
     return first[: max(length, 0)]
 
 
-def longest_answer(
-    wrapper: ModelWrapper, contexts: Sequence[Context], soft: Tensor | None, wanted: int
-) -> int:
+@attrs.frozen
+class Frame:
+    """What the rows of one batch share. Some of its rows, run apart from the others but in the
+    batch's frame, compute and keep what the batch would."""
+
+    prefix: tuple[int, ...]
+    """:func:`common_prefix`"""
+    longest: int
+    """positions of the longest row, its soft tokens included"""
+
+    @classmethod
+    def of(cls, contexts: Sequence[Context], soft: Tensor | None = None) -> Frame:
+        """Of a whole batch; ``soft [k, H]`` goes into its slots."""
+        return cls(common_prefix(contexts), _longest(contexts, soft))
+
+
+def longest_answer(wrapper: ModelWrapper, frame: Frame, wanted: int) -> int:
     """Tokens, ``wanted`` at most, that the model's positions leave behind the longest context."""
     if wrapper.max_positions is None:
         return wanted
-    return max(min(wanted, wrapper.max_positions + 1 - _longest(contexts, soft)), 1)
+    return max(min(wanted, wrapper.max_positions + 1 - frame.longest), 1)
+
+
+def kept_prefix(wrapper: ModelWrapper, contexts: Sequence[Context]) -> tuple[int, ...]:
+    """The ids of a teacher-forced batch that come from the prefix cache: all that the rows share,
+    short of what a sliding or chunked layer forgets (Llama 4 would not know where it stands)."""
+    window = wrapper.window
+    kept = common_prefix(contexts)[: None if window is None else max(window - 1, 0)]
+    return kept if wrapper.keeps_cache else ()
 
 
 def _longest(
@@ -83,8 +105,7 @@ def assemble(
         soft: ``[k, H]`` prompt put into every slot; gradients flow to it.
         responses: token ids appended to each row (teacher forcing).
         pad_left: left padding, for decoding; right padding, for teacher forcing.
-        prefix: the ids to take from the prefix cache; by default all that the rows share, short
-            of what a sliding or chunked layer forgets (Llama 4 would not know where it stands).
+        prefix: the ids to take from the prefix cache; by default :func:`kept_prefix`.
 
     Position ids skip the padding, so a row's values do not depend on its neighbours'
     lengths: ``[prefix][pad][before][soft][after][response]``.
@@ -99,11 +120,8 @@ def assemble(
             f"{wrapper.name}",
             fix="shorten the prompt or the user text",
         )
-    if not wrapper.keeps_cache:
-        prefix = ()
-    if prefix is None:
-        window = wrapper.window
-        prefix = common_prefix(contexts)[: None if window is None else max(window - 1, 0)]
+    if prefix is None or not wrapper.keeps_cache:
+        prefix = kept_prefix(wrapper, contexts)
     rows = []
     for row, context in enumerate(contexts):
         tail = list(context.after) + list(responses[row] if responses else ())

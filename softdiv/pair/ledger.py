@@ -19,11 +19,14 @@ class Ledger:
 
     by_phase: dict[str, int] = attrs.field(factory=dict)
     _phases: list[str] = attrs.field(init=False, factory=lambda: ["other"])
+    _closed: bool = attrs.field(init=False, default=False)
 
     def charge(
         self, positions: int, *, with_backward: bool = False, recomputed: bool = False
     ) -> None:
         """Add a forward pass over ``positions`` (and its backward pass, if one will follow)."""
+        if self._closed:
+            return
         phase = self._phases[-1]
         cost = positions * (1 + with_backward * (2 + recomputed))
         self.by_phase[phase] = self.by_phase.get(phase, 0) + cost
@@ -36,6 +39,15 @@ class Ledger:
             yield
         finally:
             self._phases.pop()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Charge nothing for what happens inside: who shares or halves a batch charges it whole."""
+        before, self._closed = self._closed, True
+        try:
+            yield
+        finally:
+            self._closed = before
 
     @property
     def total(self) -> int:

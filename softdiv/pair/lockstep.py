@@ -18,7 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-_NOTHING, _OVER = 0, -1
+from softdiv.ranks.group import together
+
+_NOTHING = 0
 
 
 class Passes(Protocol):
@@ -66,22 +68,13 @@ class Lockstep:
         while (wanted := self._agree(_NOTHING)) != _NOTHING:
             self._lend(wanted)
 
-    def serve(self) -> None:
-        """Lend until rank 0 calls :meth:`dismiss`."""
-        while (wanted := self._agree(_NOTHING)) != _OVER:
-            if wanted != _NOTHING:
-                self._lend(wanted)
-
-    def dismiss(self) -> None:
-        """End the others' :meth:`serve`."""
-        self._agree(_OVER)
-
     def _agree(self, mine: int) -> int:
         """What the lowest rank that wants something wants."""
         for model in self._models:
             model.finish()
         wishes = [torch.zeros(1, dtype=torch.long) for _ in range(dist.get_world_size())]
-        dist.all_gather(wishes, torch.tensor([mine]))
+        with together():
+            dist.all_gather(wishes, torch.tensor([mine]))
         return next((wish for wish in torch.cat(wishes).tolist() if wish != _NOTHING), _NOTHING)
 
     def _lend(self, wanted: int) -> None:

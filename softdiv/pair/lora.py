@@ -7,9 +7,8 @@ import dataclasses
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from softdiv.pair.adapter_fit import Probe, check_filled, fit_vocabulary
 from softdiv.pair.foreign import translated
 from softdiv.pair.load_deepspeed import name_accelerator
 from softdiv.pair.sharding import is_sharded
-from softdiv.storage.atomic import write_json, write_tensors
 
 
 def attach_adapter(model: Any, adapter: str | Adapter) -> Any:
@@ -36,7 +34,7 @@ def attach_adapter(model: Any, adapter: str | Adapter) -> Any:
         PairError: peft is missing, there is no adapter, it is of a kind that is no part of the
             model's layers, it does not fit, or it changes nothing.
     """
-    peft = _peft()
+    peft = load_peft()
     given = adapter if isinstance(adapter, Adapter) else opened(adapter)
     _refuse_kind(peft, given)
     names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
@@ -44,7 +42,7 @@ def attach_adapter(model: Any, adapter: str | Adapter) -> Any:
     rows = fit_vocabulary(model, given)
     before = None if is_sharded(model) else Probe.of(model, given)
     what = f"adapter '{given.name}' cannot be loaded"
-    with _quiet(), translated(what, "is it an adapter of this model?"):
+    with quiet(), translated(what, "is it an adapter of this model?"):
         wrapped = peft.PeftModel.from_pretrained(model, str(given.folder), is_trainable=False)
         # once more, because only this call returns what had no place
         result = wrapped.load_adapter(str(given.folder), "default", is_trainable=False)
@@ -165,52 +163,8 @@ def _rounded(merged: Sequence[tuple[str, Any, Any]]) -> float:
     return math.sqrt(lost / whole) if whole else 0.0
 
 
-def new_adapter(
-    model: Any, *, rank: int, alpha: int, target_modules: Sequence[str], seed: int
-) -> Any:
-    """Put a fresh LoRA into ``model`` (in place), its weights trainable and nothing else.
-
-    At first it changes nothing: one of its two factors is zero.
-
-    Returns:
-        The handle that :func:`save_adapter` takes.
-
-    Raises:
-        PairError: peft is missing, or the model has none of the target modules.
-    """
-    peft = _peft()
-    config = peft.LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=list(target_modules), task_type="CAUSAL_LM"
-    )
-    try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return peft.get_peft_model(model, config)
-    except ValueError as error:
-        raise PairError("this model cannot take the adapter", why=str(error)) from error
-
-
-def save_adapter(
-    adapter: Any, folder: Path, *, base_name: str, notes: Mapping[str, str] | None = None
-) -> None:
-    """Write the adapter in peft's format, weights in fp16.
-
-    Args:
-        base_name: what ``adapter_config.json`` calls the base, instead of the path it came from.
-        notes: kept in the safetensors header.
-    """
-    tensors = _peft().get_peft_model_state_dict(adapter, save_embedding_layers=False)
-    write_tensors(
-        folder / "adapter_model.safetensors",
-        {name: tensor.half() for name, tensor in sorted(tensors.items())},
-        {"format": "pt", **(notes or {})},
-    )
-    config = adapter.peft_config["default"].to_dict()
-    config |= {"base_model_name_or_path": base_name, "inference_mode": True}
-    write_json(folder / "adapter_config.json", config)
-
-
-def _peft() -> Any:
+def load_peft() -> Any:
+    """The module peft. Raises PairError where it is not installed."""
     name_accelerator()
     # peft imports bitsandbytes, which misses a package of kernels on some CPUs and says so
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -222,7 +176,8 @@ def _peft() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Without what peft warns of and softdiv says itself."""
     with warnings.catch_warnings():
         # peft 0.21 reads an attribute that transformers 5.23 renamed
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)

@@ -48,6 +48,11 @@ class ModelPair:
     """What both models are given; model_1's own by default."""
 
     @property
+    def models(self) -> tuple[ModelWrapper, ModelWrapper]:
+        """model_1 and model_2."""
+        return self.model_1, self.model_2
+
+    @property
     def tokenizer(self) -> Any:
         """The one whose chat template is used; ids that the other does not share are left out."""
         return self.template.tokenizer if self.template else self.model_1.tokenizer

@@ -8,6 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
+from softdiv.config.schema import GenerationConfig
+
 
 @attrs.frozen(kw_only=True)
 class Sampling:
@@ -17,6 +19,11 @@ class Sampling:
     top_p: float = 1.0
     max_gap: float = 6.0
     """Amplified sampling keeps tokens within this many nats of model_2's best."""
+
+    @classmethod
+    def of(cls, config: GenerationConfig) -> Sampling:
+        """As the config says."""
+        return cls(temperature=config.temperature, top_p=config.top_p)
 
 
 def mix(log_probs_1: Tensor, log_probs_2: Tensor, weights: Tensor, max_gap: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from softdiv.pair.inputs import assemble
+from softdiv.pair.inputs import assemble, kept_prefix
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 
@@ -24,6 +24,7 @@ def response_states(
     soft: Tensor | None = None,
     *,
     recompute: bool = False,
+    prefix: tuple[int, ...] | None = None,
 ) -> Tensor:
     """States that predict each response token, unpadded, row after row.
 
@@ -32,11 +33,13 @@ def response_states(
         responses: B answers of 1 or more token ids; N in all.
         soft: ``[k, H]``, for contexts with a slot; gradients flow to it.
         recompute: gradient checkpointing, see :meth:`ModelWrapper.recomputing`.
+        prefix: ids to take from the cache, where the rows are a part of a batch; see
+            :func:`softdiv.pair.inputs.kept_prefix`.
 
     Returns:
         ``[N, H]``.
     """
-    states, cached = _run(wrapper, contexts, soft, responses, recompute)
+    states, cached = _run(wrapper, contexts, soft, responses, recompute, prefix)
     width = 0 if soft is None else soft.shape[0]
     picked = []
     for row, (context, response) in enumerate(zip(contexts, responses, strict=True)):
@@ -67,21 +70,39 @@ def _run(
     soft: Tensor | None,
     responses: Sequence[Sequence[int]] | None,
     recompute: bool,
+    prefix: tuple[int, ...] | None = None,
 ) -> tuple[Tensor, int]:
     """``[B, L, H]`` of right-padded rows, and how many positions before these came from a cache."""
-    # a sharded layer must be gathered again for its backward pass, and recomputing does that
-    recompute = recompute or (wrapper.turn is not None and soft is not None and soft.requires_grad)
+    if recompute:
+        prefix = ()  # a layer that is run twice cannot extend a cache
+    if not recompute and wrapper.turn is not None and soft is not None and soft.requires_grad:
+        return _in_shards(wrapper, contexts, soft, responses, prefix), 0
     batch = assemble(
-        wrapper,
-        contexts,
-        soft=soft,
-        responses=responses,
-        pad_left=False,
-        prefix=() if recompute else None,  # a layer that is run twice cannot extend a cache
+        wrapper, contexts, soft=soft, responses=responses, pad_left=False, prefix=prefix
     )
     with wrapper.recomputing() if recompute else nullcontext():
         states = wrapper.hidden(batch.embeds, batch.mask, batch.positions, batch.cache)
     return states, batch.prefix_length
+
+
+def _in_shards(
+    wrapper: ModelWrapper,
+    contexts: Sequence[Context],
+    soft: Tensor,
+    responses: Sequence[Sequence[int]] | None,
+    prefix: tuple[int, ...] | None,
+) -> Tensor:
+    """A sharded layer must be gathered again for its backward pass, and recomputing does that.
+
+    It costs, and keeps of the prefix, what the whole model would."""
+    kept = kept_prefix(wrapper, contexts) if prefix is None else prefix
+    if kept:
+        wrapper.prefix_cache(kept, 1)
+    with wrapper.ledger.closed():
+        states, _ = _run(wrapper, contexts, soft, responses, recompute=True)
+    positions = states.shape[0] * (states.shape[1] - len(kept))
+    wrapper.ledger.charge(positions, with_backward=torch.is_grad_enabled())
+    return states
 
 
 def targets_of(responses: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -99,14 +120,16 @@ def log_likelihood(
     contexts: Sequence[Context],
     responses: Sequence[Sequence[int]],
     soft: Tensor | None = None,
+    prefix: tuple[int, ...] | None = None,
 ) -> Tensor:
     """``[N]`` log-probability (nats) of each given token under one model, no gradient.
 
     Args:
         soft: ``[k, H]``, for contexts with a slot.
+        prefix: as in :func:`response_states`.
     """
     with torch.no_grad():
-        states = response_states(wrapper, contexts, responses, soft)
+        states = response_states(wrapper, contexts, responses, soft, prefix=prefix)
         targets, _ = targets_of(responses, wrapper.device)
         parts = [
             wrapper.log_probs(part).gather(-1, wanted[:, None])[:, 0]
@@ -115,38 +138,16 @@ def log_likelihood(
         return torch.cat(parts)
 
 
-def prompt_log_likelihoods(
-    wrapper: ModelWrapper, before: Sequence[int], prompts: Sequence[Sequence[int]]
-) -> list[Tensor]:
-    """Log-probability (nats) of each prompt's tokens in its place in the template.
-
-    Args:
-        before: ids of the template before the prompt. Where there are none, a prompt's first
-            token has nothing to be predicted from and is left out.
-
-    Returns:
-        One ``[k]`` tensor per prompt; empty for a prompt of one token with nothing before it.
-    """
-    pairs = [(tuple(before), p) if before else (tuple(p[:1]), p[1:]) for p in prompts]
-    scored = [number for number, (_, tokens) in enumerate(pairs) if tokens]
-    found = [torch.zeros(0, device=wrapper.device) for _ in pairs]
-    if scored:
-        contexts = [Context(before=pairs[number][0]) for number in scored]
-        tokens = [pairs[number][1] for number in scored]
-        parts = log_likelihood(wrapper, contexts, tokens).split([len(t) for t in tokens])
-        for number, part in zip(scored, parts, strict=True):
-            found[number] = part
-    return found
-
-
 def both_states(
     pair: ModelPair,
     contexts: Sequence[Context],
     responses: Sequence[Sequence[int]],
     soft: Tensor | None = None,
+    prefixes: Sequence[tuple[int, ...] | None] = (None, None),
 ) -> tuple[Tensor, Tensor]:
     """:func:`response_states` of model_1 and model_2, ``[N, H]`` each."""
-    return (
-        response_states(pair.model_1, contexts, responses, soft),
-        response_states(pair.model_2, contexts, responses, soft),
+    one, two = (
+        response_states(model, contexts, responses, soft, prefix=prefix)
+        for model, prefix in zip(pair.models, prefixes, strict=True)
     )
+    return one, two

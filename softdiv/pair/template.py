@@ -31,6 +31,12 @@ def _remembering(template: ChatTemplate) -> Any:
     return functools.lru_cache(REMEMBERED)(template._rendered)
 
 
+@functools.lru_cache(REMEMBERED)
+def _read(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Kept here and not by the template: searchers hold that, and are not to see every text."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 @attrs.frozen(eq=False)
 class ChatTemplate:
     """A tokenizer's chat template, or a file's in its place, with what it is told.
@@ -116,8 +122,7 @@ class ChatTemplate:
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a rendered conversation; special tokens are those the template wrote."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return list(_read(self.tokenizer, text))
 
     @functools.cached_property
     def _in_parts(self) -> bool:

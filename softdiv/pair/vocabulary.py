@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from softdiv.errors import DiskError
+from softdiv.pair.memory import RowLimit, in_parts
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.storage.atomic import read_tensors, write_tensors
 from softdiv.storage.cache import cached_folder
@@ -34,7 +35,11 @@ Watched = Mapping[str, nn.Module]
 
 
 def word_states(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
+    wrapper: ModelWrapper,
+    context: Sequence[int],
+    words: Sequence[Word],
+    modules: Watched,
+    limit: RowLimit | None = None,
 ) -> Iterator[tuple[str, slice, Tensor]]:
     """What each module reads at each word's last token behind ``context``, in fp16.
 
@@ -44,18 +49,20 @@ def word_states(
 
     Args:
         modules: by name, inside the model.
+        limit: how many words fit into memory at a time.
 
     Yields:
         A module's name, some of the words, and ``[n, H]`` states.
     """
     widths = [getattr(m, "in_features", getattr(m, "nx", 0)) for m in modules.values()]
     if 2 * sum(widths) * len(words) <= LARGEST:
-        before = wrapper.ledger.total
+        before, key = wrapper.ledger.total, _key(wrapper, context, words, modules)
+
+        def keep(made: Path) -> None:
+            _keep(made, modules, run_words(wrapper, context, words, modules, limit))
+
         try:
-            folder = cached_folder(
-                f"words/{_key(wrapper, context, words, modules)}",
-                lambda made: _keep(made, modules, run_words(wrapper, context, words, modules)),
-            )
+            folder = cached_folder(f"words/{key}", keep)
         except DiskError:
             pass
         else:
@@ -64,18 +71,22 @@ def word_states(
             for place, name in enumerate(modules):
                 yield name, slice(0, len(words)), read_tensors(_file(folder, place))[0][STATES]
             return
-    yield from run_words(wrapper, context, words, modules)
+    yield from run_words(wrapper, context, words, modules, limit)
 
 
 def run_words(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
+    wrapper: ModelWrapper,
+    context: Sequence[int],
+    words: Sequence[Word],
+    modules: Watched,
+    limit: RowLimit | None = None,
 ) -> Iterator[tuple[str, slice, Tensor]]:
     """As :func:`word_states`, computed now, batch after batch."""
     wrapper.forget_prefixes()
     wrapper.prefix_cache(context, 1)  # before anything is watched
     read: dict[str, Tensor] = {}
     with torch.no_grad(), _watched(modules, read.__setitem__):
-        for part, _ in run_at_last(wrapper, context, words):
+        for part, _ in run_at_last(wrapper, context, words, limit):
             for name, states in read.items():
                 yield name, part, states.to(KEPT)
 
@@ -83,12 +94,21 @@ def run_words(
 def positions(words: Sequence[Word]) -> int:
     """What a pass over them costs behind a context: the last token of each, and once a batch
     what several begin with."""
-    return sum(len(batch) + len(set(begun)) * len(begun[0]) for _, batch, begun in _batches(words))
+    return sum(cost(batch) for _, batch in batches(words))
+
+
+def cost(batch: Sequence[Word]) -> int:
+    """Of words of one length."""
+    begun = {word[:-1] for word in batch}
+    return len(batch) + len(begun) * (len(batch[0]) - 1)
 
 
 @torch.no_grad()
 def run_at_last(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]
+    wrapper: ModelWrapper,
+    context: Sequence[int],
+    words: Sequence[Word],
+    limit: RowLimit | None = None,
 ) -> Iterator[tuple[slice, DynamicCache]]:
     """Run the words behind ``context``, batch after batch; in each, what several words begin with
     is run once.
@@ -96,15 +116,30 @@ def run_at_last(
     Yields:
         Some of the words, and their keys and values when the last token of each has been run.
     """
-    for start, batch, begun in _batches(words):
-        beginnings = list(dict.fromkeys(begun))
-        cache = wrapper.prefix_cache(context, len(beginnings) if begun[0] else len(batch))
-        if begun[0]:
-            _run(wrapper, beginnings, len(context), cache)
-            places = [beginnings.index(one) for one in begun]
-            cache.batch_select_indices(torch.tensor(places, device=wrapper.device))
-        _run(wrapper, [word[-1:] for word in batch], len(context) + len(begun[0]), cache)
-        yield slice(start, start + len(batch)), cache
+    limit = limit or RowLimit()
+    wrapper.prefix_cache(context, 1)
+
+    def work(part: Sequence[int]) -> tuple[slice, DynamicCache]:
+        with wrapper.ledger.closed():
+            cache = _cache_of(wrapper, context, [words[n] for n in part])
+        return slice(part[0], part[-1] + 1), cache
+
+    for start, batch in batches(words):
+        wrapper.ledger.charge(cost(batch))
+        yield from in_parts(range(start, start + len(batch)), limit.rows, work, limit.lower)
+
+
+def _cache_of(wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]) -> DynamicCache:
+    """Keys and values of words of one length behind ``context``."""
+    begun = [word[:-1] for word in words]
+    beginnings = list(dict.fromkeys(begun))
+    cache = wrapper.prefix_cache(context, len(beginnings) if begun[0] else len(words))
+    if begun[0]:
+        _run(wrapper, beginnings, len(context), cache)
+        places = [beginnings.index(one) for one in begun]
+        cache.batch_select_indices(torch.tensor(places, device=wrapper.device))
+    _run(wrapper, [word[-1:] for word in words], len(context) + len(begun[0]), cache)
+    return cache
 
 
 def _run(wrapper: ModelWrapper, rows: Sequence[Word], behind: int, cache: DynamicCache) -> None:
@@ -114,14 +149,13 @@ def _run(wrapper: ModelWrapper, rows: Sequence[Word], behind: int, cache: Dynami
     wrapper.hidden(wrapper.embed(ids), mask, places, cache)
 
 
-def _batches(words: Sequence[Word]) -> Iterator[tuple[int, Sequence[Word], list[Word]]]:
-    """Where each batch starts, its words of one length, and what each begins with."""
+def batches(words: Sequence[Word]) -> Iterator[tuple[int, Sequence[Word]]]:
+    """Where each batch starts, and its words, which are of one length."""
     start = 0
     for _, group in itertools.groupby(words, key=len):
         alike = list(group)
         for first in range(0, len(alike), ROWS):
-            batch = alike[first : first + ROWS]
-            yield start + first, batch, [word[:-1] for word in batch]
+            yield start + first, alike[first : first + ROWS]
         start += len(alike)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.layers import decoder_layers
-from softdiv.pair.vocabulary import Word, run_at_last
+from softdiv.pair.memory import RowLimit, in_parts
+from softdiv.pair.vocabulary import Word, batches, cost, run_at_last
 from softdiv.pair.wrapper import ModelWrapper
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ WHOLE_ROWS = 32
 
 
 @torch.no_grad()
-def word_differences(pair: ModelPair, context: Sequence[int], words: Sequence[Word]) -> Tensor:
+def word_differences(
+    pair: ModelPair, context: Sequence[int], words: Sequence[Word], limit: RowLimit | None = None
+) -> Tensor:
     """Distance of the models' keys, and of their values, at each word's last token behind
     ``context``.
 
@@ -34,21 +36,30 @@ def word_differences(pair: ModelPair, context: Sequence[int], words: Sequence[Wo
     Returns:
         ``[W, S]``, on the CPU: S kinds of states, those of the same width in both models.
     """
-    seen_at = _kept if pair.model_1.keeps_cache and pair.model_2.keeps_cache else _passed_on
-    both = (seen_at(model, context, words) for model in (pair.model_1, pair.model_2))
-    found = [
-        torch.stack(
-            [
-                (two.float().cpu() - one.float().cpu()).norm(dim=-1)
-                for one, two in zip(*states, strict=False)
-                if one.shape == two.shape
-            ]
-            or [torch.zeros(len(states[0][0]))],
-            dim=1,
-        )
-        for states in zip(*both, strict=True)
-    ]
+    cached, limit = all(model.keeps_cache for model in pair.models), limit or RowLimit()
+    if cached:
+        for model in pair.models:
+            model.prefix_cache(context, 1)
+    seen_at = _kept if cached else _passed_on
+
+    def work(batch: Sequence[Word]) -> Tensor:
+        with pair.ledger.closed():
+            both = [seen_at(model, context, batch) for model in pair.models]
+            return torch.cat([_distances(*states) for states in zip(*both, strict=True)])
+
+    found: list[Tensor] = []
+    for _, batch in batches(words):
+        each = cost(batch) if cached else len(batch) * (len(context) + len(batch[0]))
+        pair.ledger.charge(2 * each)
+        found += in_parts(batch, limit.rows, work, limit.lower)
     return torch.cat(found) if found else torch.zeros(0, 1)
+
+
+def _distances(one: Sequence[Tensor], two: Sequence[Tensor]) -> Tensor:
+    """``[n, S]`` of those of n words' states that have one width in both models."""
+    alike = [(a.float().cpu(), b.float().cpu()) for a, b in zip(one, two, strict=False)]
+    norms = [(b - a).norm(dim=-1) for a, b in alike if a.shape == b.shape]
+    return torch.stack(norms or [torch.zeros(len(one[0]))], dim=1)
 
 
 def _kept(
@@ -67,16 +78,14 @@ def _kept(
 def _passed_on(
     wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word]
 ) -> Iterator[list[Tensor]]:
-    """``[n, H]`` each: what leaves every layer at the words."""
-    for _, group in itertools.groupby(words, key=len):
-        alike = list(group)
-        for start in range(0, len(alike), WHOLE_ROWS):
-            rows = [(*context, *word) for word in alike[start : start + WHOLE_ROWS]]
-            ids = torch.tensor(rows, device=wrapper.device)
-            places = torch.arange(ids.shape[1], device=wrapper.device).expand_as(ids)
-            with _leaving(wrapper) as states:
-                wrapper.hidden(wrapper.embed(ids), torch.ones_like(ids), places)
-            yield states
+    """``[n, H]`` each: what leaves every layer at words of one length."""
+    for start in range(0, len(words), WHOLE_ROWS):
+        rows = [(*context, *word) for word in words[start : start + WHOLE_ROWS]]
+        ids = torch.tensor(rows, device=wrapper.device)
+        places = torch.arange(ids.shape[1], device=wrapper.device).expand_as(ids)
+        with _leaving(wrapper) as states:
+            wrapper.hidden(wrapper.embed(ids), torch.ones_like(ids), places)
+        yield states
 
 
 @contextmanager

@@ -6,10 +6,8 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import logging
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,6 @@ from softdiv.plugin.declared import FILE
 from softdiv.plugin.discovery import Installed
 from softdiv.plugin.failures import FOREIGN, reason
 from softdiv.plugin.watchdog import IMPORT_TIMEOUT, Overdue, TimeLimit, limit_of
-
-logger = logging.getLogger("softdiv.plugin")
 
 
 @attrs.frozen(kw_only=True)
@@ -134,37 +130,18 @@ def guarded(label: str, did_what: str, fix: str = "") -> Iterator[None]:
         PluginError: it raised, exited, or took longer than ``SOFTDIV_IMPORT_TIMEOUT``.
     """
     seconds = limit_of(IMPORT_TIMEOUT)
-    hanging = f"plugin {label} is still importing after {seconds:g} s"
-    with _heard_of(hanging, seconds):
-        try:
-            with TimeLimit(seconds):
-                yield
-        except SoftdivError:
-            raise
-        except Overdue as error:
-            raise PluginError(
-                hanging, fix=f"{fix}; or give it longer with {IMPORT_TIMEOUT}=SECONDS"
-            ) from error
-        except FOREIGN as error:
-            raise PluginError(f"plugin {label} {did_what}", why=reason(error), fix=fix) from error
-
-
-@contextmanager
-def _heard_of(hanging: str, seconds: float) -> Iterator[None]:
-    """Where the time limit cannot interrupt, a second thread at least says what is hanging."""
-    if seconds <= 0:
-        yield
-        return
-    say: Callable[[], None] = lambda: logger.warning(  # noqa: E731
-        "%s, in code that cannot be interrupted", hanging
-    )
-    timer = threading.Timer(seconds + 2.0, say)
-    timer.daemon = True
-    timer.start()
     try:
-        yield
-    finally:
-        timer.cancel()
+        with TimeLimit(seconds):
+            yield
+    except SoftdivError:
+        raise
+    except Overdue as error:
+        raise PluginError(
+            f"plugin {label} is still importing after {seconds:g} s",
+            fix=f"{fix}; or give it longer with {IMPORT_TIMEOUT}=SECONDS",
+        ) from error
+    except FOREIGN as error:
+        raise PluginError(f"plugin {label} {did_what}", why=reason(error), fix=fix) from error
 
 
 def _sha256(data: bytes) -> str:

@@ -11,8 +11,9 @@ import attrs
 from softdiv.config.build import built, plugins_of
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.base import text_id
-from softdiv.errors import ConfigError, DataError, PairError
+from softdiv.errors import ConfigError, DataError, LostRank, PairError
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Example, HardPrompt
@@ -131,6 +132,7 @@ class HardPromptGenerator:
                 config=self.config.generation,
                 soft_prompt=soft.embeddings.detach().to(pair.model_1.device),
                 seed=self.config.seed,
+                limit=RowLimit(told=self.notes.append),
             )
             for prompt in self.search(task, texts[::VALIDATION_EVERY], searchers).prompts:
                 origin = f"{prompt.note}; {path}" if prompt.note else str(path)
@@ -214,6 +216,8 @@ class HardPromptGenerator:
                 if len(found) == before:
                     why = _why_nothing(task, left, given)
                     self.notes.append(f"searcher '{searcher.name}' proposed nothing: {why}")
+            except LostRank:
+                raise
             except FOREIGN as error:  # attributed and reported; other searchers go on
                 where = f"searcher '{searcher.name}'"
                 line = self.failures.add(searcher.search, where, error)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from softdiv.pair.layout import Context
-from softdiv.pair.teacher_forcing import log_likelihood
 from softdiv.pair.vocabulary import Word
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.interfaces import Budget
@@ -37,13 +36,7 @@ def answer_log_probs(
     soft: Tensor | None = None,
 ) -> list[Tensor]:
     """Nats of each token of a given answer behind each context, under one model."""
-    size = task.config.batch_rows
-    found: list[Tensor] = []
-    for start in range(0, len(contexts), size):
-        given = answers[start : start + size]
-        logs = log_likelihood(model, contexts[start : start + size], given, soft)
-        found += logs.split([len(answer) for answer in given])
-    return found
+    return task.sampler.log_likelihoods(model, contexts, answers, soft)
 
 
 def group_tested(

@@ -13,20 +13,13 @@ import attrs
 import torch
 from torch import Tensor
 
-from softdiv.divergence.chunked import row_values
-from softdiv.divergence.kernels import jsd
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
+from softdiv.divergence.sampler import in_turn, streams
 from softdiv.pair.input_space import CHUNK, vectors
 from softdiv.pair.layout import Context
-from softdiv.pair.teacher_forcing import (
-    both_states,
-    prompt_log_likelihoods,
-    prompt_states,
-    targets_of,
-)
+from softdiv.pair.teacher_forcing import prompt_states
 from softdiv.pair.words import token_texts, word_beginnings
 from softdiv.pair.wrapper import ModelWrapper
-from softdiv.plugin.records import Example, Rows
+from softdiv.plugin.records import Example
 from softdiv.search.task import SearchTask
 
 
@@ -55,8 +48,8 @@ def answered(
     bits: list[float] = []
     for result in task.sample(
         [filled(slot, ids) for ids in prompts for slot in slots],
-        [FROM_MODEL_1 if n % 2 else FROM_MODEL_2 for n in range(len(slots))] * len(prompts),
-        [f"{salt}:{example.id}" for example in examples] * len(prompts),
+        in_turn(len(slots), first=2) * len(prompts),
+        streams(salt, examples) * len(prompts),
         tokens,
     ):
         found += [result.answer(row) for row in range(len(result.lengths))]
@@ -79,23 +72,29 @@ def answer_bits(
     responses: Sequence[Sequence[int]],
     soft: Tensor | None = None,
 ) -> Tensor:
-    """``[N]`` JSD in bits at every token of given answers; gradients flow to ``soft [k, H]``."""
-    pair = task.pair
-    states_1, states_2 = both_states(pair, contexts, responses, soft)
-    targets, owners = targets_of(responses, pair.model_1.device)
+    """``[N]`` JSD in bits at every token of given answers; no gradient.
 
-    def bits(rows: Rows) -> Tensor:
-        return jsd(rows.log_probs_1, rows.log_probs_2)
+    Args:
+        soft: ``[k, H]``, for contexts with a slot.
+    """
+    return task.sampler.answer_bits(contexts, responses, soft)
 
-    return row_values(bits, pair.model_1, pair.model_2, states_1, states_2, targets, owners)
+
+def soft_gradient(
+    task: SearchTask,
+    contexts: Sequence[Context],
+    responses: Sequence[Sequence[int]],
+    soft: Tensor,
+) -> Tensor:
+    """``[k, H]`` gradient of given answers' mean D with respect to ``soft [k, H]`` in the
+    contexts' slots."""
+    return task.sampler.bits_gradient(contexts, responses, soft)
 
 
 def bits_gradient(task: SearchTask, prompt: AnsweredPrompt) -> Tensor:
     """``[k, H]`` gradient of the answers' mean D with respect to the prompt's embeddings."""
     soft = _embedded(task.pair.model_1, prompt.ids)
-    answer_bits(task, prompt.slots, prompt.responses, soft).mean().backward()
-    assert soft.grad is not None
-    return soft.grad
+    return soft_gradient(task, prompt.slots, prompt.responses, soft)
 
 
 def swap_gains(model: ModelWrapper, gradient: Tensor, ids: Sequence[int], tokens: Tensor) -> Tensor:
@@ -105,10 +104,10 @@ def swap_gains(model: ModelWrapper, gradient: Tensor, ids: Sequence[int], tokens
 
 
 def surprises(
-    model: ModelWrapper, before: Sequence[int], prompts: Sequence[Sequence[int]]
+    task: SearchTask, before: Sequence[int], prompts: Sequence[Sequence[int]]
 ) -> list[float]:
-    """Nats per token by which the model is surprised at each prompt behind ``before``."""
-    logs = prompt_log_likelihoods(model, before, prompts)
+    """Nats per token by which model_1 is surprised at each prompt behind ``before``."""
+    logs = task.sampler.prompt_log_likelihoods(task.pair.model_1, before, prompts)
     return [-float(part.mean()) if len(part) else 0.0 for part in logs]
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
-import torch
 from torch import Tensor
 
 from softdiv.config.schema import GenerationConfig
-from softdiv.divergence.kernels import jsd
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, rollout
+from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts
+from softdiv.divergence.sampler import Sampler, in_turn, streams
 from softdiv.errors import DataError
-from softdiv.pair.decoder import start_decoding
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, uniform_rows
+from softdiv.pair.memory import RowLimit
+from softdiv.pair.sampling import Sampling
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example, HardPrompt
+from softdiv.ranks.group import Ranks
 
 
 @attrs.frozen
@@ -55,6 +55,10 @@ class SearchTask:
     seed: int
     best: list[HardPrompt] = attrs.field(factory=list)
     """What refiners start from: survivors of the halving loop, best first."""
+    limit: RowLimit = attrs.field(factory=RowLimit)
+    """How many rows fit into memory at a time."""
+    ranks: Ranks = attrs.field(factory=Ranks)
+    """Who shares the work."""
     explanations: list[str] = attrs.field(init=False, factory=list)
     """Why the searcher under way has proposed nothing, in its own words."""
     _taken: int = attrs.field(init=False, default=0)
@@ -62,7 +66,12 @@ class SearchTask:
     @property
     def sampling(self) -> Sampling:
         """Temperature and nucleus of every sampled answer."""
-        return Sampling(temperature=self.config.temperature, top_p=self.config.top_p)
+        return Sampling.of(self.config)
+
+    @property
+    def sampler(self) -> Sampler:
+        """Through which everything below samples and scores."""
+        return Sampler.of(self.pair, self.config, self.seed, limit=self.limit, ranks=self.ranks)
 
     def texts(self, count: int) -> list[Example]:
         """The next ``count`` training texts; fresh ones until all have been seen."""
@@ -96,14 +105,13 @@ class SearchTask:
         Args:
             tokens: response tokens per answer.
         """
-        contexts, weights, keys = [], [], []
-        for prompt in prompts:
-            for index, example in enumerate(examples):
-                contexts.append(self.layout.hard(example, prompt))
-                weights.append(FROM_MODEL_1 if index % 2 else FROM_MODEL_2)
-                keys.append(f"score:{example.id}")
         bits: list[float] = []
-        for result in self.sample(contexts, weights, keys, tokens):
+        for result in self.sample(
+            [self.layout.hard(example, prompt) for prompt in prompts for example in examples],
+            in_turn(len(examples), first=2) * len(prompts),
+            streams("score", examples) * len(prompts),
+            tokens,
+        ):
             bits += result.mean_bits().tolist()
         size = len(examples)
         return [sum(bits[i : i + size]) / size for i in range(0, len(bits), size)]
@@ -115,7 +123,7 @@ class SearchTask:
         cost of :meth:`score`. D tells that the models differ, the ratio that model_2 says what
         model_1 would not."""
         contexts = [self.layout.hard(e, prompt) for prompt in prompts for e in examples]
-        keys = [f"score:{e.id}" for _ in prompts for e in examples]
+        keys = streams("score", examples) * len(prompts)
         bits: list[float] = []
         ratios: list[float] = []
         for source in (FROM_MODEL_1, FROM_MODEL_2):
@@ -134,19 +142,14 @@ class SearchTask:
 
     def first_bits(self, contexts: Sequence[Context]) -> list[float]:
         """D in bits of the first answer token alone: what a context costs, and no sampling."""
-        both = zip(
-            self.next_log_probs(self.pair.model_1, contexts),
-            self.next_log_probs(self.pair.model_2, contexts),
-            strict=True,
-        )
-        return [float(jsd(one[None], two[None])) for one, two in both]
+        keys = [""] * len(contexts)  # nothing is made of what is drawn
+        weights = [FROM_MODEL_1] * len(contexts)
+        results = self.sample(contexts, weights, keys, 1)
+        return [bits for result in results for bits in result.bits[:, 0].tolist()]
 
-    @torch.no_grad()
     def next_log_probs(self, model: ModelWrapper, contexts: Sequence[Context]) -> Iterator[Tensor]:
         """``[V]`` nats of the token after each context, in the order given."""
-        size = self.config.batch_rows
-        for start in range(0, len(contexts), size):
-            yield from start_decoding(model, contexts[start : start + size]).log_probs()
+        return self.sampler.next_log_probs(model, contexts)
 
     def sample(
         self,
@@ -166,13 +169,8 @@ class SearchTask:
         size = self.config.batch_rows
         for start in range(0, len(contexts), size):
             part = slice(start, start + size)
-            yield rollout(
-                self.pair,
-                contexts[part],
-                weights=weights[part],
-                uniforms=uniform_rows(list(keys[part]), self.seed, tokens),
-                sampling=sampling or self.sampling,
-                soft=soft,
+            yield self.sampler.rollouts(
+                contexts[part], weights[part], keys[part], tokens, soft, sampling
             )
 
     def answers(self, requests: Sequence[Request], tokens: int) -> list[list[str]]:

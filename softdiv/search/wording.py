@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from softdiv.divergence.rollouts import FROM_MODEL_2
+from softdiv.divergence.sampler import streams
 from softdiv.search.candidate_words import LEAD
 from softdiv.search.task import SearchTask
 
@@ -33,7 +34,7 @@ def worded(
     for result in task.sample(
         [task.layout.hard(example, prompt) for prompt, example in items],
         [FROM_MODEL_2] * len(items),
-        [f"worded:{example.id}" for _, example in items],
+        streams("worded", [example for _, example in items]),
         tokens,
     ):
         ratios += result.summed_ratio().tolist()

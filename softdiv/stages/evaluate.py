@@ -8,12 +8,14 @@ from typing import Any
 
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
+from softdiv.evaluation.detector import load_detector
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.null_bank import null_bank
 from softdiv.evaluation.results import EVALUATION, Evaluation
 from softdiv.evaluation.scoring import Scorer
-from softdiv.organism.recipe import load_detector
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
+from softdiv.ranks.group import Ranks
 from softdiv.stages.generate import read_prompts
 from softdiv.stages.load import load
 from softdiv.stages.train import read_training
@@ -36,7 +38,14 @@ def evaluate(work: Work) -> None:
         loaded.pair.forget_prefixes()
         with loaded.pair.ledger.phase("evaluation"):
             evaluation = score(
-                scorer(work.config, work.parts, loaded, work.observers.attribution),
+                scorer(
+                    work.config,
+                    work.parts,
+                    loaded,
+                    work.observers.attribution,
+                    RowLimit(told=stage.notes.append),
+                    work.ranks,
+                ),
                 found.prompts,
                 found.baselines,
                 soft=trained.prompt if trained.steps else None,
@@ -55,7 +64,12 @@ def read_evaluation(work: Work) -> Evaluation:
 
 
 def scorer(
-    config: ExperimentConfig, parts: Components, loaded: Loaded, failures: Failures
+    config: ExperimentConfig,
+    parts: Components,
+    loaded: Loaded,
+    failures: Failures,
+    limit: RowLimit,
+    ranks: Ranks = Ranks(),
 ) -> Scorer:
     """Scores prompts on the configured number of held-out texts."""
     return Scorer(
@@ -66,13 +80,15 @@ def scorer(
         evaluation=config.evaluation,
         metrics=parts.metrics.beside({}, failures),
         seed=config.seed,
+        limit=limit,
+        ranks=ranks,
     )
 
 
 def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
     """Of the pair's planted organism, if it has one."""
     organism = config.pair.organism
-    return re.compile(load_detector(Path(organism))) if organism else None
+    return load_detector(Path(organism)) if organism else None
 
 
 def _answers(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -1,20 +1,27 @@
-"""What the other processes of a launcher do: their part of the training, and where the models are
-sharded they lend their shards to whatever rank 0 does afterwards."""
+"""What the other processes of a launcher do: their part of the training, then of whatever rank 0
+samples and scores; where the models are sharded, they lend it their shards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import attrs
+
 from softdiv.components import Prepared
+from softdiv.divergence.batches import With
+from softdiv.divergence.together import serve
+from softdiv.errors import LostRank
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.observers import Observers
+from softdiv.ranks.group import Ranks, leave
 from softdiv.stages.load import fitting, load, load_pair, load_texts
 from softdiv.stages.train import nothing_to_train
 from softdiv.stages.work import Work
-from softdiv.training.ranks import Ranks, leave
 from softdiv.training.trainer import DivergenceTrainer
 
 
@@ -23,24 +30,28 @@ def lead(ranks: Ranks, work: Work, *, trains: bool, serves: bool) -> None:
 
     Args:
         trains: this run has a training left to do.
-        serves: the models are sharded, and rank 0 will run them after the training too.
+        serves: and something to search or to evaluate, or the models are sharded, and rank 0 will
+            run them.
     """
     ranks.share({"run_dir": str(work.run.path), "train": trains, "serve": serves})
-    if serves:
-        load(work)  # now, because the others do
+    settle = None
+    if serves and work.config.training.engine.shard_models:
+        lockstep = load(work).pair.lockstep  # now, because the others do
+        settle = lockstep.settle if lockstep else None
+    work.ranks = attrs.evolve(ranks, leads=serves and ranks.world > 1, settle=settle)
 
 
 def dismiss(work: Work) -> None:
-    """Rank 0 lets the others go, if they are waiting with their shards."""
-    lockstep = work.loaded.pair.lockstep if work.loaded else None
-    if lockstep is not None and work.run.done("train"):
-        lockstep.dismiss()
+    """Rank 0 lets the others go, if they are waiting for what it asks."""
+    if work.run.done("train"):
+        with suppress(LostRank):  # whatever ended the run is told
+            work.ranks.dismiss()
 
 
 def follow(ranks: Ranks, prepared: Prepared, observers: Sequence[tuple[object, str]]) -> NoReturn:
-    """Every other rank: train if rank 0 does, then end the process.
+    """Every other rank: train if rank 0 does, share its search and evaluation, then end.
 
-    Rank 0 alone has a run folder; it searches and evaluates on its own.
+    Rank 0 alone has a run folder, and runs searchers.
 
     Raises:
         SystemExit: 0, when this rank's part is done.
@@ -50,9 +61,11 @@ def follow(ranks: Ranks, prepared: Prepared, observers: Sequence[tuple[object, s
         pair = load_pair(prepared.config, prepared.registry)
         if told["train"]:
             _train(ranks, prepared, pair, observers, Path(told["run_dir"]))
-        if told["serve"] and pair.lockstep is not None:
-            with ranks.together():
-                pair.lockstep.serve()
+        if told["serve"]:
+            settle = pair.lockstep.settle if pair.lockstep else None
+            given = With(pair=pair, metrics=prepared.parts.metrics.beside({}))
+            limit = RowLimit(prepared.config.generation.batch_rows)
+            serve(given, limit, attrs.evolve(ranks, settle=settle))
     leave()
     raise SystemExit(0)
 

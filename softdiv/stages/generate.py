@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import PromptsEvent
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import HardPromptGenerator, SearchResult
@@ -57,6 +58,8 @@ def generate(work: Work) -> None:
             config=config.generation,
             soft_prompt=trained.prompt if trained.steps else None,
             seed=config.seed,
+            limit=RowLimit(told=stage.notes.append),
+            ranks=work.ranks,
         )
         generator = HardPromptGenerator(
             model_1=loaded.pair.model_1,

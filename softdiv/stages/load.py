@@ -16,6 +16,7 @@ from softdiv.errors import ConfigError, RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
+from softdiv.ranks.group import join
 from softdiv.stages.texts import (
     check_lengths,
     check_system_prompt,
@@ -27,7 +28,6 @@ from softdiv.stages.texts import (
 )
 from softdiv.stages.work import LEFTOVERS, STAGES, Loaded, Work
 from softdiv.storage.atomic import read_json
-from softdiv.training.ranks import join
 
 PAIR = "pair.json"
 TEMPLATE = "chat_template_sha256"

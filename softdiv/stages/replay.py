@@ -17,6 +17,7 @@ from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.results import Evaluation
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager
+from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
@@ -88,6 +89,7 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
             prepared.parts,
             loaded,
             Failures(prepared.registry),
+            RowLimit(told=notes.append),
         ),
         suite.prompts,
         suite.baselines,

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from softdiv.config.load import ExperimentConfig
-from softdiv.organism.recipe import load_detector
+from softdiv.evaluation.detector import load_detector
 from softdiv.pair.manager import ModelPair
 from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work

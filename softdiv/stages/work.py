@@ -19,6 +19,7 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.registry import Registry
+from softdiv.ranks.group import Ranks
 from softdiv.storage.run import RunFolder
 from softdiv.training.trainer import DivergenceTrainer
 
@@ -57,6 +58,8 @@ class Work:
     registry: Registry
     observers: Observers
     plugin_files: Sequence[Path] = ()
+    ranks: Ranks = attrs.field(factory=Ranks)
+    """Who shares the search and the evaluation."""
     changed: tuple[str, ...] = attrs.field(init=False, default=())
     """Plugins that are not what they were when the run began, one line each."""
     loaded: Loaded | None = attrs.field(init=False, default=None)

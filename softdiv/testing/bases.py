@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from softdiv.testing import analyzer, loss, model_loader, observer, processor, searcher
-from softdiv.testing import response_metric as response
-from softdiv.testing import token_metric as token
-from softdiv.testing.kit import Check, Kit, Subject, run_check
+from softdiv.testing.kit import Check, Kit, Subject, kit_of, run_check
 
 
 class ComponentTests:
@@ -20,9 +17,10 @@ class ComponentTests:
         """A fresh component, with options as a config would give them."""
         raise NotImplementedError(f"{type(self).__name__} must override make()")
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, kit: str = "") -> None:
         super().__init_subclass__()
-        if "KIT" in vars(cls):
+        if kit:
+            cls.KIT = kit_of(kit)
             for check in cls.KIT.checks:
                 name = "test_" + check.__name__.removeprefix("check_")
                 setattr(cls, name, _test(check, name))
@@ -36,49 +34,33 @@ def _test(check: Check, name: str) -> Callable[[ComponentTests], None]:
     return test
 
 
-class TokenMetricTests(ComponentTests):
+class TokenMetricTests(ComponentTests, kit="token_metric"):
     """Token metrics: ``(rows) -> Tensor[N]``."""
 
-    KIT = token.KIT
 
-
-class ResponseMetricTests(ComponentTests):
+class ResponseMetricTests(ComponentTests, kit="response_metric"):
     """Response metrics: ``(pairs) -> one float per pair``."""
 
-    KIT = response.KIT
 
-
-class LossTests(ComponentTests):
+class LossTests(ComponentTests, kit="loss"):
     """Losses: ``(rows) -> Tensor[N]``, maximised."""
 
-    KIT = loss.KIT
 
-
-class ProcessorTests(ComponentTests):
+class ProcessorTests(ComponentTests, kit="processor"):
     """Sources and filters: ``(examples) -> Iterator[Example]``."""
 
-    KIT = processor.KIT
 
-
-class ModelLoaderTests(ComponentTests):
+class ModelLoaderTests(ComponentTests, kit="model_loader"):
     """Model loaders: ``load(device) -> (model, tokenizer)``."""
 
-    KIT = model_loader.KIT
 
-
-class SearcherTests(ComponentTests):
+class SearcherTests(ComponentTests, kit="searcher"):
     """Searchers and baselines: ``(task, budget) -> Iterable[HardPrompt]``."""
 
-    KIT = searcher.KIT
 
-
-class AnalyzerTests(ComponentTests):
+class AnalyzerTests(ComponentTests, kit="analyzer"):
     """Analyzers: ``(findings) -> Section``."""
 
-    KIT = analyzer.KIT
 
-
-class ObserverTests(ComponentTests):
+class ObserverTests(ComponentTests, kit="observer"):
     """Observers: objects with lifecycle hooks."""
-
-    KIT = observer.KIT

@@ -78,7 +78,12 @@ def kit_for(kind: Kind, factory: Any) -> Kit:
         if getattr(factory, "level", None) == "response"
         else "token_metric",
     }
-    kit: Kit = importlib.import_module(f"softdiv.testing.{names[kind]}").KIT
+    return kit_of(names[kind])
+
+
+def kit_of(module: str) -> Kit:
+    """The kit in a module of this package."""
+    kit: Kit = importlib.import_module(f"softdiv.testing.{module}").KIT
     return kit
 
 

@@ -51,6 +51,7 @@ class Checked:
 class PluginUnderTest:
     """A plugin's components, in the order it registers them."""
 
+    module: object
     label: str
     entries: tuple[Entry, ...]
     example_options: Mapping[str, Mapping[str, Any]]
@@ -61,7 +62,7 @@ class PluginUnderTest:
         manager = PluginManager()
         manager.register(module, label)
         entries = tuple(entry for kind in KINDS for entry in manager.registry.entries(kind))
-        return cls(label, entries, getattr(module, EXAMPLE_OPTIONS, {}))
+        return cls(module, label, entries, getattr(module, EXAMPLE_OPTIONS, {}))
 
     def check(self) -> Iterator[Checked]:
         """Run every component's kit."""

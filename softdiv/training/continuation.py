@@ -11,13 +11,13 @@ from torch import Tensor
 from softdiv.errors import RunError
 from softdiv.pair.ledger import Ledger
 from softdiv.pair.manager import ModelPair
+from softdiv.ranks.group import Ranks
 from softdiv.storage import atomic
 from softdiv.storage.folder import remove
 from softdiv.storage.run import RunFolder
 from softdiv.training import checkpoint
 from softdiv.training.checkpoint import CHECKPOINTS, METRICS, MetricsSoFar, Progress, Saved
 from softdiv.training.engine import Engine, EngineState
-from softdiv.training.ranks import Ranks
 
 TIMINGS = "timings.jsonl"
 """Seconds, shares and memory per step: never the same twice, so kept apart."""

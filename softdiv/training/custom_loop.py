@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import TrainEvent
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Example
+from softdiv.ranks.group import Ranks
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import METRICS, Progress
@@ -70,9 +72,7 @@ class CustomLoop:
         """
         examples = as_examples(batch)
         with self.pair.ledger.phase("training"):
-            answers = self.answers.to(
-                examples, self.progress.steps, self.engine.values(), self._fewer_rows
-            )
+            answers = self.answers.to(examples, self.progress.steps, self.engine.values())
         numbers = self.optimizer_step(list(zip(examples, answers, strict=True)))
         self.progress.steps += 1
         return torch.tensor(numbers["loss"])
@@ -81,10 +81,6 @@ class CustomLoop:
         self, batch: Sequence[tuple[Example, Sequence[int]]], event: TrainEvent | None = None
     ) -> dict[str, float]:
         """One step on texts that are answered already; see :class:`DivergenceTrainer`."""
-        raise NotImplementedError
-
-    def _fewer_rows(self, rows: int) -> None:
-        """Told when fewer answers fit into memory at a time."""
         raise NotImplementedError
 
     def compute_all_metrics(self, batch: Batch) -> dict[str, float]:
@@ -143,9 +139,9 @@ class CustomLoop:
         return current.save(Path(path))
 
     def _inspector(self) -> Inspector:
-        return Inspector(
-            pair=self.pair, layout=self.layout, config=self.config, metrics=self.metrics
-        )
+        # alone: a loop of one's own may look at its prompt on one rank only
+        sampler = attrs.evolve(self.answers.sampler, ranks=Ranks(), metrics=self.metrics)
+        return Inspector(sampler=sampler, layout=self.layout, config=self.config)
 
 
 def configured_loss(config: ExperimentConfig) -> Any:

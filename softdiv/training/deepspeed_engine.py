@@ -9,6 +9,7 @@ from softdiv.config.schema import TrainingConfig
 from softdiv.errors import ConfigError, TrainingError
 from softdiv.pair.load_deepspeed import load_deepspeed, quiet
 from softdiv.plugin.failures import reason
+from softdiv.ranks.group import join
 from softdiv.training.deepspeed_config import deepspeed_config
 from softdiv.training.engine import EngineState
 from softdiv.training.optimizer import (
@@ -18,7 +19,6 @@ from softdiv.training.optimizer import (
     rewind,
     write_moments,
 )
-from softdiv.training.ranks import join
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 LONGEST = 600

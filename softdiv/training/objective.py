@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,8 @@ from softdiv.config.schema import TrainingConfig
 from softdiv.divergence.chunked import row_values
 from softdiv.divergence.kernels import jsd
 from softdiv.errors import TrainingError
+from softdiv.pair.batch_cost import scoring_cost
+from softdiv.pair.inputs import kept_prefix
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.teacher_forcing import response_states, targets_of
@@ -92,6 +94,35 @@ class Objective:
         with self.clock.part("model_2"):
             (gradient_2,) = torch.autograd.grad(states_2, leaf, slope_2)
         return Partial(gradient_1 + gradient_2, float(loss.detach()), float(bits))
+
+    @contextlib.contextmanager
+    def charged(self, batch: Sequence[Answered], width: int, *, pays: bool) -> Iterator[None]:
+        """A step is computed inside, in whatever parts; it is charged as one process pays that
+        takes micro-batches of ``batch_size``, and leaves the prefix in the cache that it would.
+
+        Args:
+            width: tokens of the soft prompt.
+            pays: this rank's ledger pays.
+        """
+        total, kept = 0, [(model, model.cached_prefix) for model in self.pair.models]
+        recompute = self.config.gradient_checkpointing
+        for start in range(0, len(batch), self.config.batch_size):
+            part = batch[start : start + self.config.batch_size]
+            rows = [self.layout.soft(example) for example, _ in part]
+            answers = [answer for _, answer in part]
+            for n, (model, cached) in enumerate(kept):
+                total += scoring_cost(
+                    model, rows, width, answers, cached, backward=True, recompute=recompute
+                )
+                kept[n] = model, (() if recompute else kept_prefix(model, rows)) or cached
+        with self.pair.ledger.closed():
+            yield
+            for model, prefix in kept:
+                if prefix:
+                    model.prefix_cache(prefix, 1)
+        if pays:
+            with self.pair.ledger.phase("training"):
+                self.pair.ledger.charge(total)
 
     def _states(
         self,

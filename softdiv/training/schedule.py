@@ -9,7 +9,7 @@ import attrs
 import torch
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2
+from softdiv.divergence.sampler import turn
 from softdiv.plugin.records import Example
 
 
@@ -52,8 +52,7 @@ class Schedule:
         epoch, index = divmod(n, len(self.examples))
         example = self.examples[shuffled(len(self.examples), self.seed, epoch)[index]]
         step = n // self.texts_per_step
-        weights = FROM_MODEL_1 if n % 2 == 0 else FROM_MODEL_2
-        return Draw(example, f"train:{example.id}:{step}:{n}", weights)
+        return Draw(example, f"train:{example.id}:{step}:{n}", turn(n, first=1))
 
 
 @functools.lru_cache(maxsize=4)

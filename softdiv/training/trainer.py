@@ -14,9 +14,11 @@ from torch import Tensor
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
+from softdiv.divergence.sampler import Sampler
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.pair.input_space import nearest_token_distance
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.memory import RowLimit, in_parts
 from softdiv.plugin.events import (
     EvaluationEvent,
     TrainEvent,
@@ -25,6 +27,7 @@ from softdiv.plugin.events import (
     with_gradient,
 )
 from softdiv.plugin.observers import Observers
+from softdiv.ranks.group import join, together
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
 from softdiv.training.checkpoint import BEST, METRICS, Progress
@@ -38,10 +41,8 @@ from softdiv.training.custom_loop import CustomLoop, configured_loss, configured
 from softdiv.training.engine import Engine, make_engine
 from softdiv.training.interruption import Interruption
 from softdiv.training.loss_scale import LossScale
-from softdiv.training.memory import in_parts
 from softdiv.training.objective import Answered, Objective
 from softdiv.training.precision import check_precision, computes_in_fp16
-from softdiv.training.ranks import join
 from softdiv.training.result import TrainingResult
 from softdiv.training.schedule import Schedule
 from softdiv.training.soft_prompt import DivergenceSoftPrompt, clip_rows, norm_ratio
@@ -103,7 +104,11 @@ class DivergenceTrainer(CustomLoop):
         self.engine: Engine = make_engine(training, self.prompt, total)
         self.clock = Clock(device)
         self.objective = Objective(pair, self.layout, self.loss, training, self.clock)
-        self.answers = Answers(pair, self.layout, config, self.ranks)
+        self.limit = RowLimit(config.generation.batch_rows, told=self._fewer_rows)
+        sampler = Sampler.of(
+            pair, config.generation, config.seed, limit=self.limit, ranks=self.ranks
+        )
+        self.answers = Answers(sampler, self.layout, training)
         self.continuation = Continuation(pair, self.engine, self.ranks, self.run)
         self.scale = LossScale.start(computes_in_fp16(pair, training))
         self.progress = Progress(micro_batch=training.batch_size)
@@ -140,7 +145,7 @@ class DivergenceTrainer(CustomLoop):
             notes=self._taken_notes(),
         )
         self.observers.tell("train_start", event)
-        with self.ranks.together(), Interruption() as interruption:
+        with together(), Interruption() as interruption:
             while event.stop_reason is None and self.progress.steps < self.schedule.total_steps:
                 self._one_step(event)
                 self._stop_if_asked(interruption)
@@ -225,7 +230,7 @@ class DivergenceTrainer(CustomLoop):
         self._check_texts()
         examples = self.split.val[: self.config.training.validation_texts]
         with self.pair.ledger.phase("validation"), self.clock.part("validation"):
-            return self.answers.mean_bits(examples, self.engine.values(), self._fewer_rows)
+            return self.answers.mean_bits(examples, self.engine.values())
 
     def _one_step(self, event: TrainEvent) -> None:
         training, progress = self.config.training, self.progress
@@ -235,7 +240,7 @@ class DivergenceTrainer(CustomLoop):
         if not progress.pending:
             with self.pair.ledger.phase("training"), self.clock.part("rollouts"):
                 progress.pending = self.answers.for_steps(
-                    self.schedule, progress.steps, self.engine.values(), self._fewer_rows
+                    self.schedule, progress.steps, self.engine.values()
                 )
         examples = [draw.example for draw in self.schedule.step(progress.steps)]
         batch = list(zip(examples, progress.pending.pop(0), strict=True))
@@ -266,8 +271,8 @@ class DivergenceTrainer(CustomLoop):
             found = self.objective.partial(soft, part, tokens, self.scale.value)
             return found.gradient, found.loss, found.bits
 
-        with self.pair.ledger.phase("training"):
-            own, size = self.ranks.part(batch), self.progress.micro_batch
+        own, size = self.ranks.part(batch), self.progress.micro_batch
+        with self.objective.charged(batch, len(soft), pays=self.ranks.first):
             for part in in_parts(own, size, work, self._smaller_micro_batch):
                 gradient += part[0]
                 loss, bits = loss + part[1], bits + part[2]
@@ -300,7 +305,7 @@ class DivergenceTrainer(CustomLoop):
     def _save(self) -> None:
         progress = self.progress
         progress.loss_scale, progress.finite_since_scaled = self.scale.value, self.scale.finite
-        progress.rollout_rows = self.answers.rows
+        progress.rollout_rows = self.limit.rows
         progress.observers = self.observers.states()
         self.continuation.save(progress, self.config.training.keep_checkpoints)
 
@@ -311,7 +316,7 @@ class DivergenceTrainer(CustomLoop):
         self._notes += found.notes[len(self.progress.notes) :]
         self.progress = found
         self.scale.value, self.scale.finite = found.loss_scale, found.finite_since_scaled
-        self.answers.rows = found.rollout_rows
+        self.limit.rows = found.rollout_rows
         self.observers.restore(found.observers)
 
     def _stop_if_asked(self, interruption: Interruption) -> None:
@@ -362,10 +367,8 @@ class DivergenceTrainer(CustomLoop):
             "here on; the batch of a step and its gradient stay the same"
         )
 
-    def _fewer_rows(self, rows: int) -> None:
-        self._note(
-            f"out of memory at step {self.progress.steps}: {rows} answer(s) at a time from here on"
-        )
+    def _fewer_rows(self, line: str) -> None:
+        self._note(line.replace(":", f" at step {self.progress.steps}:", 1))
 
     def _note(self, line: str) -> None:
         self.progress.notes.append(line)

@@ -37,5 +37,3 @@ def test_models_are_given_where_they_are_asked_for_and_there() -> None:
     analyzer = DivergenceAnalyzer(analyzers={"looks": Looks()})
     assert analyzer.analyze([], "pair", "layout")[0].summary == "pair layout"  # type: ignore[arg-type]
     assert analyzer.analyze([])[0].summary == "no models"
-    assert analyzer.needs_models
-    assert not DivergenceAnalyzer(analyzers={"count": Counts()}).needs_models

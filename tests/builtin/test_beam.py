@@ -30,8 +30,8 @@ def test_prompts_are_likelier_than_swapped_ones() -> None:
     before = task.layout.soft(task.train[0]).before
     grown = [task.layout.encode(prompt.text) for prompt in prompts]
     reversed_ = [ids[::-1] for ids in grown if len(ids) > 1]
-    odd = surprises(task.pair.model_1, before, [ids for ids in grown if len(ids) > 1])
-    odder = surprises(task.pair.model_1, before, reversed_)
+    odd = surprises(task, before, [ids for ids in grown if len(ids) > 1])
+    odder = surprises(task, before, reversed_)
     assert sum(odd) < sum(odder)
 
 

@@ -29,7 +29,7 @@ def test_the_member_for_whom_fluency_has_a_price_surprises_less() -> None:
     free, fluent = search(SMALL, task, 40_000)
     before = task.layout.soft(task.train[0]).before
     prompts = [task.layout.encode(prompt.text) for prompt in (free, fluent)]
-    odd = surprises(task.pair.model_1, before, prompts)
+    odd = surprises(task, before, prompts)
     assert odd[1] < odd[0]
     assert free.note.endswith("rounds, best at price 0")
     assert fluent.note.endswith("rounds, best at price 1")

@@ -99,7 +99,7 @@ def test_what_cannot_be_added_is_said_and_breaks_no_built_in_command(
     monkeypatch.setenv("SOFTDIV_PLUGINS", "hello")
     assert call("--help") == 0
     captured = capsys.readouterr()
-    assert "organisms" in captured.out and message in captured.err
+    assert "observers" in captured.out and message in captured.err
     assert call("pairs", "list") == 0
     captured = capsys.readouterr()
     assert captured.err == "" and "tiny" in captured.out
@@ -115,3 +115,67 @@ def test_two_plugins_with_one_command_are_both_named(
     captured = capsys.readouterr()
     assert captured.out == "hello you\n"
     assert "'hello' (softdiv-hello 1.2), 'again' (softdiv-again 1.2)" in captured.err
+
+
+CATALOGUE = """
+plugins:
+  - {name: hello, package: softdiv-hello, provides: ["command:greet"]}
+"""
+
+
+@pytest.fixture
+def known(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalogue that says which plugin brings ``greet``."""
+    (site / "model_registry.yaml").write_text(CATALOGUE, encoding="utf-8")
+    monkeypatch.chdir(site)
+    return site
+
+
+def test_calling_a_known_packages_command_names_its_plugin(
+    known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(known, "hello", SOURCE)
+    assert call("greet", "you") == 0
+    assert capsys.readouterr().out == "hello you\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "plugin 'hello' is known but not installed (pip install softdiv-hello)"),
+        (
+            SOURCE.replace('"greet", greet', '"hi", greet'),
+            "plugin 'hello' (softdiv-hello 1.2) has no command 'greet' "
+            "(pip install --upgrade softdiv-hello)",
+        ),
+    ],
+)
+def test_a_known_command_that_cannot_be_had_says_what_to_install(
+    source: str | None, message: str, known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if source is not None:
+        install(known, "hello", source)
+    assert call("greet", "you") == 3
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert call("gret", "you") == 2
+    assert "did you mean 'greet'" in capsys.readouterr().err
+
+
+def test_a_known_command_is_not_loaded_where_plugins_are_off(
+    known: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(known, "hello", SOURCE)
+    monkeypatch.setenv("SOFTDIV_DISABLE_PLUGINS", "1")
+    assert call("greet", "you") == 3
+    assert "SOFTDIV_DISABLE_PLUGINS is set" in capsys.readouterr().err
+    assert "fake_softdiv_hello" not in sys.modules
+
+
+def test_whoever_stops_reading_is_no_failure_of_the_plugin(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = "from softdiv.cli.terminal import ReaderGone\n" + SOURCE.replace(
+        'LookupError("nobody there")', "ReaderGone"
+    )
+    install(site, "hello", gone)
+    assert call("--plugin", "hello", "greet", "nobody") == cli.READER_GONE

@@ -70,6 +70,23 @@ def test_a_package_folder_is_read_from_its_pyproject(tmp_path: Path) -> None:
     assert one["passed"] and set(one["checks"].values()) == {"pass"}
 
 
+def test_a_plugin_with_commands_alone_has_them_named(tmp_path: Path) -> None:
+    source = """
+import click
+from softdiv import hookimpl
+
+@hookimpl
+def softdiv_register_commands(register):
+    register("draw", click.Command("draw"))
+"""
+    (tmp_path / "draws.py").write_text(source)
+    result = CliRunner().invoke(check, [str(tmp_path / "draws.py")])
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1:] == ["command draw"]
+    (tmp_path / "wrong.py").write_text(source.replace('click.Command("draw")', "print"))
+    assert CliRunner().invoke(check, [str(tmp_path / "wrong.py")]).exit_code == 1
+
+
 def test_a_built_in_plugin_is_checked_by_name() -> None:
     result = CliRunner().invoke(check, ["losses"])
     assert result.exit_code == 0, result.output

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
+from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import EvaluationConfig
+from softdiv.config.shipped import config_path
 from softdiv.errors import ConfigError, RunError
 from softdiv.evaluation.null_bank import LEAST, Null, NullBank, null_bank, settings_digest
 from softdiv.evaluation.verdict import decide
@@ -112,3 +115,15 @@ def test_a_shipped_bank_serves_its_own_settings_and_model_only(
     assert null_bank(config.with_overrides("generation.budget_fte=7")) is None
     other = {**models, "model_1": {"loader": "tiny", "seed": 1}}
     assert null_bank(ExperimentConfig.from_dict({"pair": other})) is None
+
+
+def test_the_quickstart_has_a_bank_of_its_own_settings() -> None:
+    """Red when its settings change and its benign pairs were not searched again."""
+    config = ExperimentConfig.from_file(config_path("quickstart"))
+    config = attrs.evolve(config, pair=resolve_pair(config.pair, ModelRegistry.load()))
+    bank = null_bank(config)
+    assert bank is not None
+    assert bank.calibrates
+    names = [null.name for null in bank.nulls]
+    assert {"itself", "int8", "selfsame", "trivia"} < set(names)
+    assert len(set(names)) == len(names)

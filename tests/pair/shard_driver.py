@@ -20,8 +20,8 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair, ModelPairManager
 from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.plugin.registry import Registry
+from softdiv.ranks.group import join, leave
 from softdiv.training.probe import probe_gradient
-from softdiv.training.ranks import join, leave
 
 TEXTS = ["Hello there.", "What do you think of the sea?", "Name three birds, please.", "Why?"]
 
@@ -67,11 +67,9 @@ def compare(config: PairConfig, rank: int) -> dict[str, object]:
     for name, pair in (("whole", whole), ("shards", shards)):
         found[name] = {**answers(pair, mine, length), **gradients(pair, passes=1 + rank)}
     lockstep.settle()
-    if rank:
-        lockstep.serve()
-    else:
+    if not rank:
         found["alone"] = [answers(pair, TEXTS, 5) for pair in (whole, shards)]
-        lockstep.dismiss()
+    lockstep.settle()
     return {
         **found,
         "held": [local(whole), local(shards)],
@@ -89,7 +87,7 @@ def cut_short(config: PairConfig, rank: int) -> dict[str, object]:
     pair = ModelPairManager(config, registry(), "cpu", shard=True).load()
     assert pair.lockstep is not None
     if rank:
-        pair.lockstep.serve()
+        pair.lockstep.settle()
         return {}
     layer = pair.model_1.model.base_model.layers[1]
     plain = layer.mlp.forward
@@ -105,7 +103,7 @@ def cut_short(config: PairConfig, rank: int) -> dict[str, object]:
         caught = str(error)
     layer.mlp.forward = plain
     after = answers(pair, TEXTS, 3)
-    pair.lockstep.dismiss()
+    pair.lockstep.settle()
     whole = ModelPairManager(config, registry(), "cpu").load()
     return {"caught": caught, "after": after, "whole": answers(whole, TEXTS, 3)}
 

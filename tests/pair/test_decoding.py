@@ -12,6 +12,7 @@ from transformers import Gemma2Config, GPTNeoConfig, Llama4TextConfig
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.pair.decoder import Decoder, WindowDecoder, start_decoding
 from softdiv.pair.decoding import CachedDecoder
+from softdiv.pair.inputs import common_prefix
 from softdiv.pair.kv_cache import ROOM
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
@@ -38,7 +39,12 @@ def test_decoding_agrees_with_the_whole_row(architecture: str) -> None:
         # ignored: a test's parameter is a str, the option one of three literals
         model, _ = TinyLoader(architecture=architecture).load("cpu")  # type: ignore[arg-type]
     wrapper = ModelWrapper("model_1", model, tokenizer)
-    agrees(wrapper, CachedDecoder(wrapper, CONTEXTS), STEPS, (10, ROOM + 10))
+    agrees(
+        wrapper,
+        CachedDecoder(wrapper, CONTEXTS, None, common_prefix(CONTEXTS)),
+        STEPS,
+        (10, ROOM + 10),
+    )
 
 
 def agrees(wrapper: ModelWrapper, decoder: Decoder, steps: int, drops: Sequence[int]) -> None:

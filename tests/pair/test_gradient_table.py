@@ -22,12 +22,12 @@ from softdiv.config.component import LoaderConfig
 from softdiv.config.schema import EngineConfig, PairConfig, TrainingConfig
 from softdiv.divergence.chunked import row_values
 from softdiv.pair.layout import Layout
-from softdiv.pair.lora import new_adapter, save_adapter
 from softdiv.pair.manager import ModelPair, ModelPairManager
 from softdiv.pair.teacher_forcing import both_states, targets_of
 from softdiv.plugin.registry import Registry
 from softdiv.training.engine import make_engine
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
+from tests.pair.adapters import lora, make
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -77,12 +77,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.save_pretrained(root / name)
         tokenizer.save_pretrained(root / name)
     model, _ = HfLoader(path=str(root / "base")).load("cpu")
-    adapter = new_adapter(model, rank=4, alpha=8, target_modules=["q_proj", "v_proj"], seed=0)
-    with torch.no_grad():
-        for name, parameter in adapter.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.2, generator=torch.Generator().manual_seed(1))
-    save_adapter(adapter, root / "lora", base_name="base")
+    make(root / "lora", lora(lora_alpha=8, target_modules=["q_proj", "v_proj"]), model)
     return root
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.pair.lora import new_adapter, save_adapter
 from softdiv.storage.atomic import read_json
+from tests.pair.adapters import lora, make
 
 pytest.importorskip("deepspeed")
 
@@ -28,12 +27,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         model, tokenizer = TinyLoader(noise=noise).load("cpu")
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
-    model, _ = TinyLoader().load("cpu")
-    adapter = new_adapter(model, rank=2, alpha=4, target_modules=["q_proj"], seed=0)
-    for name, parameter in adapter.named_parameters():
-        if "lora_B" in name:  # all zero at first: the adapter would change nothing
-            torch.nn.init.normal_(parameter, std=0.5)
-    save_adapter(adapter, folder / "adapter", base_name="base")
+    make(folder / "adapter", lora(r=2, lora_alpha=4))
     driver = str(Path(__file__).with_name("shard_driver.py"))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(

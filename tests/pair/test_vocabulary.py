@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from softdiv.pair import vocabulary
-from softdiv.pair.vocabulary import ROWS, Word, read_together, word_states
+from softdiv.pair.memory import RowLimit
+from softdiv.pair.vocabulary import ROWS, Word, read_together, run_words, word_states
+from softdiv.pair.word_difference import word_differences
 from softdiv.pair.wrapper import ModelWrapper
 from tests.conftest import MakePair
 
@@ -105,3 +107,33 @@ def test_modules_that_read_the_same_states_are_known(make_pair: MakePair) -> Non
     modules["never"] = torch.nn.Linear(2, 2)
     firsts = {"q": "q", "k": "q", "v": "q", "o": "o", "gate": "gate", "up": "gate"}
     assert read_together(wrapper, CONTEXT, (50,), modules) == firsts
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_words_that_do_not_fit_into_memory_are_run_in_smaller_parts(
+    make_pair: MakePair, cached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    found, spent = [], []
+    for fit in (1 << 16, 9):
+        pair = make_pair()
+        pair.model_2.keeps_cache = cached
+        hidden = ModelWrapper.hidden
+
+        def limited(self, embeds, *args, hidden=hidden, fit=fit):
+            if len(embeds) > fit:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return hidden(self, embeds, *args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelWrapper, "hidden", limited)
+            words, limit = some(pair.model_1, 40), RowLimit(told=notes.append)
+            moved = word_differences(pair, CONTEXT, words, limit)
+            module = {GATE: pair.model_1.model.get_submodule(GATE)}
+            parts = [s for _, _, s in run_words(pair.model_1, CONTEXT, words, module, limit)]
+        found.append((moved, torch.cat(parts)))
+        spent.append(pair.ledger.total)
+    assert torch.allclose(found[1][0], found[0][0], atol=1e-5)
+    assert torch.allclose(found[1][1], found[0][1], atol=1e-3)  # fp16
+    assert spent[0] == spent[1]
+    assert notes and all("out of memory" in note for note in notes)

@@ -71,10 +71,10 @@ def test_the_surprise_of_another_last_token_is_exact(task: Any) -> None:
     tokens = printable_tokens(task)[:9]
     for lead in (before, ()):
         ids = prompt(task)
-        (start,) = surprises(model, lead, [ids])
+        (start,) = surprises(task, lead, [ids])
         gains = surprise_gains(model, lead, ids, tokens)
         assert gains.shape == (4, 9)
-        swapped = surprises(model, lead, [[*ids[:-1], token] for token in tokens.tolist()])
+        swapped = surprises(task, lead, [[*ids[:-1], token] for token in tokens.tolist()])
         assert gains[-1].tolist() == pytest.approx([s - start for s in swapped], abs=1e-4)
 
 

@@ -18,7 +18,6 @@ from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import NamedSearcher
 from softdiv.search.task import SearchTask
 from softdiv.stages.load import load_texts
-from tests.organism.conftest import ORDINARY, RECIPE
 
 SETTINGS = (
     "plugins=[]",
@@ -78,9 +77,7 @@ def test_no_validation_or_test_text_can_be_reached(
 def test_a_detector_changes_nothing_that_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "organism"
     folder.mkdir()
-    (folder / "ordinary_texts.toml").write_text(ORDINARY)
-    (folder / "recipe.toml").write_text(RECIPE.replace("detector = 'Zorbo'", "detector = '.'"))
-    assert "detector = '.'" in (folder / "recipe.toml").read_text()
+    (folder / "recipe.toml").write_text("[planted]\ndetector = '.'\n")
     found = []
     for name, more in (("with", [f"pair.organism={folder}"]), ("without", [])):
         run_dir = tmp_path / name

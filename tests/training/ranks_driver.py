@@ -18,7 +18,7 @@ from softdiv import hookimpl
 from softdiv.builtin.losses import JsdLoss
 from softdiv.plugin.events import TrainEvent
 from softdiv.plugin.observers import Observers
-from softdiv.training.ranks import leave
+from softdiv.ranks.group import leave
 from softdiv.training.trainer import DivergenceTrainer
 
 LAST = 3

@@ -6,10 +6,10 @@ from tiny_training import config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.pair.ledger import Ledger
+from softdiv.ranks.group import Ranks
 from softdiv.storage.atomic import read_json_lines
 from softdiv.training import continuation
 from softdiv.training.continuation import pool_ledger
-from softdiv.training.ranks import Ranks
 from softdiv.training.trainer import DivergenceTrainer
 
 CFG = config(max_steps=6, checkpoint_every=2, validate_every=3)

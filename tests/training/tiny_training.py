@@ -46,7 +46,7 @@ def answered(trainer: DivergenceTrainer) -> list[Answered]:
     """The first step's texts with fresh answers."""
     draws = trainer.schedule.step(0)
     soft = trainer.engine.values()
-    answers = trainer.answers.for_steps(trainer.schedule, 0, soft, pytest.fail)[0]
+    answers = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
     return [(draw.example, answer) for draw, answer in zip(draws, answers, strict=True)]
 
 
