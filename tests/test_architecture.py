@@ -33,6 +33,8 @@ ORDER = (
     "stages",
     "pipeline",
     "calibration",
+    "sweep",
+    "export",
     "testing",  # checks components of every kind, and the command line runs it
     "cli",
     "__main__",
@@ -45,6 +47,8 @@ NOT_FOR_BUILTINS = {
     "stages",
     "pipeline",
     "calibration",
+    "sweep",
+    "export",
     "testing",
     "cli",
 }
@@ -52,6 +56,7 @@ ONLY_IN = {
     "deepspeed": ("pair/load_deepspeed.py", "training/deepspeed_engine.py"),
     "peft": ("pair/lora.py",),
     "sentence_transformers": ("builtin/embedding.py",),
+    "inspect_ai": ("export/inspect_task.py",),
     "wandb": ("builtin/wandb_observer.py",),
     "pyarrow": ("builtin/sources/columns.py",),
     "datasets": ("builtin/sources/columns.py",),

@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
     "calibrate": ("softdiv.cli.calibrate:calibrate", "Benign pairs searched alike: p-values."),
     "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),
+    "sweep": ("softdiv.cli.sweep:sweep", "Several pairs, one table: checkpoints, adapters, ..."),
+    "export": ("softdiv.cli.export:export", "A run for PEFT, vLLM, Inspect, lm-eval, ..."),
     "chat": ("softdiv.cli.chat:chat", "Both models' answers side by side."),
     "runs": ("softdiv.cli.runs:runs", "List, show, verify and prune run folders."),
     "doctor": ("softdiv.cli.doctor:doctor", "What is installed and usable on this machine."),

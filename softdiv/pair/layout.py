@@ -109,11 +109,7 @@ class Layout:
 
     def placed(self, text: str, prompt: str) -> str:
         """A user's text with the prompt beside it, where that is the prompt's place."""
-        if prompt and self.placement == "user_start":
-            return f"{prompt} {text}"
-        if prompt and self.placement == "user_end":
-            return f"{text} {prompt}"
-        return text
+        return _beside(text, prompt, self.placement)
 
     def encode(self, prompt: str) -> list[int]:
         """Token ids of a prompt in its place."""
@@ -176,11 +172,9 @@ class Layout:
         return self.template.tokens(self._render(messages, prompt))
 
     def _render(self, messages: Sequence[Message], prompt: str) -> str:
-        *earlier, last = messages
-        turns = [*earlier, attrs.evolve(last, content=self.placed(last.content, prompt))]
-        advice = OTHER_TEMPLATE
-        if prompt and self.placement == "system":
-            turns, advice = _with_system(turns, prompt), "choose another training.placement"
+        moved = prompt and self.placement == "system"
+        advice = "choose another training.placement" if moved else OTHER_TEMPLATE
+        turns = with_prompt(messages, prompt, self.placement)
         rendered = self.template.render(turns, advice=advice)
         if prompt and self.placement == "prefix":
             bos = self.tokenizer.bos_token or ""
@@ -255,6 +249,23 @@ class Layout:
     def _lead_ids(self, lead: str) -> list[int]:
         """Those that stay, whatever follows."""
         return common_start([self.template.tokens(lead + word) for word in _WORDS])
+
+
+def with_prompt(
+    messages: Sequence[Message], prompt: str, placement: Placement
+) -> Sequence[Message]:
+    """The conversation with the prompt in its messages; with ``prefix`` it stands before them."""
+    *earlier, last = messages
+    turns = [*earlier, attrs.evolve(last, content=_beside(last.content, prompt, placement))]
+    return _with_system(turns, prompt) if prompt and placement == "system" else turns
+
+
+def _beside(text: str, prompt: str, placement: Placement) -> str:
+    if prompt and placement == "user_start":
+        return f"{prompt} {text}"
+    if prompt and placement == "user_end":
+        return f"{text} {prompt}"
+    return text
 
 
 def _with_system(messages: Sequence[Message], prompt: str) -> list[Message]:

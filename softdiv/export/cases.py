@@ -1,0 +1,129 @@
+"""What a run asked both models and what they said, as other tools want it: one case per answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from softdiv.config.load import ExperimentConfig
+from softdiv.config.schema import Placement
+from softdiv.errors import RunError
+from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
+from softdiv.pair.layout import with_prompt
+from softdiv.plugin.records import Finding, Message
+from softdiv.storage.atomic import read_json
+from softdiv.storage.records import read_record
+from softdiv.storage.run_files import CONFIG, RunFiles
+
+SAMPLES = "samples.jsonl"
+"""The file of cases that the exports of text have in common."""
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One held-out user text under one prompt, and both models' recorded answers."""
+
+    id: str
+    prompt: str
+    """"" is no prompt"""
+    searcher: str
+    baseline: bool
+    placement: Placement
+    user_text: str
+    context: tuple[Message, ...]
+    """the messages before the user text"""
+    category: str
+    model_1: str
+    """the original's answer"""
+    model_2: str
+    """the suspect's answer"""
+    divergence_bits: float
+    log_likelihood_ratio: float
+    """nats: log p2 - log p1 of the suspect's answer"""
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation that was asked, prompt and all; not with placement ``prefix``."""
+        turns = (*self.context, Message("user", self.user_text))
+        return _plain(with_prompt(turns, self.prompt, self.placement))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, in one order; ``messages`` where they hold the prompt."""
+        record = attrs.asdict(self, recurse=False)
+        record["context"] = _plain(self.context)
+        if self.placement != "prefix":
+            record["messages"] = self.messages
+        return record
+
+
+@attrs.frozen(kw_only=True)
+class Evaluated:
+    """An evaluated run."""
+
+    files: RunFiles
+    pair: str
+    config: ExperimentConfig
+    evaluation: Evaluation
+
+    @classmethod
+    def of(cls, files: RunFiles) -> Evaluated:
+        """Raises RunError if it was not evaluated yet, or a file of it has changed."""
+        if not files.done("evaluate"):
+            raise RunError(
+                f"run {files.path} has no evaluation yet", fix=f"softdiv evaluate {files.path}"
+            )
+        return cls(
+            files=files,
+            pair=str(read_json(files.file("pair.json"))["name"]),
+            config=ExperimentConfig.from_file(files.file(CONFIG)),
+            evaluation=read_record(files.file(EVALUATION), Evaluation),
+        )
+
+    @property
+    def results(self) -> Sequence[PromptResult]:
+        """Prompts, best first, then baselines."""
+        return (*self.evaluation.prompts, *self.evaluation.baselines)
+
+    @property
+    def cases(self) -> list[Case]:
+        """Every prompt and baseline on every held-out text."""
+        placement = self.config.training.placement
+        return [
+            _case(f"{number}-{finding.example.id}", result, finding, placement)
+            for number, result in enumerate(self.results)
+            for finding in result.findings
+        ]
+
+    @property
+    def chats(self) -> list[Case]:
+        """The cases, for a tool that asks in messages. Raises RunError with ``prefix``."""
+        if self.config.training.placement == "prefix":
+            raise RunError(
+                f"run {self.files.path} has its prompts before the chat template",
+                why="no message can hold them there",
+                fix="export jsonl or dataset, or run it with training.placement = user_start",
+            )
+        return self.cases
+
+
+def _case(name: str, result: PromptResult, finding: Finding, placement: Placement) -> Case:
+    return Case(
+        id=name,
+        prompt=result.text,
+        searcher=result.searcher,
+        baseline=result.is_baseline,
+        placement=placement,
+        user_text=finding.example.text,
+        context=finding.example.context,
+        category=finding.example.category,
+        model_1=finding.response_1,
+        model_2=finding.response_2,
+        divergence_bits=finding.divergence_bits,
+        log_likelihood_ratio=finding.log_likelihood_ratio,
+    )
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in messages]

@@ -1,0 +1,1 @@
+"""Several pairs, one table: a series of checkpoints, of quantisations, of adapters."""
