@@ -10,7 +10,6 @@ from softdiv.errors import RunError, did_you_mean
 from softdiv.storage.folder import refuse_strange
 
 BEST_PROMPT = Path("checkpoints", "best.safetensors")
-ENDING = BEST_PROMPT.suffix
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 Note = Callable[[str], None]
 
@@ -24,26 +23,39 @@ def as_safetensors(paths: str | Path | Iterable[str | Path], note: Note) -> list
     Raises:
         RunError: nothing is there, or only a pickle.
     """
+    return _resolved(paths, ".safetensors", note)
+
+
+def as_jsonl(path: str | Path, note: Note) -> Path:
+    """A file of text prompts; for ``prompts.pt`` the ``prompts.jsonl`` beside it.
+
+    Raises:
+        RunError: nothing is there, or only a pickle.
+    """
+    return _resolved(path, ".jsonl", note)[0]
+
+
+def _resolved(paths: str | Path | Iterable[str | Path], ending: str, note: Note) -> list[Path]:
     asked = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not asked:
-        raise RunError("no file is given", fix=f"name one or more {ENDING} files")
+        raise RunError("no file is given", fix=f"name one or more {ending} files")
     found: list[Path] = []
     replaced = False
     for path in map(Path, asked):
         is_pickle = path.suffix in PICKLES
-        wanted = path.with_suffix(ENDING) if is_pickle else path
-        matches = _matches(wanted)
+        wanted = path.with_suffix(ending) if is_pickle else path
+        matches = _matches(wanted, ending)
         if not matches:
-            raise _nothing(path, is_pickle)
+            raise _nothing(path, ending, is_pickle)
         replaced = replaced or is_pickle
         found += matches
     if replaced:
-        note(f"softdiv writes {ENDING} files, never pickles: those were taken instead")
+        note(f"softdiv writes {ending} files, never pickles: those were taken instead")
     return list(dict.fromkeys(found))
 
 
-def _matches(path: Path) -> list[Path]:
-    if path.is_dir():
+def _matches(path: Path, ending: str) -> list[Path]:
+    if path.is_dir() and ending == BEST_PROMPT.suffix:
         refuse_strange(path)
         return [path / BEST_PROMPT] if (path / BEST_PROMPT).is_file() else []
     if path.is_file():
@@ -56,12 +68,12 @@ def _glob(path: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207 (it may be absolute)
 
 
-def _nothing(path: Path, is_pickle: bool) -> RunError:
+def _nothing(path: Path, ending: str, is_pickle: bool) -> RunError:
     if is_pickle and (path.exists() or _glob(path)):
         return RunError(
             f"{path} is a pickle, and softdiv opens none",
             why="loading a pickle runs whatever code is in it",
-            fix=f"give a {ENDING} file",
+            fix=f"give a {ending} file",
         )
     nearby = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return RunError(f"{path} does not exist", fix=did_you_mean(path.name, nearby))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softdiv.errors import RunError
-from softdiv.storage.locate import as_safetensors
+from softdiv.storage.locate import as_jsonl, as_safetensors
 
 
 @pytest.fixture
@@ -34,6 +34,12 @@ def test_soft_prompts(folder: Path, asked: list[str], found: list[str], notes: i
     got = as_safetensors([folder / name for name in asked], told.append)
     assert got == [folder / name for name in found]
     assert len(told) == notes
+
+
+def test_text_prompts_are_text(folder: Path) -> None:
+    told: list[str] = []
+    assert as_jsonl(folder / "prompts.pt", told.append) == folder / "prompts.jsonl"
+    assert told and "never pickles" in told[0]
 
 
 @pytest.mark.parametrize(
