@@ -60,7 +60,7 @@ def _take_part(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ran
             for batch, share in zip(batches, shares, strict=True):
                 held.append(given.cached())
                 found.append(_own(batch, given, share[ranks.rank], sizes))
-    except Exception as error:
+    except Exception as error:  # told to all ranks below, raised there: none waits for this one
         if ranks.world == 1:
             raise
         failed = error

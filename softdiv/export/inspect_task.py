@@ -26,6 +26,7 @@ _ROLES = {
 }
 
 
+# inspect_ai is an extra: where it is not installed, mypy sees its decorators without types
 @task(name="prompts")  # type: ignore[untyped-decorator]
 def prompts(samples: str) -> Task:
     """What a softdiv run asked, and whose recorded answers the answers are like.
