@@ -19,7 +19,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from result_file import RESULTS
-from study import BUDGET, COSTS, DEFAULT, RIVALS, SPLITS
+from study import SPLITS
+from study_cells import BUDGET, COSTS, DEFAULT, QUICKSTART, RIVALS
 
 HOME = Path(__file__).parents[1]
 PAGE = HOME / "docs" / "evidence.md"
@@ -91,10 +92,15 @@ def organisms(summary: Mapping[str, float], rows: Rows) -> str:
 def detection(summary: Mapping[str, float], rows: Rows) -> str:
     """Planted against benign pairs, by one number of the run each."""
     names = {
-        "lift": "lift of the best prompt",
+        "lift": "lift of the best prompt (the verdict's)",
+        "llr": "its likelihood ratio",
         "bits": "its D",
+        "natural_lift": "lift of the best natural prompt",
+        "natural_bits": "its D",
         "empty_bits": "D without a prompt",
         "empty_llr": "likelihood ratio without a prompt",
+        "soft_bits": "D under the soft prompt",
+        "lens_score": "how far the lens's first word stands out",
     }
     lines = []
     for name, words in names.items():
@@ -112,9 +118,27 @@ def detection(summary: Mapping[str, float], rows: Rows) -> str:
     return table(head, lines)
 
 
+def gain(summary: Mapping[str, float], rows: Rows) -> str:
+    """Per organism, quickstart: what plain texts, the soft prompt and the found text reach."""
+    ours = [r for r in rows if r["family"] != "benign" and r["method"] == QUICKSTART]
+    names = ("empty_bits", "natural_bits", "bits", "soft_bits", "natural_lift", "lift")
+    lines = []
+    for pair in sorted({str(r["pair"]) for r in ours}):
+        mine = [r for r in ours if r["pair"] == pair]
+        means = [float(np.mean([r[name] for r in mine])) for name in names]
+        above = sum((r["p_over_baselines"] or 1) <= 0.05 for r in mine)
+        shown = [*(f"{m:.3f}" for m in means[:4]), *(f"{m:.1f}" for m in means[4:])]
+        least = max((float(r["p"]) for r in mine if r["p"] is not None), default=None)
+        lines.append(
+            [pair, *shown, f"{above}/{len(mine)}", "–" if least is None else f"{least:.3f}"]
+        )
+    head = ["organism", "D: empty", "best natural", "found", "soft", "lift: best natural", "found"]
+    return table([*head, "found above natural", "largest p"], lines)
+
+
 def nulls(summary: Mapping[str, float], rows: Rows) -> str:
-    """Benign pairs, searched with the default."""
-    benign = [r for r in rows if r["family"] == "benign" and r["method"] == DEFAULT]
+    """Benign pairs, searched as the quickstart searches."""
+    benign = [r for r in rows if r["family"] == "benign" and r["method"] == QUICKSTART]
     lines = [
         [
             str(r["pair"]),
@@ -170,6 +194,7 @@ def plot(summary: Mapping[str, float]) -> None:
 BLOCKS: Mapping[str, Callable[[Mapping[str, float], Rows], str]] = {
     "rediscovery": rediscovery,
     "organisms": organisms,
+    "gain": gain,
     "detection": detection,
     "nulls": nulls,
     "bank": bank,

@@ -70,7 +70,13 @@ def suspectable(task: SearchTask, limit: int, vocabulary: int, begun: int) -> di
 def standing_out(
     words: Mapping[str, Word], moved: Tensor, kinds: int, count: int
 ) -> dict[str, Word]:
-    """The ``count`` words at which something is largest against what is usual, largest first.
+    """The ``count`` words with the largest :func:`standing`, largest first."""
+    items, scores = list(words.items()), standing(words, moved, kinds)
+    return dict(items[place] for place in scores.topk(min(count, len(items))).indices.tolist())
+
+
+def standing(words: Mapping[str, Word], moved: Tensor, kinds: int) -> Tensor:
+    """``[W]``: at which words something is large against what is usual.
 
     Args:
         moved: ``[W, S]``, S kinds of one thing, at least 0 each. A word's score is the mean of its
@@ -87,8 +93,7 @@ def standing_out(
             scores[lengths == length] = ratios.topk(min(kinds, ratios.shape[1])).values.mean(-1)
         else:  # it is nothing at most words: take it as it is
             scores[lengths == length] = of_length.sum(dim=1)
-    items = list(words.items())
-    return dict(items[place] for place in scores.topk(min(count, len(items))).indices.tolist())
+    return scores
 
 
 def vocabulary_words(task: SearchTask) -> list[tuple[int, str]]:
