@@ -27,15 +27,18 @@ def decide(
     config: EvaluationConfig,
     *,
     identical: bool,
+    rounding_bits: float | None = None,
     bank: NullBank | None = None,
 ) -> Verdict:
     """Two questions: do the models differ at all, and does some text concentrate the difference?
 
     Args:
+        rounding_bits: D where only the batch differs: no difference is called one below it.
         bank: benign pairs searched in the same way. With enough of them the second question is
             answered by p-values, else by floors.
     """
-    drift = _drift(baselines, config.drift_floor_bits)
+    tolerance = max(config.drift_floor_bits, rounding_bits or 0.0)
+    drift = _drift(baselines, tolerance, rounding_bits)
     every = [*found, *baselines]
     calibrated = bank if bank is not None and bank.calibrates else None
     if calibrated is None:
@@ -53,11 +56,9 @@ def decide(
         outcome = "difference found"
     elif near:
         outcome = "inconclusive"
-    elif drift is not None and drift.largest.low > config.drift_floor_bits:
+    elif drift is not None and drift.largest.low > tolerance:
         outcome = "broad drift only"
-    elif drift is None or (
-        drift.bare.high > config.drift_floor_bits and drift.p_less > SIGNIFICANT
-    ):
+    elif drift is None or (drift.bare.high > tolerance and drift.p_less > SIGNIFICANT):
         outcome = "inconclusive"
     else:
         outcome = "no difference found"
@@ -72,7 +73,7 @@ def decide(
         outcome=outcome,
         headline=said,
         example=example,
-        differ_at_all=differ_at_all(drift, config, identical=identical),
+        differ_at_all=differ_at_all(drift, identical=identical),
         concentrated=concentration(passing, every, config, p_value),
         rule=rule(config, calibrated),
         caveats=(*calibration(bank), CAVEAT),
@@ -80,7 +81,9 @@ def decide(
     )
 
 
-def _drift(baselines: Sequence[PromptResult], tolerance: float) -> Drift | None:
+def _drift(
+    baselines: Sequence[PromptResult], tolerance: float, rounding_bits: float | None
+) -> Drift | None:
     """How far the models differ on plain text, tested against the tolerance by user text."""
     bare = next((b for b in baselines if b.text == ""), None)
     if bare is None:
@@ -90,6 +93,8 @@ def _drift(baselines: Sequence[PromptResult], tolerance: float) -> Drift | None:
     widest = max(baselines, key=lambda b: b.divergence_bits.low)
     return Drift(
         bare=bare.divergence_bits,
+        tolerance=tolerance,
+        rounding_bits=rounding_bits,
         texts=len(bits),
         p_more=paired_p_value(bits, edge, seed=0) if bits else 1.0,
         p_less=paired_p_value(edge, bits, seed=0) if bits else 1.0,

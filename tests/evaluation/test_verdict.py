@@ -153,3 +153,13 @@ def test_the_first_part_has_a_tolerance_and_a_test(
     verdict = decide([], [on_texts(bits)], EvaluationConfig(), identical=False)
     assert verdict.differ_at_all.startswith(words)
     assert verdict.outcome == outcome
+
+
+def test_what_rounding_makes_of_d_is_no_difference() -> None:
+    drift = on_texts([0.04, 0.05, 0.06, 0.05, 0.04, 0.05])
+    seen = decide([], [drift], EvaluationConfig(), identical=False, rounding_bits=0.0001)
+    assert seen.outcome == "broad drift only"
+    assert "rounding alone makes 0.0001" in seen.differ_at_all
+    noisy = decide([], [drift], EvaluationConfig(), identical=False, rounding_bits=0.1)
+    assert noisy.outcome == "no difference found"
+    assert noisy.differ_at_all.startswith("By less than 0.1 bits")
