@@ -10,6 +10,7 @@ from softdiv.evaluation.results import Outcome, PromptResult, Verdict
 from softdiv.evaluation.statistics import paired_p_value
 from softdiv.evaluation.wording import (
     CAVEAT,
+    EVERYWHERE,
     LIFT_RATIO,
     SIGNIFICANT,
     Drift,
@@ -54,7 +55,7 @@ def decide(
     outcome: Outcome
     if passing:
         outcome = "difference found"
-    elif near:
+    elif near and not (drift is not None and drift.bare.low >= EVERYWHERE):
         outcome = "inconclusive"
     elif drift is not None and drift.largest.low > tolerance:
         outcome = "broad drift only"
@@ -62,7 +63,7 @@ def decide(
         outcome = "inconclusive"
     else:
         outcome = "no difference found"
-    best = passing or near
+    best = passing or (near if outcome == "inconclusive" else [])
     said, example = headline(outcome, best, baselines, drift, config, identical=identical)
     if calibrated is not None and p_value is not None:
         said += (

@@ -164,6 +164,7 @@ def rule(config: EvaluationConfig, bank: NullBank | None) -> str:
         "no difference found: neither, and D without a prompt is shown to be below that (its "
         "interval, or a permutation test over user texts). "
     )
+    unless = f" (and less than {EVERYWHERE:g} bits without any prompt)"
     if bank is not None:
         return (
             "difference found: a text prompt's lift of the log-likelihood ratio over the empty "
@@ -171,14 +172,14 @@ def rule(config: EvaluationConfig, bank: NullBank | None) -> str:
             f"each of {len(bank.nulls)} benign pairs (conformal p-value of the best prompt, "
             "Benjamini-Hochberg over the others, "
             f"p at most {SIGNIFICANT}), and its 95 % interval is above 0. {beats}{drift}"
-            f"inconclusive: p at most {2 * SIGNIFICANT:g}, or D not shown to be below."
+            f"inconclusive: p at most {2 * SIGNIFICANT:g}{unless}, or D not shown to be below."
         )
     return (
         "difference found: a text prompt's lift of the log-likelihood ratio over the empty prompt "
         f"has a 95 % interval above {config.lift_floor:g} nats per answer, its ratio is at least "
         f"{LIFT_RATIO:g} times the empty prompt's. {beats}{drift}inconclusive: a prompt's lift and "
-        "ratio meet the rule on average, but the interval of its lift reaches below the floor; or "
-        "D is not shown to be below."
+        "ratio meet the rule on average, but the interval of its lift reaches below the floor"
+        f"{unless}; or D is not shown to be below."
     )
 
 
