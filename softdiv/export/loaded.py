@@ -19,7 +19,7 @@ from softdiv.stages.train import TRAINING
 from softdiv.stages.work import Loaded
 from softdiv.storage.records import read_record
 from softdiv.storage.run_files import RunFiles
-from softdiv.training.checkpoint import BEST
+from softdiv.training.best import BEST
 from softdiv.training.result import TrainingFacts
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,10 +14,10 @@ from softdiv.pair.load_deepspeed import load_deepspeed, quiet
 from softdiv.plugin.failures import reason
 from softdiv.ranks.group import join
 from softdiv.training.deepspeed_config import deepspeed_config
-from softdiv.training.engine import EngineState
 from softdiv.training.optimizer import (
     MOMENTS,
     build_optimizer,
+    check_shapes,
     read_moments,
     rewind,
     write_moments,
@@ -90,7 +93,7 @@ class DeepSpeedEngine:
         """See :class:`Engine`."""
         return float(self._engine.get_lr()[0])
 
-    def state(self) -> EngineState:
+    def state_dict(self) -> dict[str, Any]:
         """See :class:`Engine`."""
         if self._fresh:
             moments = {name: torch.zeros(self._shape) for name in self._moments}
@@ -106,29 +109,31 @@ class DeepSpeedEngine:
                 .view(self._shape)
                 for name in self._moments
             }
-        return EngineState({"prompt": self.values().cpu(), **moments}, self._scheduler.last_epoch)
+        return {"prompt": self.values().cpu(), **moments, "steps": self._scheduler.last_epoch}
 
-    def load(self, state: EngineState) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """See :class:`Engine`."""
+        steps = state["steps"]
+        check_shapes(state, self._moments, self._shape)
+        moments = {name: state[name] for name in self._moments}
         if self._stage == 0:
-            moments = {name: state.tensors[name] for name in self._moments}
-            write_moments(self._engine.optimizer, self._parameter, moments, state.steps)
+            write_moments(self._engine.optimizer, self._parameter, moments, steps)
             self._fresh = False
         else:
-            self._fill_sharded_state(state)
-        self.assign(state.tensors["prompt"].to(self._engine.device))
-        rewind(self._scheduler, state.steps)
+            self._fill_sharded_state(moments, steps)
+        self.assign(state["prompt"].to(self._engine.device))
+        rewind(self._scheduler, steps)
         rate = self._scheduler.optimizer.param_groups[0]["lr"]
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
 
-    def _fill_sharded_state(self, state: EngineState) -> None:
+    def _fill_sharded_state(self, moments: Mapping[str, Tensor], steps: int) -> None:
         """A step on a zero gradient creates the sharded moments, which are then overwritten."""
         self.step(torch.zeros(self._shape, device=self._engine.device))
-        for name in self._moments:
-            self._write_shard(state.tensors[name].to(self._engine.device), name)
+        for name, moment in moments.items():
+            self._write_shard(moment.to(self._engine.device), name)
         for flat in self._engine.optimizer.optimizer.state.values():
-            flat["step"] = torch.tensor(float(state.steps))
+            flat["step"] = torch.tensor(float(steps))
 
     def _write_shard(self, values: Tensor, moment: str | None) -> None:
         """Overwrite the fp32 weights, or one moment, from full ``[k, H]`` values."""

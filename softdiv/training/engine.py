@@ -9,9 +9,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-import attrs
 import torch
 from torch import Tensor
 
@@ -20,24 +19,16 @@ from softdiv.errors import TrainingError
 from softdiv.training.optimizer import (
     MOMENTS,
     build_optimizer,
+    check_shapes,
     read_moments,
     rewind,
     write_moments,
 )
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
+from softdiv.training.state import Stateful
 
 
-@attrs.frozen(eq=False)
-class EngineState:
-    """All that a continued training needs of the optimizer."""
-
-    tensors: Mapping[str, Tensor]
-    """``prompt`` and the optimizer's moments: ``[k, H]`` fp32."""
-    steps: int
-    """Optimizer steps taken."""
-
-
-class Engine(Protocol):
+class Engine(Stateful, Protocol):
     """Steps one soft prompt. With several ranks every method is called by all of them."""
 
     name: str
@@ -54,11 +45,8 @@ class Engine(Protocol):
     def learning_rate(self) -> float:
         """Rate of the next step."""
 
-    def state(self) -> EngineState:
-        """A copy on the CPU."""
-
-    def load(self, state: EngineState) -> None:
-        """Continue from ``state``, bit for bit."""
+    def state_dict(self) -> dict[str, Any]:
+        """``prompt`` and the moments, ``[k, H]`` fp32 on the CPU, and the ``steps`` taken."""
 
 
 class TorchEngine:
@@ -94,17 +82,18 @@ class TorchEngine:
         """See :class:`Engine`."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def state(self) -> EngineState:
+    def state_dict(self) -> dict[str, Any]:
         """See :class:`Engine`."""
         moments = read_moments(self._optimizer, self._parameter, MOMENTS[self._config.optimizer])
-        return EngineState({"prompt": self.values().cpu(), **moments}, self._scheduler.last_epoch)
+        return {"prompt": self.values().cpu(), **moments, "steps": self._scheduler.last_epoch}
 
-    def load(self, state: EngineState) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """See :class:`Engine`."""
-        self.assign(state.tensors["prompt"])
-        moments = {name: state.tensors[name] for name in MOMENTS[self._config.optimizer]}
-        write_moments(self._optimizer, self._parameter, moments, state.steps)
-        rewind(self._scheduler, state.steps)
+        names, steps = MOMENTS[self._config.optimizer], state["steps"]
+        check_shapes(state, names, self._parameter.shape)
+        self.assign(state["prompt"])
+        write_moments(self._optimizer, self._parameter, {n: state[n] for n in names}, steps)
+        rewind(self._scheduler, steps)
 
 
 def make_engine(config: TrainingConfig, prompt: DivergenceSoftPrompt, total_steps: int) -> Engine:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,13 @@ def rewind(scheduler: LambdaLR, steps: int) -> None:
     for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     scheduler._last_lr = rates
+
+
+def check_shapes(state: Mapping[str, Any], moments: Sequence[str], shape: torch.Size) -> None:
+    """Raises ValueError where the prompt or a moment of a state is of another shape."""
+    for name in ("prompt", *moments):
+        if state[name].shape != shape:
+            raise ValueError(f"{name} is {list(state[name].shape)}, not {list(shape)}")
 
 
 def read_moments(
