@@ -20,7 +20,7 @@ from softdiv.report.contract import answers
 from softdiv.stages.generate import read_prompts
 from softdiv.stages.load import load
 from softdiv.stages.train import read_training
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.work import LoadedPair, Work
 from softdiv.storage.records import read_record, to_plain
 
 ANSWERS = "generations.jsonl"
@@ -67,7 +67,7 @@ def read_evaluation(work: Work) -> Evaluation:
 def scorer(
     config: ExperimentConfig,
     parts: Components,
-    loaded: Loaded,
+    loaded: LoadedPair,
     failures: Failures,
     limit: RowLimit,
     ranks: Ranks = Ranks(),

@@ -18,7 +18,7 @@ from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.plugin.records import Example, ResponsePair
 
-Batch = str | Sequence[str | Example] | Mapping[str, Sequence[str]]
+TextBatch = str | Sequence[str | Example] | Mapping[str, Sequence[str]]
 """What a data loader over user texts yields: texts, or ``{"text": texts, ...}``."""
 
 
@@ -33,7 +33,7 @@ class GeneratedExample:
     """Mean JSD over both answers' tokens."""
 
 
-def as_examples(batch: Batch) -> list[Example]:
+def as_examples(batch: TextBatch) -> list[Example]:
     """A batch as user texts.
 
     Raises:

@@ -20,7 +20,7 @@ from softdiv.plugin.observers import Observers
 from softdiv.ranks.group import Ranks
 from softdiv.storage.run import RunFolder
 from softdiv.training.checkpoint import Checkpoints
-from softdiv.training.inspection import Batch, GeneratedExample, Inspector, as_examples
+from softdiv.training.inspection import GeneratedExample, Inspector, TextBatch, as_examples
 from softdiv.training.loop import TrainingLoop
 from softdiv.training.parts import TrainingParts
 from softdiv.training.result import TrainingResult
@@ -98,7 +98,7 @@ class DivergenceTrainer:
         """
         return self.parts.validate()
 
-    def training_step(self, batch: Batch) -> Tensor:
+    def training_step(self, batch: TextBatch) -> Tensor:
         """One optimizer step on a batch of user texts.
 
         The models take turns answering under the current prompt, then the prompt is moved so that
@@ -123,7 +123,7 @@ class DivergenceTrainer:
         progress.steps += 1
         return torch.tensor(loss)
 
-    def compute_all_metrics(self, batch: Batch) -> dict[str, float]:
+    def compute_all_metrics(self, batch: TextBatch) -> dict[str, float]:
         """Every metric of :attr:`metrics`, on fresh answers of both models under the prompt.
 
         The first ``training.response_tokens`` tokens of each answer count; the same texts meet
