@@ -113,16 +113,10 @@ class Observers:
         """A copy of the state of every observer that has ``state_dict``, by its name."""
         found = {}
         for watcher in list(self._watchers):
-            if not hasattr(watcher.observer, "state_dict"):
-                continue
-
-            def read(watcher: _Watcher = watcher) -> Any:
-                return unpack(pack(watcher.observer.state_dict()))
-
-            kept = self._guarded(watcher, "state_dict", read)
-            if kept is not None:
-                found[watcher.name] = kept
-        return found
+            if hasattr(watcher.observer, "state_dict"):
+                read = partial(_state_of, watcher.observer)
+                found[watcher.name] = self._guarded(watcher, "state_dict", read)
+        return {name: state for name, state in found.items() if state is not None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Give every observer its state back; a missing or renamed one is noted, not an error."""
@@ -167,6 +161,10 @@ class Observers:
         if line not in self.failures:  # once per observer, hook and kind; not once per step
             self.failures.append(line)
             self.attribution.note(line, details)
+
+
+def _state_of(observer: Any) -> Any:
+    return unpack(pack(observer.state_dict()))
 
 
 SURVIVED: tuple[type[BaseException], ...] = (*FOREIGN, Overdue)

@@ -16,14 +16,7 @@ from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import TrainingError
-from softdiv.training.optimizer import (
-    MOMENTS,
-    build_optimizer,
-    check_shapes,
-    read_moments,
-    rewind,
-    write_moments,
-)
+from softdiv.training.optimizer import MOMENTS, build_optimizer, rewind
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.state import Stateful
 
@@ -50,7 +43,7 @@ class Engine(Stateful, Protocol):
 
 
 class TorchEngine:
-    """Plain torch."""
+    """Plain torch; see :class:`Engine`."""
 
     name = "torch"
 
@@ -58,6 +51,7 @@ class TorchEngine:
         self, prompt: DivergenceSoftPrompt, config: TrainingConfig, total_steps: int
     ) -> None:
         self._parameter, self._config = prompt.embeddings, config
+        self._shape, self._device = prompt.embeddings.shape, prompt.embeddings.device
         self._optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
 
     def values(self) -> Tensor:
@@ -84,16 +78,29 @@ class TorchEngine:
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        moments = read_moments(self._optimizer, self._parameter, MOMENTS[self._config.optimizer])
+        moments = {name: self._moment(name) for name in MOMENTS[self._config.optimizer]}
         return {"prompt": self.values().cpu(), **moments, "steps": self._scheduler.last_epoch}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
-        """See :class:`Engine`."""
-        names, steps = MOMENTS[self._config.optimizer], state["steps"]
-        check_shapes(state, names, self._parameter.shape)
-        self.assign(state["prompt"])
-        write_moments(self._optimizer, self._parameter, {n: state[n] for n in names}, steps)
-        rewind(self._scheduler, steps)
+        """See :class:`Engine`. Raises ValueError where it is of a prompt of another shape."""
+        tensors = {
+            n: state[n].to(self._device) for n in ("prompt", *MOMENTS[self._config.optimizer])
+        }
+        wrong = [list(tensor.shape) for tensor in tensors.values() if tensor.shape != self._shape]
+        if wrong:
+            raise ValueError(f"the prompt is {list(self._shape)}, not {wrong[0]}")
+        prompt = tensors.pop("prompt")
+        self._set_moments(tensors, state["steps"])
+        self.assign(prompt)
+        rewind(self._scheduler, state["steps"])
+
+    def _moment(self, name: str) -> Tensor:
+        found = self._optimizer.state.get(self._parameter, {})  # torch creates it at the first step
+        return found[name].detach().cpu().clone() if name in found else torch.zeros(self._shape)
+
+    def _set_moments(self, moments: Mapping[str, Tensor], steps: int) -> None:
+        step = {"step": torch.tensor(float(steps))}
+        self._optimizer.state[self._parameter] = {**step, **moments}
 
 
 def make_engine(config: TrainingConfig, prompt: DivergenceSoftPrompt, total_steps: int) -> Engine:

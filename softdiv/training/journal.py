@@ -27,22 +27,17 @@ TIMINGS = "timings.jsonl"
 
 @attrs.frozen
 class MetricsSoFar:
-    """The metrics that belong to a checkpoint: the file as it was then."""
+    """The metrics that belong to a checkpoint: the file as it was then, at first none."""
 
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def none(cls) -> MetricsSoFar:
-        """Before any step."""
-        return cls(0, hashlib.sha256().hexdigest())
+    bytes: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
 
     @classmethod
     def of(cls, path: Path) -> MetricsSoFar:
         """The file as it is, made durable. Raises DiskError."""
         with refusal(path, "read"):
             if not path.exists():
-                return cls.none()
+                return cls()
             size = path.stat().st_size
         atomic.sync(path)
         return cls(size, atomic.sha256_start(path, size))
@@ -67,7 +62,7 @@ class Journal(FieldState):
     history: list[dict[str, float]] = attrs.field(init=False, factory=list)
     """What :meth:`log` was given."""
     _untold: list[str] = attrs.field(init=False, factory=list)
-    _kept: MetricsSoFar = attrs.field(init=False, factory=MetricsSoFar.none)
+    _kept: MetricsSoFar = attrs.field(init=False, factory=MetricsSoFar)
 
     def note(self, line: str) -> None:
         """Keep a line for the report, and for :meth:`untold`."""
@@ -97,7 +92,7 @@ class Journal(FieldState):
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`softdiv.training.state.Stateful`."""
-        kept = MetricsSoFar.of(self.run.path / METRICS) if self.run else MetricsSoFar.none()
+        kept = MetricsSoFar.of(self.run.path / METRICS) if self.run else MetricsSoFar()
         return {**super().state_dict(), "metrics": attrs.asdict(kept)}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:

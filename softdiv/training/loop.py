@@ -9,18 +9,11 @@ from types import MappingProxyType
 from torch import Tensor
 
 from softdiv.errors import Interrupted, TrainingError
-from softdiv.plugin.events import (
-    EvaluationEvent,
-    TrainEvent,
-    advance,
-    set_metrics,
-    with_gradient,
-)
+from softdiv.plugin.events import EvaluationEvent, TrainEvent, advance, set_metrics, with_gradient
 from softdiv.ranks.group import together
 from softdiv.training.best import BEST
 from softdiv.training.interruption import Interruption
 from softdiv.training.parts import TrainingParts
-from softdiv.training.precision import oddities
 from softdiv.training.result import TrainingResult
 
 
@@ -68,8 +61,14 @@ class TrainingLoop:
         parts, journal = self.parts, self.parts.journal
         parts.resume(parts.checkpoints)
         if self.progress.steps == 0:
-            for line in (*oddities(parts.pair, parts.config), *parts.schedule.oddities()):
-                journal.note(line)
+            size, count = parts.schedule.texts_per_step, len(parts.schedule.examples)
+            if parts.config.mixed_precision and parts.pair.model_1.device.type == "cpu":
+                journal.note(
+                    "mixed_precision: most CPUs train far more slowly with it than in fp32"
+                )
+            if size > count:
+                why = "texts repeat within a step"
+                journal.note(f"a step takes {size} texts and there are {count}: {why}")
         self._look()
         event = TrainEvent(
             run_dir=parts.run.path if parts.run else None,

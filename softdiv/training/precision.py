@@ -38,10 +38,3 @@ def computes_in_fp16(pair: ModelPair, training: TrainingConfig) -> bool:
         return True
     wrappers = (pair.model_1, pair.model_2)
     return any(wrapper.embedding_table.dtype == torch.float16 for wrapper in wrappers)
-
-
-def oddities(pair: ModelPair, training: TrainingConfig) -> list[str]:
-    """What a reader of the result should know."""
-    if not training.mixed_precision or pair.model_1.device.type != "cpu":
-        return []
-    return ["mixed_precision: most CPUs train far more slowly with it than in fp32"]

@@ -43,13 +43,6 @@ class Schedule:
         steps = -(-self.config.num_epochs * len(self.examples) // self.texts_per_step)
         return steps if self.config.max_steps is None else min(steps, self.config.max_steps)
 
-    def oddities(self) -> list[str]:
-        """What a reader of the result should know."""
-        size, count = self.texts_per_step, len(self.examples)
-        if size <= count:
-            return []
-        return [f"a step takes {size} texts and there are {count}: texts repeat within a step"]
-
     def step(self, step: int) -> list[Draw]:
         """The texts of one step; models take turns answering."""
         first = step * self.texts_per_step
