@@ -16,10 +16,10 @@ from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example
 from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.train import TRAINING
-from softdiv.stages.work import Loaded
+from softdiv.stages.work import LoadedPair
 from softdiv.storage.records import read_record
 from softdiv.storage.run_files import RunFiles
-from softdiv.training.checkpoint import BEST
+from softdiv.training.best import BEST
 from softdiv.training.result import TrainingFacts
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
@@ -28,7 +28,7 @@ from softdiv.training.soft_prompt import DivergenceSoftPrompt
 class SoftRun:
     """What PEFT and vLLM need to give a model what the run gave it."""
 
-    loaded: Loaded
+    loaded: LoadedPair
     soft: Tensor
     """``[k, H]`` fp32, the best by validation"""
     examples: Sequence[Example]

@@ -65,11 +65,12 @@ def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
 def _prompt(result: PromptResult) -> dict[str, Any]:
     fields = attrs.asdict(result, recurse=False)
     del fields["is_baseline"]  # said by the list it is in
-    fields["answers"] = [_answer(finding) for finding in fields.pop("findings")]
+    fields["answers"] = [answers(finding) for finding in fields.pop("findings")]
     return fields
 
 
-def _answer(finding: Finding) -> dict[str, Any]:
+def answers(finding: Finding) -> dict[str, Any]:
+    """Both models' answers to one user text under one prompt."""
     return {
         "user_text": finding.example.text,
         "context": [{"role": m.role, "content": m.content} for m in finding.example.context],

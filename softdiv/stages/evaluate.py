@@ -16,10 +16,11 @@ from softdiv.evaluation.scoring import Scorer
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.ranks.group import Ranks
+from softdiv.report.contract import answers
 from softdiv.stages.generate import read_prompts
 from softdiv.stages.load import load
 from softdiv.stages.train import read_training
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.work import LoadedPair, Work
 from softdiv.storage.records import read_record, to_plain
 
 ANSWERS = "generations.jsonl"
@@ -66,7 +67,7 @@ def read_evaluation(work: Work) -> Evaluation:
 def scorer(
     config: ExperimentConfig,
     parts: Components,
-    loaded: Loaded,
+    loaded: LoadedPair,
     failures: Failures,
     limit: RowLimit,
     ranks: Ranks = Ranks(),
@@ -94,16 +95,7 @@ def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
 def _answers(evaluation: Evaluation) -> list[dict[str, Any]]:
     """One record per prompt and held-out text: both fresh answers."""
     return [
-        {
-            "prompt": result.text,
-            "searcher": result.searcher,
-            "user_text": finding.example.text,
-            "context": [{"role": m.role, "content": m.content} for m in finding.example.context],
-            "model_1": finding.response_1,
-            "model_2": finding.response_2,
-            "divergence_bits": finding.divergence_bits,
-            "log_likelihood_ratio": finding.log_likelihood_ratio,
-        }
+        {"prompt": result.text, "searcher": result.searcher, **answers(finding)}
         for result in (*evaluation.prompts, *evaluation.baselines)
         for finding in result.findings
     ]

@@ -10,7 +10,7 @@ import torch
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
-from softdiv.data.assemble import Note, assemble_examples
+from softdiv.data.assemble import assemble_examples
 from softdiv.data.split import Split, split_examples
 from softdiv.errors import ConfigError, RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
@@ -26,8 +26,9 @@ from softdiv.stages.texts import (
     with_contexts_kept,
     with_system_prompt,
 )
-from softdiv.stages.work import LEFTOVERS, STAGES, Loaded, Work
+from softdiv.stages.work import LEFTOVERS, STAGES, LoadedPair, Work
 from softdiv.storage.atomic import read_json
+from softdiv.storage.locate import Note
 
 PAIR = "pair.json"
 TEMPLATE = "chat_template_sha256"
@@ -35,7 +36,7 @@ BEGUN = (*STAGES, *LEFTOVERS["train"])
 """Finished stages, or what the first leaves before it has finished."""
 
 
-def load(work: Work) -> Loaded:
+def load(work: Work) -> LoadedPair:
     """Texts and models, the first time a stage needs them; nothing is loaded for finished stages.
 
     Raises:
@@ -84,7 +85,7 @@ def _same_template(work: Work, pair: ModelPair) -> None:
 
 def fitting(
     split: Split, pair: ModelPair, config: ExperimentConfig, parts: Components, note: Note
-) -> Loaded:
+) -> LoadedPair:
     """The texts as the two models can be given them.
 
     Before anything is computed: a text that neither model can take must not end a run halfway.
@@ -109,7 +110,7 @@ def fitting(
     check_lengths(examples, layout, pair, config)
     texts = _split(examples, config.data)
     first = (texts.train or texts.test)[0]
-    return Loaded(texts, pair, attrs.evolve(layout, context=first.context))
+    return LoadedPair(texts, pair, attrs.evolve(layout, context=first.context))
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:

@@ -20,7 +20,7 @@ from softdiv.stages.work import STAGES, Work
 from softdiv.storage.atomic import read_json_lines
 from softdiv.storage.records import read_record
 from softdiv.storage.run_files import CONFIG
-from softdiv.training.checkpoint import METRICS
+from softdiv.training.journal import METRICS
 from softdiv.training.result import TrainingFacts
 
 

@@ -13,7 +13,8 @@ from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
 from softdiv.storage.records import read_record
-from softdiv.training.checkpoint import BEST, METRICS
+from softdiv.training.best import BEST
+from softdiv.training.journal import METRICS
 from softdiv.training.result import TrainingFacts, TrainingResult
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.trainer import DivergenceTrainer
