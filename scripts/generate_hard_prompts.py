@@ -38,10 +38,10 @@ def generate(
     from softdiv.errors import RunError
     from softdiv.pair.manager import ModelPairManager
     from softdiv.search.generator import SearchResult
-    from softdiv.stages.generate import to_records
     from softdiv.stages.load import load_texts
     from softdiv.storage.atomic import write_json_lines
     from softdiv.storage.locate import as_safetensors
+    from softdiv.stored import prompt_records
 
     def note(line: str) -> None:
         say(f"note: {line}", err=True)
@@ -63,7 +63,7 @@ def generate(
     path = output_dir / "prompts.jsonl"
     if not prompts:
         raise RunError(f"no prompt reaches {min_divergence} bits", why=f"{path} was not written")
-    write_json_lines(path, to_records(SearchResult(tuple(prompts), ())))
+    write_json_lines(path, prompt_records(SearchResult(tuple(prompts), ())))
     say(f"{len(prompts)} prompts: {path}")
 
 

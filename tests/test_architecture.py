@@ -28,6 +28,7 @@ ORDER = (
     "searching",
     "evaluation",
     "analysis",
+    "stored",
     "report",
     "components",
     "stages",
@@ -42,6 +43,7 @@ ORDER = (
 NOT_FOR_BUILTINS = {
     "__main__",
     "evaluation",
+    "stored",
     "report",
     "components",
     "stages",

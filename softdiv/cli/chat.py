@@ -88,18 +88,13 @@ def _config(run: Path | None, options: dict[str, Any]) -> ExperimentConfig:
 
 def _found(run: Path) -> list[str]:
     """The run's prompts, best first: by the evaluation where there is one."""
-    from softdiv.evaluation.results import EVALUATION, Evaluation
-    from softdiv.stages.generate import PROMPTS, SavedPrompt
-    from softdiv.storage.records import read_record, read_records
+    from softdiv import stored
     from softdiv.storage.run_files import RunFiles
 
     files = RunFiles.of(run)
     if files.done("evaluate"):
-        return [found.text for found in read_record(files.file(EVALUATION), Evaluation).prompts]
-    if not files.done("generate"):
-        return []
-    saved = read_records(files.file(PROMPTS), SavedPrompt)
-    return [one.text for one in saved if not one.baseline]
+        return [found.text for found in stored.evaluation(files).prompts]
+    return [one.text for one in stored.prompts(files).prompts] if files.done("generate") else []
 
 
 def _conversation(

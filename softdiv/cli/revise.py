@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
     from softdiv.pipeline import PipelineResult
 
-TRAINED = ("load", "train", "generate")
-EVALUATED = (*TRAINED, "evaluate")
-
 
 def with_added(config: ExperimentConfig, key: str, option: str, added: Sequence[str]) -> Any:
     """The config with more components in a list of it.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from softdiv.cli.terminal import show
 from softdiv.report.formatting import interval, number, percent, prompt_name
 from softdiv.report.plain_text import one_line
+from softdiv.storage.names import REPORT_HTML
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
     say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
     for warning in report.warnings:
         say(f"Note: {one_line(warning)}", "yellow")
-    say(f"Report: {run_dir / 'report.html'}")
+    say(f"Report: {run_dir / REPORT_HTML}")
     say(f"Again:  {one_line(report.reproduce)}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections.abc
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -25,24 +25,42 @@ _FLOAT = "float"
 """JSON has no NaN and no infinity; they are written as ``{"float": "nan"}``."""
 
 
-def to_plain(value: Any) -> Any:
-    """JSON values only. Raises TypeError for what is neither a record nor plain."""
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {_FLOAT: str(value)}
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if attrs.has(type(value)):
-        names = [field.name for field in attrs.fields(type(value))]
-        return {name: to_plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        return to_plain(value.tolist())
-    raise TypeError(f"{type(value).__name__} cannot be written as a record")
+def _tagged(number: float) -> dict[str, str]:
+    return {_FLOAT: str(number)}
+
+
+def to_plain(
+    value: Any, *, text: Callable[[str], str] = str, strange: Callable[[float], Any] = _tagged
+) -> Any:
+    """JSON values only.
+
+    Args:
+        text: what becomes of a text.
+        strange: what becomes of a number that is not finite; by default it is read back.
+
+    Raises:
+        TypeError: it is neither a record nor plain.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else strange(value)
+        if value is None or isinstance(value, (bool, int)):
+            return value
+        if isinstance(value, (str, Path)):
+            return text(str(value))
+        if attrs.has(type(value)):
+            names = [field.name for field in attrs.fields(type(value))]
+            return {name: plain(getattr(value, name)) for name in names}
+        if isinstance(value, Mapping):
+            return {text(str(key)): plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        if hasattr(value, "tolist"):  # NumPy scalars and arrays
+            return plain(value.tolist())
+        raise TypeError(f"{type(value).__name__} cannot be written as a record")
+
+    return plain(value)
 
 
 def from_plain(kind: type[T], value: Any) -> T:

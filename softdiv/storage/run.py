@@ -18,13 +18,14 @@ from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.storage.existing import config_key, known_run, new_path, refuse_other
 from softdiv.storage.folder import refuse_strange, remove, remove_leftovers
-from softdiv.storage.locks import LOCK, locked, turn
-from softdiv.storage.manifest import MANIFEST, SCHEMA_VERSION, read_manifest, write_manifest
+from softdiv.storage.locks import locked, turn
+from softdiv.storage.manifest import SCHEMA_VERSION, read_manifest, write_manifest
+from softdiv.storage.names import CONFIG, EVENTS, LOCK, MANIFEST, PAIR
 from softdiv.storage.origin import mark
 from softdiv.storage.refusal import refusal
-from softdiv.storage.run_files import CONFIG, RunFiles
+from softdiv.storage.run_files import RunFiles
 
-_NOTHING_DONE = {LOCK, CONFIG, MANIFEST, "pair.json"}
+_NOTHING_DONE = {LOCK, CONFIG, MANIFEST, PAIR}
 """All that a folder holds when its run failed before it had anything to keep."""
 PACKAGES = ("softdiv", "torch", "transformers", "deepspeed", "peft", "pluggy", "numpy")
 
@@ -91,8 +92,8 @@ class RunFolder(RunFiles):
         atomic.append_json_line(self.path / name, value)
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Append to ``events.jsonl``."""
-        self.append("events.jsonl", {"time": _now(), "event": kind, **facts})
+        """Append to its events."""
+        self.append(EVENTS, {"time": _now(), "event": kind, **facts})
 
     def _save(self) -> None:
         write_manifest(self.path, self.manifest)
