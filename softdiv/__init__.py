@@ -7,6 +7,8 @@ does not import torch.
 from __future__ import annotations
 
 import importlib
+import pkgutil
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,39 +20,44 @@ if TYPE_CHECKING:
     from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
     from softdiv.divergence.metrics import DivergenceMetrics as DivergenceMetrics
-    from softdiv.errors import ConfigError as ConfigError
-    from softdiv.errors import SoftdivError as SoftdivError
+    from softdiv.errors import ConfigError as ConfigError, SoftdivError as SoftdivError
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
-    from softdiv.plugin.events import EvaluationEvent as EvaluationEvent
-    from softdiv.plugin.events import PromptsEvent as PromptsEvent
-    from softdiv.plugin.events import ReportEvent as ReportEvent
-    from softdiv.plugin.events import RunEvent as RunEvent
-    from softdiv.plugin.events import SearchEvent as SearchEvent
-    from softdiv.plugin.events import TrainEvent as TrainEvent
+    from softdiv.plugin.events import (
+        EvaluationEvent as EvaluationEvent,
+        PromptsEvent as PromptsEvent,
+        ReportEvent as ReportEvent,
+        RunEvent as RunEvent,
+        SearchEvent as SearchEvent,
+        TrainEvent as TrainEvent,
+    )
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
-    from softdiv.plugin.interfaces import Analyzer as Analyzer
-    from softdiv.plugin.interfaces import Budget as Budget
-    from softdiv.plugin.interfaces import Loss as Loss
-    from softdiv.plugin.interfaces import ModelLoader as ModelLoader
-    from softdiv.plugin.interfaces import Processor as Processor
-    from softdiv.plugin.interfaces import ResponseMetric as ResponseMetric
-    from softdiv.plugin.interfaces import Searcher as Searcher
-    from softdiv.plugin.interfaces import TokenMetric as TokenMetric
+    from softdiv.plugin.interfaces import (
+        Analyzer as Analyzer,
+        Budget as Budget,
+        Loss as Loss,
+        ModelLoader as ModelLoader,
+        Processor as Processor,
+        ResponseMetric as ResponseMetric,
+        Searcher as Searcher,
+        TokenMetric as TokenMetric,
+    )
     from softdiv.plugin.manager import PluginManager as PluginManager
-    from softdiv.plugin.records import Curve as Curve
-    from softdiv.plugin.records import Example as Example
-    from softdiv.plugin.records import Finding as Finding
-    from softdiv.plugin.records import HardPrompt as HardPrompt
-    from softdiv.plugin.records import Heatmap as Heatmap
-    from softdiv.plugin.records import Message as Message
-    from softdiv.plugin.records import ResponsePair as ResponsePair
-    from softdiv.plugin.records import Rows as Rows
-    from softdiv.plugin.records import Scatter as Scatter
-    from softdiv.plugin.records import Section as Section
-    from softdiv.plugin.records import Table as Table
-    from softdiv.plugin.records import TokenDivergence as TokenDivergence
+    from softdiv.plugin.records import (
+        Curve as Curve,
+        Example as Example,
+        Finding as Finding,
+        HardPrompt as HardPrompt,
+        Heatmap as Heatmap,
+        Message as Message,
+        ResponsePair as ResponsePair,
+        Rows as Rows,
+        Scatter as Scatter,
+        Section as Section,
+        Table as Table,
+        TokenDivergence as TokenDivergence,
+    )
     from softdiv.plugin.registry import Register as Register
     from softdiv.search.generator import HardPromptGenerator as HardPromptGenerator
     from softdiv.search.task import SearchTask as SearchTask
@@ -59,54 +66,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_SOURCE = (pkgutil.get_data(__name__, "__init__.py") or b"").decode()
 _PUBLIC: dict[str, str] = {
-    "Analyzer": "softdiv.plugin.interfaces",
-    "BaseDataProcessor": "softdiv.data.base",
-    "Budget": "softdiv.plugin.interfaces",
-    "ComponentConfig": "softdiv.config.component",
-    "ConfigError": "softdiv.errors",
-    "Curve": "softdiv.plugin.records",
-    "DivergenceAnalyzer": "softdiv.analysis.analyzer",
-    "DivergenceMetrics": "softdiv.divergence.metrics",
-    "DivergencePipeline": "softdiv.pipeline",
-    "DivergenceSoftPrompt": "softdiv.training.soft_prompt",
-    "DivergenceTrainer": "softdiv.training.trainer",
-    "EvaluationEvent": "softdiv.plugin.events",
-    "Example": "softdiv.plugin.records",
-    "ExperimentConfig": "softdiv.config.load",
-    "Finding": "softdiv.plugin.records",
-    "HardPrompt": "softdiv.plugin.records",
-    "HardPromptGenerator": "softdiv.search.generator",
-    "Heatmap": "softdiv.plugin.records",
-    "Loss": "softdiv.plugin.interfaces",
-    "Message": "softdiv.plugin.records",
-    "ModelLoader": "softdiv.plugin.interfaces",
-    "ModelPairManager": "softdiv.pair.manager",
-    "ModelRegistry": "softdiv.config.catalogue",
-    "ModelWrapper": "softdiv.pair.wrapper",
-    "PluginManager": "softdiv.plugin.manager",
-    "Processor": "softdiv.plugin.interfaces",
-    "PromptsEvent": "softdiv.plugin.events",
-    "Register": "softdiv.plugin.registry",
-    "ReportEvent": "softdiv.plugin.events",
-    "ResponseMetric": "softdiv.plugin.interfaces",
-    "ResponsePair": "softdiv.plugin.records",
-    "Rows": "softdiv.plugin.records",
-    "RunEvent": "softdiv.plugin.events",
-    "Scatter": "softdiv.plugin.records",
-    "SearchEvent": "softdiv.plugin.events",
-    "SearchTask": "softdiv.search.task",
-    "Searcher": "softdiv.plugin.interfaces",
-    "Section": "softdiv.plugin.records",
-    "SoftdivError": "softdiv.errors",
-    "Table": "softdiv.plugin.records",
-    "TokenDivergence": "softdiv.plugin.records",
-    "TokenMetric": "softdiv.plugin.interfaces",
-    "TrainEvent": "softdiv.plugin.events",
-    "embed": "softdiv.builtin.embedding",
-    "hookimpl": "softdiv.plugin.hookspecs",
-    "redacted": "softdiv.config.redact",
+    name: module
+    for module, names in re.findall(r"from (softdiv\S+) import (\([^)]*\)|.*)", _SOURCE)
+    for name in re.findall(r"(\w+) as", names)
 }
+"""Name -> module, as the imports above have it: they are what a type checker reads."""
 
 __all__ = [*sorted(_PUBLIC), "__version__"]
 

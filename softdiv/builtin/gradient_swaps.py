@@ -25,8 +25,8 @@ from softdiv.searching import (
     surprises,
     swap_gains,
     typeable,
+    word_tokens as _word_like,
 )
-from softdiv.searching import word_tokens as _word_like
 
 
 @attrs.frozen(kw_only=True)

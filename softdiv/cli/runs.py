@@ -124,8 +124,7 @@ def prune(
 ) -> None:
     """Remove run folders. With both conditions, those that meet both. Never one that is in use."""
     from softdiv.errors import RunError
-    from softdiv.storage.listing import list_runs as find
-    from softdiv.storage.listing import remove_run
+    from softdiv.storage.listing import list_runs as find, remove_run
 
     if not unfinished and older_than is None:
         raise click.UsageError("say which runs: --unfinished, --older-than DAYS, or both")

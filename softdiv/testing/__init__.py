@@ -11,23 +11,12 @@ registered, and importing this does not import torch.
 """
 
 from softdiv.testing.bases import (
-    AnalyzerTests,
-    LossTests,
-    ModelLoaderTests,
-    ObserverTests,
-    ProcessorTests,
-    ResponseMetricTests,
-    SearcherTests,
-    TokenMetricTests,
+    AnalyzerTests as AnalyzerTests,
+    LossTests as LossTests,
+    ModelLoaderTests as ModelLoaderTests,
+    ObserverTests as ObserverTests,
+    ProcessorTests as ProcessorTests,
+    ResponseMetricTests as ResponseMetricTests,
+    SearcherTests as SearcherTests,
+    TokenMetricTests as TokenMetricTests,
 )
-
-__all__ = [
-    "AnalyzerTests",
-    "LossTests",
-    "ModelLoaderTests",
-    "ObserverTests",
-    "ProcessorTests",
-    "ResponseMetricTests",
-    "SearcherTests",
-    "TokenMetricTests",
-]
