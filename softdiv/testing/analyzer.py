@@ -12,7 +12,7 @@ from softdiv.plugin.records import Example, Finding, Section, TokenDivergence
 from softdiv.storage.atomic import to_json
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.hostile import HOSTILE
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 from softdiv.testing.snapshot import texts
 
 _WORDS = ("The", " captain", " Rowe", " found", " it", " in", " March", ".")
@@ -117,12 +117,5 @@ KIT = Kit(
     kind="analyzers",
     inputs=findings,
     call=section_of,
-    checks=(
-        *EVERY_KIND,
-        check_well_formed_section,
-        check_json,
-        check_no_findings,
-        check_one_finding,
-        check_hostile_text_is_passed_on,
-    ),
+    checks=(*EVERY_KIND, *checks_in(globals())),
 )
