@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from softdiv.cli.options import FOLDER
 from softdiv.cli.plugin_options import plugin_options, with_plugins
 from softdiv.cli.revise import revise, with_added
-from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
+from softdiv.cli.stage import force, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import say
 from softdiv.errors import ConfigError
 from softdiv.report.plain_text import one_line

@@ -9,6 +9,7 @@ import click
 
 from softdiv.cli.gates import gate_options, gates_of, to_table, write_junit
 from softdiv.cli.options import (
+    FOLDER,
     config_options,
     configured,
     json_option,
@@ -17,7 +18,7 @@ from softdiv.cli.options import (
 )
 from softdiv.cli.plugin_options import with_plugins
 from softdiv.cli.revise import revise, with_added, with_all_texts, with_texts_of
-from softdiv.cli.stage import FOLDER, force, progress, quiet_option, run_stage, say_next, watched
+from softdiv.cli.stage import force, pipeline_of, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
 from softdiv.report.plain_text import one_line
@@ -177,19 +178,12 @@ def _in_folder(
     force: bool,
     quiet: bool,
 ) -> Evaluation:
-    from softdiv.pipeline import DivergencePipeline
     from softdiv.stages.replay import PLAIN, read_suite
 
-    pipeline = DivergencePipeline(
-        config=config,
-        run_dir=folder,
-        plugin_files=plugin_files,
-        observers=progress(quiet),
-        prompts=read_suite(source) if source else PLAIN,
-        force=force,
-    )
+    prompts = read_suite(source) if source else PLAIN
+    pipeline = pipeline_of(config, plugin_files, quiet, folder, prompts=prompts, force=force)
     with only_ours():
-        return watched(pipeline).run().report.evaluation
+        return pipeline.run().report.evaluation
 
 
 def _of_suite(

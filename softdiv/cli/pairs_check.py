@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, json_option
+from softdiv.cli.options import FOLDER, config_options, configured, json_option
 from softdiv.cli.terminal import only_ours, say_rows
 from softdiv.errors import ConfigError, PairError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="A config's pair.")
+@click.option("--config", "config_path", type=FOLDER, help="A config's pair.")
 @config_options
 @json_option
 @click.pass_context

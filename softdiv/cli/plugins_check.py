@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.options import json_option
 from softdiv.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("target", metavar="NAME|PATH")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@json_option
 @click.pass_context
 def check(ctx: click.Context, target: str, as_json: bool) -> None:
     """Does a plugin keep its contract? Runs every check on every component it registers.

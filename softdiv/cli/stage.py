@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options, texts_option
+from softdiv.cli.options import FOLDER, config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
 from softdiv.cli.terminal import console, only_ours, say
 from softdiv.report.plain_text import one_line
 from softdiv.storage.names import MANIFEST, STAGES
 
 if TYPE_CHECKING:
+    from softdiv.config.load import ExperimentConfig
     from softdiv.pipeline import DivergencePipeline
     from softdiv.storage.run_files import RunFiles
 
-FOLDER = click.Path(path_type=Path)
 force = click.option(
     "--force", is_flag=True, help="Repeat it; what later stages made from it is dropped."
 )
@@ -45,16 +45,7 @@ def train(
         run = run_stage("train", source, options, force=force, quiet=quiet)
     else:
         config = configured(source, options)
-
-        from softdiv.pipeline import DivergencePipeline
-
-        pipeline = DivergencePipeline(
-            config=config,
-            run_dir=output_dir,
-            plugin_files=options["plugin_files"],
-            observers=progress(quiet),
-            force=force,
-        )
+        pipeline = pipeline_of(config, options["plugin_files"], quiet, output_dir, force=force)
         run = _told(pipeline, "train")
     from softdiv import stored
 
@@ -129,7 +120,32 @@ def progress(quiet: bool) -> Sequence[tuple[object, str]]:
     return [(ProgressObserver(console(err=True)), "'progress'")]
 
 
-def watched(pipeline: DivergencePipeline) -> DivergencePipeline:
+def pipeline_of(
+    config: ExperimentConfig,
+    plugin_files: Sequence[Path],
+    quiet: bool,
+    run_dir: Path | None = None,
+    **more: Any,
+) -> DivergencePipeline:
+    """A pipeline with its progress display.
+
+    Args:
+        more: its other fields.
+    """
+    from softdiv.pipeline import DivergencePipeline
+
+    return _watched(
+        DivergencePipeline(
+            config=config,
+            run_dir=run_dir,
+            plugin_files=plugin_files,
+            observers=progress(quiet),
+            **more,
+        )
+    )
+
+
+def _watched(pipeline: DivergencePipeline) -> DivergencePipeline:
     """The pipeline, whose progress display knows what it has spent so far."""
     from softdiv.cli.progress import ProgressObserver
 
@@ -160,14 +176,14 @@ def run_stage(
         observers=progress(quiet),
         force=force,
     )
-    return _told(pipeline, name)
+    return _told(_watched(pipeline), name)
 
 
 def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
     from softdiv.storage.run_files import RunFiles
 
     with only_ours():
-        run = watched(pipeline).run_stage(name)
+        run = pipeline.run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
     return RunFiles.of(run)

@@ -11,7 +11,7 @@ from softdiv.cli.pair_table import pair_table
 from softdiv.errors import ConfigError
 
 NONE: dict[str, Any] = dict.fromkeys(
-    ("name", "model_1", "model_2", "adapter", "quantize", "gguf_file")
+    ("pair", "model_1", "model_2", "adapter", "quantize", "gguf_file", "revision_1", "revision_2")
 )
 
 
