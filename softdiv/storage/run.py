@@ -81,12 +81,6 @@ class RunFolder(RunFiles):
         """Write a JSONL file whole; returns ``{name: sha256}`` for :meth:`complete`."""
         return {name: atomic.write_json_lines(self.path / name, values)}
 
-    def write_tensors(
-        self, name: str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None
-    ) -> dict[str, str]:
-        """Write a safetensors file; returns ``{name: sha256}`` for :meth:`complete`."""
-        return {name: atomic.write_tensors(self.path / name, tensors, metadata)}
-
     def append(self, name: str, value: Any) -> None:
         """Append one line to a JSONL file."""
         atomic.append_json_line(self.path / name, value)
