@@ -71,7 +71,6 @@ from softdiv.search.cost import (
 from softdiv.search.group_testing import (
     Answer as Answer,
     affordable_lists as affordable_lists,
-    answer_log_probs as answer_log_probs,
     group_tested as group_tested,
 )
 from softdiv.search.halving import (
@@ -89,14 +88,12 @@ from softdiv.search.spelling import (
 )
 from softdiv.search.swaps import (
     AnsweredPrompt as AnsweredPrompt,
-    answer_bits as answer_bits,
     answered as answered,
     bits_gradient as bits_gradient,
     filled as filled,
     likely_swaps as likely_swaps,
     printable_tokens as printable_tokens,
     random_prompt as random_prompt,
-    soft_gradient as soft_gradient,
     stream as stream,
     surprise_gains as surprise_gains,
     surprises as surprises,
