@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import PromptResult
 from softdiv.plugin.records import Section, Table
 from softdiv.report.formatting import (
@@ -13,7 +14,6 @@ from softdiv.report.formatting import (
     interval,
     metric_names,
     number,
-    prompt_name,
     row,
     what_did_not_work,
 )
@@ -74,7 +74,7 @@ def _metrics(results: Sequence[PromptResult]) -> list[str]:
     names = metric_names(results)
     if not names:
         return []
-    rows = [(prompt_name(r), *(number(r.metrics.get(name)) for name in names)) for r in results]
+    rows = [(shown(r.text), *(number(r.metrics.get(name)) for name in names)) for r in results]
     return ["## All metrics", _table(("prompt", *names), rows)]
 
 
@@ -82,7 +82,7 @@ def _answers(prompts: Sequence[PromptResult]) -> list[str]:
     if not prompts:
         return []
     best = prompts[0]
-    lines = [f"## What each model answers under “{_text(prompt_name(best))}”"]
+    lines = [f"## What each model answers under “{_text(shown(best.text))}”"]
     for finding in best.findings[:ANSWERS_SHOWN]:
         lines += [
             f"{_text(message.role.capitalize())}: {_text(clipped(message.content, LONGEST_BEFORE))}"
