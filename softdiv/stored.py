@@ -22,7 +22,8 @@ from softdiv.storage.names import (
     PROMPTS,
     TRAINING,
 )
-from softdiv.storage.records import read_record, read_records, to_plain
+from softdiv.storage.plain import to_plain
+from softdiv.storage.records import read_record, read_records
 from softdiv.storage.run import RunFolder
 from softdiv.storage.run_files import RunFiles
 

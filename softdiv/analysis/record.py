@@ -9,7 +9,7 @@ import attrs
 
 from softdiv.analysis.selection import shown
 from softdiv.plugin.records import Finding, Section, Table
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.pair.layout import with_prompt
 from softdiv.plugin.records import Finding, Message
 from softdiv.storage.names import CONFIG
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 from softdiv.storage.run_files import RunFiles
 
 SAMPLES = "samples.jsonl"

@@ -10,7 +10,7 @@ from softdiv.config.redact import redacted
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.report.model import Report
 from softdiv.report.plain_text import encodable
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 from softdiv.stored import answer_record
 
 SCHEMA_VERSION = 1

@@ -11,7 +11,7 @@ import attrs
 
 from softdiv.plugin.records import Example, Finding, Section, TokenDivergence
 from softdiv.storage.atomic import to_json
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.hostile import HOSTILE
 from softdiv.testing.kit import Kit, Subject, checks_in, require
