@@ -21,12 +21,15 @@ def main(pair_name: str = "tiny") -> None:
     texts = [text for _, text, _ in user_texts()[:8]]
     dataloader = DataLoader(texts, batch_size=config.training.batch_size, shuffle=False)
 
-    for epoch in range(config.num_epochs):
+    # a loop that was stopped goes on where it was; 0 where there is no checkpoint
+    done = trainer.load_checkpoint("my_checkpoints") // len(dataloader)
+    for epoch in range(done, config.num_epochs):
         for batch in dataloader:
             loss = trainer.training_step(batch)
             metrics = trainer.compute_all_metrics(batch)
             trainer.log_metrics(metrics)
             print(f"epoch {epoch}: loss {loss:.4f}, divergence {metrics['divergence']:.4f} bits")
+        trainer.save_checkpoint("my_checkpoints")
 
     for example in trainer.generate_examples(texts[:2], num_examples=2):
         print(

@@ -26,8 +26,6 @@ LOOK_AGAIN = 5.0
 """Seconds between looks at what other processes are searching."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
-Told = Callable[[Null], None]
-
 
 @attrs.frozen
 class NullPair:
@@ -69,7 +67,7 @@ def calibrate(
     pairs: Sequence[NullPair],
     seeds: Sequence[int],
     folder: Path,
-    on_done: Told = lambda null: None,
+    on_done: Callable[[Null], None] = lambda null: None,
 ) -> NullBank:
     """Search every pair with every seed; write ``null_bank.json``. What has finished is kept.
 

@@ -112,6 +112,20 @@ def test_there_is_no_drawer_for_everything() -> None:
     assert not [f for f in FILES if f.stem in {"utils", "util", "helpers", "misc", "common"}]
 
 
+def test_one_name_is_one_thing() -> None:
+    """No class name, nor a name given to a type, is defined twice."""
+    places: dict[str, list[str]] = {}
+    for file in FILES:
+        for node in ast.walk(tree(file)):
+            names = [node.name] if isinstance(node, ast.ClassDef) else []
+            if isinstance(node, ast.Assign) and node in tree(file).body:
+                given = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                names = [name for name in given if name[0].isupper() and not name.isupper()]
+            for name in names:
+                places.setdefault(name, []).append(f"{file}:{node.lineno}")
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
 def test_importing_softdiv_does_not_import_torch() -> None:
     code = (
         "import sys, softdiv, softdiv.config.load, softdiv.plugin.manager, softdiv.testing; "

@@ -240,7 +240,9 @@ def test_custom_training_loop(world: World) -> None:
         dataloader=DataLoader(texts, batch_size=2),
     )
     trainer = made["trainer"]
-    assert trainer.progress.steps == trainer.engine.state().steps == 4  # 2 epochs of 2 batches
+    assert (
+        trainer.parts.progress.steps == trainer.engine.state_dict()["steps"] == 4
+    )  # 2 epochs of 2 batches
     assert [entry["step"] for entry in trainer.history] == [0, 1, 2, 3]
     assert set(made["metrics"]) >= {"divergence", "jsd"}
     assert float(made["loss"]) < 0

@@ -22,13 +22,13 @@ from softdiv.config.option import (
 )
 
 Placement = Literal["prefix", "system", "user_start", "user_end"]
-Components = tuple[ComponentConfig, ...]
+ComponentConfigs = tuple[ComponentConfig, ...]
 
 LONG = 100_000
 """More tokens than any answer has."""
 
 
-def _named(*names: str) -> Components:
+def _named(*names: str) -> ComponentConfigs:
     return tuple(ComponentConfig(name) for name in names)
 
 
@@ -65,7 +65,7 @@ class DataConfig:
 
     categories: tuple[str, ...] = option((), "keep only these categories; empty keeps all")
     max_texts_per_category: int | None = option(None, "cap per category", at_least(1))
-    processors: Components = option(
+    processors: ComponentConfigs = option(
         _named("shipped", "length"), "sources and filters, applied in order"
     )
     system_prompt: str | None = option(
@@ -171,11 +171,11 @@ class GenerationConfig:
     )
     max_prompt_tokens: int = option(24, "longest hard prompt considered", count(1, LONG))
     batch_rows: int = option(128, "rows decoded together", count(1, 65_536))
-    searchers: Components = option(
+    searchers: ComponentConfigs = option(
         _named("ensemble"),
         "in this order, one budget",
     )
-    baselines: Components = option(
+    baselines: ComponentConfigs = option(
         _named("empty", "natural_pool", "random_tokens"), "run beside, each at equal cost"
     )
 
@@ -184,7 +184,7 @@ class GenerationConfig:
 class EvaluationConfig:
     """Held-out scoring and the verdict."""
 
-    metrics: Components = option(
+    metrics: ComponentConfigs = option(
         _named("jsd", "kl_2_1", "top1_disagreement", "log_likelihood_ratio"),
         "reported beside D for every prompt",
     )
@@ -206,7 +206,7 @@ class EvaluationConfig:
 class AnalysisConfig:
     """Sections of the report."""
 
-    analyzers: Components = option(
+    analyzers: ComponentConfigs = option(
         _named("divergence_by_position", "token_disagreements", "semantic_differences", "clusters"),
         "sections, in this order",
     )
@@ -223,7 +223,7 @@ class Schema:
     num_threads: int | None = option(
         None, "torch threads; results are bit-exact per count", count(1, 1024)
     )
-    observers: Components = option((), 'e.g. [{ name = "wandb", project = "..." }]')
+    observers: ComponentConfigs = option((), 'e.g. [{ name = "wandb", project = "..." }]')
     pair: PairConfig = option(PairConfig(), "")
     data: DataConfig = option(DataConfig(), "")
     training: TrainingConfig = option(TrainingConfig(), "")

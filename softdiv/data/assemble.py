@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from softdiv.config.schema import DataConfig
 from softdiv.data.base import text_id
 from softdiv.errors import DataError, did_you_mean
 from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.records import Example
-
-Note = Callable[[str], None]
+from softdiv.storage.locate import Note
 
 
 def assemble_examples(

@@ -27,7 +27,7 @@ from softdiv.pair.sampling import Sampling, uniform_rows
 from softdiv.pair.teacher_forcing import both_states, log_likelihood, targets_of
 from softdiv.plugin.records import Rows
 
-Columns = dict[str, Tensor]
+RowTensors = dict[str, Tensor]
 """``[n]`` or ``[n, width]`` each, one row for each row of a batch; short rows end in zeros."""
 Weights = tuple[float, float]
 
@@ -60,11 +60,11 @@ class Batch(Protocol):
         """One of each row."""
         ...
 
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """Those rows' columns, in the order of ``rows``."""
         ...
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """FTE of all rows, run at once; ``cached`` before they were."""
         ...
 
@@ -86,7 +86,7 @@ class BothAnswers:
     measured: bool = False
     """With the token metrics."""
 
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """See :class:`Batch`."""
         found = rollout(
             given.pair,
@@ -100,7 +100,7 @@ class BothAnswers:
         )
         return found.columns()
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """See :class:`Batch`."""
         lengths = columns["lengths"].tolist()
         return sum(
@@ -121,7 +121,7 @@ class OneAnswers:
     tokens: int
     sampling: Sampling
 
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """See :class:`Batch`."""
         wrapper = given.pair.models[self.model]
         answers = sample_answers(
@@ -136,7 +136,7 @@ class OneAnswers:
         lengths = torch.tensor([len(answer) for answer in answers], device=wrapper.device)
         return {"ids": _padded(ids), "lengths": lengths}
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """See :class:`Batch`."""
         model, held = given.pair.models[self.model], cached[self.model]
         return decoding_cost(model, self.contexts, 0, columns["lengths"].tolist(), 1.0, held)
@@ -150,13 +150,13 @@ class NextTokens:
     contexts: tuple[Context, ...]
 
     @torch.no_grad()
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """See :class:`Batch`."""
         frame = Frame.of(self.contexts, given.soft)
         model, contexts = given.pair.models[self.model], _of(rows, self.contexts)
         return {"log_probs": start_decoding(model, contexts, given.soft, frame).log_probs()}
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """See :class:`Batch`."""
         model, held = given.pair.models[self.model], cached[self.model]
         lengths = [1] * len(self.contexts)
@@ -171,14 +171,14 @@ class Likelihoods:
     contexts: tuple[Context, ...]
     responses: tuple[tuple[int, ...], ...]
 
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """See :class:`Batch`."""
         model, answers = given.pair.models[self.model], _of(rows, self.responses)
         prefix = kept_prefix(model, self.contexts)
         found = log_likelihood(model, _of(rows, self.contexts), answers, given.soft, prefix)
         return {"log_probs": _padded(found.split([len(answer) for answer in answers]))}
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """See :class:`Batch`."""
         model, held = given.pair.models[self.model], cached[self.model]
         return scoring_cost(model, self.contexts, given.width, self.responses, held)
@@ -200,12 +200,12 @@ class AnswerBits:
         return row_values(_jsd, *pair.models, *states, *targets)
 
     @torch.no_grad()
-    def run(self, given: With, rows: Sequence[int]) -> Columns:
+    def run(self, given: With, rows: Sequence[int]) -> RowTensors:
         """See :class:`Batch`."""
         lengths = [len(answer) for answer in _of(rows, self.responses)]
         return {"bits": _padded(self.values(given, rows).split(lengths))}
 
-    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: Columns) -> int:
+    def cost(self, given: With, cached: tuple[Prefix, Prefix], columns: RowTensors) -> int:
         """See :class:`Batch`."""
         return self.cost_of(given, cached, backward=False)
 

@@ -19,10 +19,10 @@ from softdiv.divergence.batches import (
     AnswerBits,
     Batch,
     BothAnswers,
-    Columns,
     Likelihoods,
     NextTokens,
     OneAnswers,
+    RowTensors,
     Weights,
     With,
 )
@@ -245,7 +245,7 @@ class Sampler:
         self.pair.ledger.charge(batch.cost_of(given, held, backward=True))
         return torch.stack(parts).sum(dim=0)
 
-    def _done(self, whole: Batch, size: int, soft: Tensor | None = None) -> Columns:
+    def _done(self, whole: Batch, size: int, soft: Tensor | None = None) -> RowTensors:
         """Every row's columns, computed ``size`` at a time."""
         given = With(pair=self.pair, soft=soft, metrics=self.metrics)
         return run_batches(whole, size, given, self.limit, self.ranks)

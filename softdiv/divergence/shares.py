@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import torch
 
-from softdiv.divergence.batches import Batch, Columns
+from softdiv.divergence.batches import Batch, RowTensors
 from softdiv.pair.decoding import GROUP
 from softdiv.pair.layout import Context
 
@@ -25,7 +25,9 @@ def batches_of(whole: B, size: int) -> Iterator[B]:
         yield cast(B, attrs.evolve(cast(Any, whole), **part))
 
 
-def assembled(parts: Sequence[tuple[Sequence[int], Columns]], device: torch.device) -> Columns:
+def assembled(
+    parts: Sequence[tuple[Sequence[int], RowTensors]], device: torch.device
+) -> RowTensors:
     """The columns of whole rows from those of parts, each with the places of its rows.
 
     A column that a part lacks is left out: a metric had failed there.
@@ -33,7 +35,7 @@ def assembled(parts: Sequence[tuple[Sequence[int], Columns]], device: torch.devi
     filled = [(list(rows), columns) for rows, columns in parts if len(rows)]
     if len(filled) == 1 and filled[0][0] == list(range(len(filled[0][0]))):
         return filled[0][1]
-    whole: Columns = {}
+    whole: RowTensors = {}
     for name, first in filled[0][1].items():
         if any(name not in columns for _, columns in filled):
             continue

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from softdiv import errors
-from softdiv.divergence.batches import KINDS, Batch, Columns, With
+from softdiv.divergence.batches import KINDS, Batch, RowTensors, With
 from softdiv.divergence.shares import assembled, batches_of, dealt
 from softdiv.errors import SoftdivError, TrainingError
 from softdiv.pair.memory import RowLimit, in_parts
@@ -21,7 +21,7 @@ from softdiv.storage.plain import to_plain
 from softdiv.storage.records import from_plain
 
 
-def run_batches(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ranks) -> Columns:
+def run_batches(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ranks) -> RowTensors:
     """The columns of ``whole``, run in batches of ``size`` rows.
 
     Args:
@@ -51,10 +51,10 @@ def serve(given: With, limit: RowLimit, ranks: Ranks) -> None:
             _take_part(whole, request["size"], own, limit, ranks)
 
 
-def _take_part(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ranks) -> Columns:
+def _take_part(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ranks) -> RowTensors:
     batches = list(batches_of(whole, size))
     shares = [dealt(batch, ranks.world) for batch in batches]
-    sizes, held, found = [limit.rows], [], list[Columns]()
+    sizes, held, found = [limit.rows], [], list[RowTensors]()
     failed: Exception | None = None
     try:
         with given.pair.ledger.closed():
@@ -80,14 +80,14 @@ def _take_part(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ran
     return assembled(list(zip(places, columns, strict=True)), given.pair.model_1.device)
 
 
-def _own(batch: Batch, given: With, share: Sequence[int], sizes: list[int]) -> Columns:
+def _own(batch: Batch, given: With, share: Sequence[int], sizes: list[int]) -> RowTensors:
     """The columns of this rank's rows, in the order of ``share``; empty without any.
 
     Args:
         sizes: how many rows were run at a time so far; fewer are added where these did not fit.
     """
 
-    def work(places: Sequence[int]) -> tuple[Sequence[int], Columns]:
+    def work(places: Sequence[int]) -> tuple[Sequence[int], RowTensors]:
         return places, batch.run(given, [share[place] for place in places])
 
     parts = list(in_parts(range(len(share)), sizes[-1], work, sizes.append))
@@ -96,12 +96,12 @@ def _own(batch: Batch, given: With, share: Sequence[int], sizes: list[int]) -> C
 
 def _exchanged(
     shares: Sequence[Sequence[Sequence[int]]],
-    own: Sequence[Columns],
+    own: Sequence[RowTensors],
     failed: Exception | None,
     sizes: list[int],
     given: With,
     ranks: Ranks,
-) -> list[Columns]:
+) -> list[RowTensors]:
     """Every batch's columns, from all ranks; what one of them has met is known to all."""
     unavailable = given.metrics.unavailable if given.metrics else {}
     told = {
@@ -125,7 +125,7 @@ def _exchanged(
     return found
 
 
-def _of_batch(number: int, tensors: dict[str, Tensor]) -> Columns:
+def _of_batch(number: int, tensors: dict[str, Tensor]) -> RowTensors:
     start = f"{number}:"
     return {n.removeprefix(start): c for n, c in tensors.items() if n.startswith(start)}
 

@@ -16,7 +16,7 @@ from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example
 from softdiv.stages.load import fitting, load_pair, load_texts
-from softdiv.stages.work import Loaded
+from softdiv.stages.work import LoadedPair
 from softdiv.storage.run_files import RunFiles
 
 
@@ -24,7 +24,7 @@ from softdiv.storage.run_files import RunFiles
 class SoftRun:
     """What PEFT and vLLM need to give a model what the run gave it."""
 
-    loaded: Loaded
+    loaded: LoadedPair
     soft: Tensor
     """``[k, H]`` fp32, the best by validation"""
     examples: Sequence[Example]

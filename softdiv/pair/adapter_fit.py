@@ -115,7 +115,7 @@ def _check_sums(adapter: Adapter, places: list[Tensor], names: list[str]) -> Non
 
 
 @attrs.frozen(eq=False)
-class Probe:
+class ReferencePass:
     """A short forward pass of the model as it was before the adapter."""
 
     adapter: Adapter
@@ -123,7 +123,7 @@ class Probe:
     logits: Tensor
 
     @classmethod
-    def of(cls, model: Any, adapter: Adapter) -> Probe:
+    def of(cls, model: Any, adapter: Adapter) -> ReferencePass:
         """Run it. The ids hold every token that the adapter trains by itself."""
         trained = adapter.config.get("trainable_token_indices") or adapter.config.get(
             "token_indices"

@@ -15,7 +15,7 @@ from softdiv.pair.wrapper import ModelWrapper
 
 
 @attrs.frozen
-class Batch:
+class PaddedRows:
     """B padded rows behind P cached positions.
 
     ``embeds [B, L, H]``, ``mask [B, P + L]``, ``positions [B, L]``, ``lengths [B]`` real
@@ -98,7 +98,7 @@ def assemble(
     responses: Sequence[Sequence[int]] | None = None,
     pad_left: bool,
     prefix: tuple[int, ...] | None = None,
-) -> Batch:
+) -> PaddedRows:
     """Build the inputs of one forward pass.
 
     Args:
@@ -143,7 +143,7 @@ def assemble(
     positions = (index - start).clamp(min=0) + len(prefix)
     mask = torch.cat([real.new_ones(len(rows), len(prefix)), real], dim=1).long()
     cache = wrapper.prefix_cache(prefix, len(rows)) if prefix else None
-    return Batch(embeds, mask, positions, lengths, cache)
+    return PaddedRows(embeds, mask, positions, lengths, cache)
 
 
 def _embed(wrapper: ModelWrapper, ids: Sequence[int]) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 
 from softdiv.errors import PairError
 from softdiv.pair.adapter import CONFIG, Adapter, opened, refusal, refuse_endless_patterns
-from softdiv.pair.adapter_fit import Probe, check_filled, fit_vocabulary
+from softdiv.pair.adapter_fit import ReferencePass, check_filled, fit_vocabulary
 from softdiv.pair.foreign import translated
 from softdiv.pair.load_deepspeed import name_accelerator
 from softdiv.pair.sharding import is_sharded
@@ -40,7 +40,7 @@ def attach_adapter(model: Any, adapter: str | Adapter) -> Any:
     names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
     refuse_endless_patterns(given, names)
     rows = fit_vocabulary(model, given)
-    before = None if is_sharded(model) else Probe.of(model, given)
+    before = None if is_sharded(model) else ReferencePass.of(model, given)
     what = f"adapter '{given.name}' cannot be loaded"
     with quiet(), translated(what, "is it an adapter of this model?"):
         wrapped = peft.PeftModel.from_pretrained(model, str(given.folder), is_trainable=False)

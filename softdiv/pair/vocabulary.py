@@ -31,14 +31,14 @@ STATES = "states"
 
 Seen = Callable[[str, Tensor], None]
 """Given a module's name, and what it reads: ``[n, H]``, one row a word."""
-Watched = Mapping[str, nn.Module]
+WatchedModules = Mapping[str, nn.Module]
 
 
 def word_states(
     wrapper: ModelWrapper,
     context: Sequence[int],
     words: Sequence[Word],
-    modules: Watched,
+    modules: WatchedModules,
     limit: RowLimit | None = None,
 ) -> Iterator[tuple[str, slice, Tensor]]:
     """What each module reads at each word's last token behind ``context``, in fp16.
@@ -78,7 +78,7 @@ def run_words(
     wrapper: ModelWrapper,
     context: Sequence[int],
     words: Sequence[Word],
-    modules: Watched,
+    modules: WatchedModules,
     limit: RowLimit | None = None,
 ) -> Iterator[tuple[str, slice, Tensor]]:
     """As :func:`word_states`, computed now, batch after batch."""
@@ -160,7 +160,7 @@ def batches(words: Sequence[Word]) -> Iterator[tuple[int, Sequence[Word]]]:
 
 
 def read_together(
-    wrapper: ModelWrapper, context: Sequence[int], word: Word, modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], word: Word, modules: WatchedModules
 ) -> dict[str, str]:
     """For each module that runs, the first that reads the very same states as it does."""
     inputs = {name: states for name, _, states in run_words(wrapper, context, [word], modules)}
@@ -172,7 +172,7 @@ def read_together(
 
 
 def _key(
-    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: Watched
+    wrapper: ModelWrapper, context: Sequence[int], words: Sequence[Word], modules: WatchedModules
 ) -> str:
     """Of the model's weights and shape, and of what is asked."""
     asked = [list(context), list(words), list(modules), wrapper.model.config.to_dict()]
@@ -184,7 +184,9 @@ def _key(
     return digest.hexdigest()
 
 
-def _keep(folder: Path, modules: Watched, found: Iterator[tuple[str, slice, Tensor]]) -> None:
+def _keep(
+    folder: Path, modules: WatchedModules, found: Iterator[tuple[str, slice, Tensor]]
+) -> None:
     parts: dict[str, list[Tensor]] = {name: [] for name in modules}
     for name, _, states in found:
         parts[name].append(states.cpu())
@@ -197,7 +199,7 @@ def _file(folder: Path, place: int) -> Path:
 
 
 @contextmanager
-def _watched(modules: Watched, seen: Seen) -> Iterator[None]:
+def _watched(modules: WatchedModules, seen: Seen) -> Iterator[None]:
     def watch(name: str) -> Any:
         return lambda module, args: seen(name, args[0].reshape(-1, args[0].shape[-1]))
 

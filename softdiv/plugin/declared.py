@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from softdiv.errors import PluginError
 
 if TYPE_CHECKING:
-    from softdiv.plugin.imports import Loaded
+    from softdiv.plugin.imports import LoadedPlugin
 
 NAMES = "SOFTDIV_PLUGINS"
 """Environment variable: plugin names, comma separated."""
@@ -42,13 +42,15 @@ def declared(config: Iterable[str] = (), command_line: Iterable[str] = ()) -> tu
     return tuple(dict.fromkeys((*config, *from_environment(), *command_line)))
 
 
-def file_identity(loaded: Iterable[Loaded]) -> dict[str, Any]:
+def file_identity(loaded: Iterable[LoadedPlugin]) -> dict[str, Any]:
     """What plugin files add to a run's identity: another file, or another version, another run."""
     hashes = [one.sha256 for one in loaded if one.distribution == FILE]
     return {"plugin_files": hashes} if hashes else {}
 
 
-def changed_plugins(before: Sequence[Mapping[str, Any]] | None, now: Iterable[Loaded]) -> list[str]:
+def changed_plugins(
+    before: Sequence[Mapping[str, Any]] | None, now: Iterable[LoadedPlugin]
+) -> list[str]:
     """One line per plugin that is not the same as when the run began.
 
     Args:
@@ -63,7 +65,9 @@ def changed_plugins(before: Sequence[Mapping[str, Any]] | None, now: Iterable[Lo
     ]
 
 
-def refuse_missing_files(before: Sequence[Mapping[str, Any]] | None, now: Iterable[Loaded]) -> None:
+def refuse_missing_files(
+    before: Sequence[Mapping[str, Any]] | None, now: Iterable[LoadedPlugin]
+) -> None:
     """Raises PluginError if a run was begun with a plugin file that is not given now."""
     given = {one.sha256 for one in now}
     for was in before or ():

@@ -22,7 +22,7 @@ from softdiv.plugin.watchdog import IMPORT_TIMEOUT, Overdue, TimeLimit, limit_of
 
 
 @attrs.frozen(kw_only=True)
-class Loaded:
+class LoadedPlugin:
     """What was loaded from where; goes into a run's manifest."""
 
     name: str
@@ -41,7 +41,7 @@ class Loaded:
         return f"'{self.name}' ({self.distribution} {self.version})"
 
 
-def import_installed(plugin: Installed) -> tuple[Any, Loaded]:
+def import_installed(plugin: Installed) -> tuple[Any, LoadedPlugin]:
     """Import an entry point.
 
     Raises:
@@ -55,7 +55,7 @@ def import_installed(plugin: Installed) -> tuple[Any, Loaded]:
         for part in attribute.split(".") if attribute else ():
             found = getattr(found, part)
     path = Path(getattr(module, "__file__", None) or "")
-    return found, Loaded(
+    return found, LoadedPlugin(
         name=plugin.name,
         distribution=plugin.distribution,
         version=plugin.version,
@@ -64,7 +64,7 @@ def import_installed(plugin: Installed) -> tuple[Any, Loaded]:
     )
 
 
-def describe_file(path: Path) -> tuple[bytes, Loaded]:
+def describe_file(path: Path) -> tuple[bytes, LoadedPlugin]:
     """A local plugin file and its identity, without running it.
 
     Raises:
@@ -79,7 +79,7 @@ def describe_file(path: Path) -> tuple[bytes, Loaded]:
             f"plugin file {path} cannot be read", why=error.strerror or str(error)
         ) from error
     digest = _sha256(source)
-    return source, Loaded(
+    return source, LoadedPlugin(
         name=path.stem,
         distribution=FILE,
         version=digest[:12],
@@ -88,7 +88,7 @@ def describe_file(path: Path) -> tuple[bytes, Loaded]:
     )
 
 
-def import_file(path: Path) -> tuple[Any, Loaded]:
+def import_file(path: Path) -> tuple[Any, LoadedPlugin]:
     """Run exactly the bytes whose sha256 is recorded; no bytecode is read or left behind.
 
     Raises:

@@ -15,7 +15,7 @@ from softdiv.plugin.contract import check_plugin, check_version, new_manager
 from softdiv.plugin.declared import DISABLE, declared, disabled
 from softdiv.plugin.discovery import find
 from softdiv.plugin.hookspecs import Hooks, register_hook
-from softdiv.plugin.imports import Loaded, guarded, import_file, import_installed
+from softdiv.plugin.imports import LoadedPlugin, guarded, import_file, import_installed
 from softdiv.plugin.interfaces import KINDS, Kind
 from softdiv.plugin.registry import Factory, Registry
 from softdiv.plugin.trace import traced
@@ -40,7 +40,7 @@ class PluginManager:
     """One run's plugins. Never global: two runs in one process do not see each other's."""
 
     registry: Registry = attrs.field(factory=Registry)
-    records: list[Loaded] = attrs.field(init=False, factory=list)
+    records: list[LoadedPlugin] = attrs.field(init=False, factory=list)
     """The third-party plugins loaded, in the order in which they were loaded."""
 
     @property
@@ -80,7 +80,7 @@ class PluginManager:
             manager._add(*import_file(path))
         return manager
 
-    def _add(self, plugin: object, record: Loaded) -> None:
+    def _add(self, plugin: object, record: LoadedPlugin) -> None:
         self.register(plugin, record.label)
         self.records.append(record)
 

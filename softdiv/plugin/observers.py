@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from softdiv.plugin.events import PromptCopy
 from softdiv.plugin.failures import FOREIGN, Failures, Write
 from softdiv.plugin.hookspecs import lifecycle_hooks
 from softdiv.plugin.isolation import ProcessState
-from softdiv.plugin.observer_state import ObserverStates, pack, unpack
+from softdiv.plugin.state import pack, unpack
 from softdiv.plugin.trace import traced
 from softdiv.plugin.watchdog import HOOK_TIMEOUT, Overdue, TimeLimit, limit_of
 
@@ -109,33 +109,25 @@ class Observers:
             self._closely = True
             self._name(told, f"changed {what}, which was put back,", hook)
 
-    def states(self) -> ObserverStates:
-        """The state of every observer that has ``state_dict``, by its name."""
-        plain: dict[str, Any] = {}
-        tensors: dict[str, Any] = {}
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the state of every observer that has ``state_dict``, by its name."""
+        found = {}
         for watcher in list(self._watchers):
-            if not hasattr(watcher.observer, "state_dict"):
-                continue
+            if hasattr(watcher.observer, "state_dict"):
+                read = partial(_state_of, watcher.observer)
+                found[watcher.name] = self._guarded(watcher, "state_dict", read)
+        return {name: state for name, state in found.items() if state is not None}
 
-            def read(watcher: _Watcher = watcher) -> ObserverStates:
-                return pack(watcher.name, watcher.observer.state_dict())
-
-            kept = self._guarded(watcher, "state_dict", read)
-            if kept is not None:
-                plain |= kept.plain
-                tensors |= kept.tensors
-        return ObserverStates(plain=plain, tensors=tensors)
-
-    def restore(self, states: ObserverStates) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Give every observer its state back; a missing or renamed one is noted, not an error."""
         able = [w for w in self._watchers if hasattr(w.observer, "load_state_dict")]
         for watcher in able:
-            if watcher.name not in states.plain:
+            if watcher.name not in state:
                 self._note(f"{watcher.label} has no kept state and starts anew")
                 continue
-            load = partial(watcher.observer.load_state_dict, unpack(states, watcher.name))
+            load = partial(watcher.observer.load_state_dict, state[watcher.name])
             self._guarded(watcher, "load_state_dict", load)
-        for name in sorted(set(states.plain) - {watcher.name for watcher in able}):
+        for name in sorted(set(state) - {watcher.name for watcher in able}):
             self._note(f"no observer is named '{name}' any more; its kept state is not used")
 
     def _guarded(
@@ -169,6 +161,10 @@ class Observers:
         if line not in self.failures:  # once per observer, hook and kind; not once per step
             self.failures.append(line)
             self.attribution.note(line, details)
+
+
+def _state_of(observer: Any) -> Any:
+    return unpack(pack(observer.state_dict()))
 
 
 SURVIVED: tuple[type[BaseException], ...] = (*FOREIGN, Overdue)

@@ -36,8 +36,6 @@ apart."""
 VALIDATION_EVERY = 3
 """Of the texts given to :meth:`HardPromptGenerator.batch_generate`, one in three chooses."""
 
-Told = Callable[[SearchEvent], None]
-
 
 @attrs.frozen
 class NamedSearcher:
@@ -73,7 +71,7 @@ class HardPromptGenerator:
     """Names the plugin behind a failure."""
     unavailable: list[str] = attrs.field(init=False, factory=list)
     """One line per searcher or baseline that failed; what it had proposed is kept."""
-    on_stage: Told = lambda event: None
+    on_stage: Callable[[SearchEvent], None] = lambda event: None
     notes: list[str] = attrs.field(init=False, factory=list)
     """Files taken in place of those asked for, and searchers that proposed nothing."""
 

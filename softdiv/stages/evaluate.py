@@ -16,7 +16,7 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.ranks.group import Ranks
 from softdiv.stages.load import load
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.work import LoadedPair, Work
 
 
 def evaluate(work: Work) -> None:
@@ -54,7 +54,7 @@ def evaluate(work: Work) -> None:
 def scorer(
     config: ExperimentConfig,
     parts: Components,
-    loaded: Loaded,
+    loaded: LoadedPair,
     failures: Failures,
     limit: RowLimit,
     ranks: Ranks = Ranks(),

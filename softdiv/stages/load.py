@@ -11,7 +11,7 @@ from softdiv import stored
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
-from softdiv.data.assemble import Note, assemble_examples
+from softdiv.data.assemble import assemble_examples
 from softdiv.data.split import Split, split_examples
 from softdiv.errors import ConfigError, RunError
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
@@ -27,7 +27,8 @@ from softdiv.stages.texts import (
     with_contexts_kept,
     with_system_prompt,
 )
-from softdiv.stages.work import Loaded, Work
+from softdiv.stages.work import LoadedPair, Work
+from softdiv.storage.locate import Note
 from softdiv.storage.names import LEFTOVERS, PAIR, STAGES
 from softdiv.storage.records import read_record
 
@@ -35,7 +36,7 @@ BEGUN = (*STAGES, *LEFTOVERS["train"])
 """Finished stages, or what the first leaves before it has finished."""
 
 
-def load(work: Work) -> Loaded:
+def load(work: Work) -> LoadedPair:
     """Texts and models, the first time a stage needs them; nothing is loaded for finished stages.
 
     Raises:
@@ -89,7 +90,7 @@ def _same_template(work: Work, pair: ModelPair) -> None:
 
 def fitting(
     split: Split, pair: ModelPair, config: ExperimentConfig, parts: Components, note: Note
-) -> Loaded:
+) -> LoadedPair:
     """The texts as the two models can be given them.
 
     Before anything is computed: a text that neither model can take must not end a run halfway.
@@ -114,7 +115,7 @@ def fitting(
     check_lengths(examples, layout, pair, config)
     texts = _split(examples, config.data)
     first = (texts.train or texts.test)[0]
-    return Loaded(texts, pair, attrs.evolve(layout, context=first.context))
+    return LoadedPair(texts, pair, attrs.evolve(layout, context=first.context))
 
 
 def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:

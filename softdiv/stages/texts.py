@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from softdiv.config.load import ExperimentConfig
-from softdiv.data.assemble import Note
 from softdiv.data.lines import SHOWN
 from softdiv.data.shipped_texts import natural_prompts
 from softdiv.errors import ConfigError, DataError, PairError
@@ -17,6 +16,7 @@ from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.template import QUESTION
 from softdiv.plugin.records import Example, Message
+from softdiv.storage.locate import Note
 
 PROMPTS_TRIED = 20
 FEW = 0.5

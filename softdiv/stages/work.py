@@ -24,7 +24,7 @@ from softdiv.training.trainer import DivergenceTrainer
 
 
 @attrs.frozen
-class Loaded:
+class LoadedPair:
     """What the stages that run models share; loaded once, by the first of them."""
 
     split: Split
@@ -56,7 +56,7 @@ class Work:
     """Who shares the search and the evaluation."""
     changed: tuple[str, ...] = attrs.field(init=False, default=())
     """Plugins that are not what they were when the run began, one line each."""
-    loaded: Loaded | None = attrs.field(init=False, default=None)
+    loaded: LoadedPair | None = attrs.field(init=False, default=None)
     trainer: DivergenceTrainer | None = attrs.field(init=False, default=None)
     _failures_told: int = attrs.field(init=False, default=0)
 

@@ -13,13 +13,12 @@ from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
 from softdiv.storage.atomic import to_json
 from softdiv.sweep.members import Member, Series
-from softdiv.sweep.table import Row, Score, SweepTable, scores_of
+from softdiv.sweep.table import MemberScore, Row, SweepTable, scores_of
 
 SEARCHED, SCORED = "search", "scored"
 EMPTY = HardPrompt(text="", searcher="empty")
 
 Open = Callable[[ExperimentConfig, Path, SearchResult | None], DivergencePipeline]
-Told = Callable[[str, Member, bool], None]
 
 
 def sweep(
@@ -29,7 +28,7 @@ def sweep(
     *,
     prompts: SearchResult | None = None,
     opened: Open,
-    told: Told = lambda what, member, before: None,
+    told: Callable[[str, Member, bool], None] = lambda what, member, before: None,
 ) -> SweepTable:
     """Every member is a run of its own under ``folder``: what has finished is kept, and the same
     call goes on where another was stopped.
@@ -79,13 +78,13 @@ def _of(text: str, found_on: dict[str, str]) -> str:
     return f"found on {found_on[text]}" if text in found_on else "given"
 
 
-def _row(member: Member, own: Evaluation | None, scores: tuple[Score, ...]) -> Row:
+def _row(member: Member, own: Evaluation | None, scores: tuple[MemberScore, ...]) -> Row:
     return Row(
         name=member.name,
         value=str(member.value),
         place=member.place,
         verdict=own.verdict.outcome if own else None,
-        best=Score.of(own.prompts[0]) if own and own.prompts else None,
+        best=MemberScore.of(own.prompts[0]) if own and own.prompts else None,
         soft_bits=own.soft_bits if own else None,
         scores=scores,
     )

@@ -23,7 +23,7 @@ PLAIN = "(no prompt)"
 
 
 @attrs.frozen(kw_only=True)
-class Score:
+class MemberScore:
     """A prompt on one member, over the held-out texts."""
 
     prompt: str
@@ -32,7 +32,7 @@ class Score:
     llr_lift: Interval
 
     @classmethod
-    def of(cls, result: PromptResult) -> Score:
+    def of(cls, result: PromptResult) -> MemberScore:
         """Of an evaluation's result."""
         return cls(
             prompt=result.text, divergence_bits=result.divergence_bits, llr_lift=result.llr_lift
@@ -48,10 +48,10 @@ class Row:
     place: float
     verdict: str | None
     """of its own search; None where the prompts were given"""
-    best: Score | None
+    best: MemberScore | None
     """of its own prompts"""
     soft_bits: Interval | None
-    scores: tuple[Score, ...]
+    scores: tuple[MemberScore, ...]
     """of the prompts that all members have in common, no prompt first"""
 
     @property
@@ -60,7 +60,7 @@ class Row:
         return self.scores[0].divergence_bits
 
     @property
-    def largest(self) -> Score | None:
+    def largest(self) -> MemberScore | None:
         """Of the common prompts, the one with the largest lift."""
         return max(self.scores[1:], key=lambda s: s.llr_lift.value, default=None)
 
@@ -148,7 +148,7 @@ class SweepTable:
         return float(getattr(score, field).value)
 
 
-def scores_of(evaluation: Evaluation, prompts: Sequence[str]) -> tuple[Score, ...]:
+def scores_of(evaluation: Evaluation, prompts: Sequence[str]) -> tuple[MemberScore, ...]:
     """In the order of ``prompts``, no prompt first."""
     found = {r.text: r for r in (*evaluation.prompts, *evaluation.baselines)}
-    return tuple(Score.of(found[prompt]) for prompt in ("", *prompts))
+    return tuple(MemberScore.of(found[prompt]) for prompt in ("", *prompts))

@@ -94,7 +94,7 @@ def kit_of(module: str) -> Kit:
 
 
 @attrs.frozen
-class Outcome:
+class CheckResult:
     """One check on one component; ``reason`` is None where it passed."""
 
     check: str
@@ -112,7 +112,7 @@ def run_check(check: Check, subject: Subject) -> None:
         check(subject)
 
 
-def run_checks(kit: Kit, make: Callable[[], Any]) -> tuple[Outcome, ...]:
+def run_checks(kit: Kit, make: Callable[[], Any]) -> tuple[CheckResult, ...]:
     """Every check of the kit on the components ``make`` returns, each failure as one line."""
     subject = Subject(kit, make)
     outcomes = []
@@ -125,6 +125,6 @@ def run_checks(kit: Kit, make: Callable[[], Any]) -> tuple[Outcome, ...]:
         except (Exception, SystemExit) as error:  # foreign code may fail in any way; it is named
             reason = f"{type(error).__name__}: {error}"
         outcomes.append(
-            Outcome(check.__name__, None if reason is None else one_line(reason, LONGEST))
+            CheckResult(check.__name__, None if reason is None else one_line(reason, LONGEST))
         )
     return tuple(outcomes)

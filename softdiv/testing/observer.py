@@ -12,8 +12,8 @@ from typing import Any
 
 from softdiv.errors import PluginError
 from softdiv.plugin.hookspecs import lifecycle_hooks
-from softdiv.plugin.observer_state import pack, unpack
 from softdiv.plugin.observers import Observers
+from softdiv.plugin.state import pack, unpack
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.kit import Kit, Subject, checks_in, require
 from softdiv.testing.snapshot import snapshot
@@ -83,7 +83,7 @@ def check_state_round_trip(subject: Subject) -> None:
 def _kept(observer: Any) -> Any:
     """Its state as a checkpoint gives it back."""
     try:
-        return unpack(pack("kit", observer.state_dict()), "kit")
+        return unpack(pack(observer.state_dict()))
     except TypeError as error:
         require(False, str(error))
 

@@ -21,7 +21,7 @@ from softdiv.plugin.manager import BUILTINS, PluginManager
 from softdiv.plugin.options import build_options
 from softdiv.plugin.registry import Entry
 from softdiv.report.plain_text import one_line
-from softdiv.testing.kit import LONGEST, Outcome, Subject, kit_for, run_check, run_checks
+from softdiv.testing.kit import LONGEST, CheckResult, Subject, kit_for, run_check, run_checks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,10 +39,10 @@ class Checked:
     """One component and what became of every check."""
 
     entry: Entry
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckResult, ...]
 
     @property
-    def failures(self) -> tuple[Outcome, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
         return tuple(outcome for outcome in self.outcomes if not outcome.passed)
 
@@ -69,7 +69,7 @@ class PluginUnderTest:
         for entry in self.entries:
             yield Checked(entry, self._check(entry))
 
-    def _check(self, entry: Entry) -> tuple[Outcome, ...]:
+    def _check(self, entry: Entry) -> tuple[CheckResult, ...]:
         options = self.example_options.get(entry.name, {})
 
         def make() -> Any:
@@ -80,7 +80,7 @@ class PluginUnderTest:
             run_check(_use, Subject(kit, make))
         except SoftdivError as error:  # what a user could mend: here, the options are at fault
             reason = f"{error}; give options to check it with in {EXAMPLE_OPTIONS}"
-            return (Outcome(USABLE, one_line(reason, LONGEST)),)
+            return (CheckResult(USABLE, one_line(reason, LONGEST)),)
         return run_checks(kit, make)
 
 

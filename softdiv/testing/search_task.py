@@ -116,7 +116,7 @@ def watch_calls(task: SearchTask, budget: WatchedBudget) -> SearchTask:
     """The same task, telling ``budget`` of every call that runs the models."""
     from softdiv.search.task import SearchTask
 
-    class Watched(SearchTask):
+    class WatchedTask(SearchTask):
         def score(
             self, prompts: Sequence[str], examples: Sequence[Example], tokens: int
         ) -> list[float]:
@@ -129,7 +129,7 @@ def watch_calls(task: SearchTask, budget: WatchedBudget) -> SearchTask:
 
     fields = [field for field in attrs.fields(SearchTask) if field.init]
     shared: dict[str, Any] = {str(field.alias): getattr(task, field.name) for field in fields}
-    return Watched(**shared)
+    return WatchedTask(**shared)
 
 
 class PassCounter:

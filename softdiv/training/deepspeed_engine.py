@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,38 +14,33 @@ from softdiv.pair.load_deepspeed import load_deepspeed, quiet
 from softdiv.plugin.failures import reason
 from softdiv.ranks.group import join
 from softdiv.training.deepspeed_config import deepspeed_config
-from softdiv.training.engine import EngineState
-from softdiv.training.optimizer import (
-    MOMENTS,
-    build_optimizer,
-    read_moments,
-    rewind,
-    write_moments,
-)
+from softdiv.training.engine import TorchEngine
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 LONGEST = 600
 """Characters of a foreign error's text."""
 
 
-class DeepSpeedEngine:
-    """See :class:`softdiv.training.engine.Engine`."""
+class DeepSpeedEngine(TorchEngine):
+    """At stage 0 DeepSpeed steps torch's optimizer; above, the parameter and its moments are spread
+    over the ranks."""
 
     name = "deepspeed"
 
     def __init__(
         self, prompt: DivergenceSoftPrompt, config: TrainingConfig, total_steps: int
     ) -> None:
-        self._parameter, self._stage = prompt.embeddings, config.engine.zero_stage
-        self._moments, self._shape = MOMENTS[config.optimizer], prompt.embeddings.shape
-        table = deepspeed_config(config)
-        optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
-        device_type = prompt.embeddings.device.type
+        self._stage, table = config.engine.zero_stage, deepspeed_config(config)
+        super().__init__(prompt, config, total_steps)
+        device_type = self._device.type
         join(device_type, alone=True)
         try:
             with quiet():
                 self._engine, *_ = load_deepspeed(device_type).initialize(
-                    model=prompt, optimizer=optimizer, lr_scheduler=self._scheduler, config=table
+                    model=prompt,
+                    optimizer=self._optimizer,
+                    lr_scheduler=self._scheduler,
+                    config=table,
                 )
         except Exception as error:  # its sections raise anything: AssertionError, pydantic's, ...
             why, file = reason(error)[:LONGEST], config.engine.deepspeed_config
@@ -54,12 +52,13 @@ class DeepSpeedEngine:
                 fix='training.engine = { name = "torch" } trains the same prompt without it',
             ) from error
 
+        self._optimizer = self._engine.optimizer
         self._fresh = True  # until the optimizer has moments that can be read
 
     def values(self) -> Tensor:
         """See :class:`Engine`."""
         if self._stage == 0:
-            return self._parameter.detach().clone()
+            return super().values()
         from deepspeed.utils import safe_get_full_fp32_param
 
         found: Tensor = safe_get_full_fp32_param(self._parameter)
@@ -69,7 +68,7 @@ class DeepSpeedEngine:
     def assign(self, values: Tensor) -> None:
         """See :class:`Engine`."""
         if self._stage == 0:
-            self._parameter.copy_(values)
+            super().assign(values)
             return
         import deepspeed
 
@@ -83,52 +82,40 @@ class DeepSpeedEngine:
         """See :class:`Engine`; the product's derivative is exactly ``gradient``."""
         self._engine.backward((self._engine() * gradient).sum())
         self._engine.step()
-        self._engine.optimizer.zero_grad()
+        self._optimizer.zero_grad()
         self._fresh = False
 
     def learning_rate(self) -> float:
         """See :class:`Engine`."""
         return float(self._engine.get_lr()[0])
 
-    def state(self) -> EngineState:
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """See :class:`Engine`."""
-        if self._fresh:
-            moments = {name: torch.zeros(self._shape) for name in self._moments}
-        elif self._stage == 0:
-            moments = read_moments(self._engine.optimizer, self._parameter, self._moments)
-        else:
-            from deepspeed.utils import safe_get_full_optimizer_state
-
-            moments = {
-                name: safe_get_full_optimizer_state(self._parameter, name)
-                .cpu()
-                .clone()
-                .view(self._shape)
-                for name in self._moments
-            }
-        return EngineState({"prompt": self.values().cpu(), **moments}, self._scheduler.last_epoch)
-
-    def load(self, state: EngineState) -> None:
-        """See :class:`Engine`."""
-        if self._stage == 0:
-            moments = {name: state.tensors[name] for name in self._moments}
-            write_moments(self._engine.optimizer, self._parameter, moments, state.steps)
-            self._fresh = False
-        else:
-            self._fill_sharded_state(state)
-        self.assign(state.tensors["prompt"].to(self._engine.device))
-        rewind(self._scheduler, state.steps)
+        super().load_state_dict(state)
         rate = self._scheduler.optimizer.param_groups[0]["lr"]
-        for group in self._engine.optimizer.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
 
-    def _fill_sharded_state(self, state: EngineState) -> None:
-        """A step on a zero gradient creates the sharded moments, which are then overwritten."""
-        self.step(torch.zeros(self._shape, device=self._engine.device))
-        for name in self._moments:
-            self._write_shard(state.tensors[name].to(self._engine.device), name)
-        for flat in self._engine.optimizer.optimizer.state.values():
-            flat["step"] = torch.tensor(float(state.steps))
+    def _moment(self, name: str) -> Tensor:
+        if self._stage == 0:
+            return super()._moment(name)
+        if self._fresh:
+            return torch.zeros(self._shape)
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        found: Tensor = safe_get_full_optimizer_state(self._parameter, name)
+        return found.cpu().clone().view(self._shape)
+
+    def _set_moments(self, moments: Mapping[str, Tensor], steps: int) -> None:
+        if self._stage == 0:
+            super()._set_moments(moments, steps)
+            return
+        # a step on a zero gradient creates the sharded moments, which are then overwritten
+        self.step(torch.zeros(self._shape, device=self._device))
+        for name, moment in moments.items():
+            self._write_shard(moment, name)
+        for flat in self._optimizer.optimizer.state.values():
+            flat["step"] = torch.tensor(float(steps))
 
     def _write_shard(self, values: Tensor, moment: str | None) -> None:
         """Overwrite the fp32 weights, or one moment, from full ``[k, H]`` values."""

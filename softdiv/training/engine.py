@@ -9,35 +9,19 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-import attrs
 import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import TrainingError
-from softdiv.training.optimizer import (
-    MOMENTS,
-    build_optimizer,
-    read_moments,
-    rewind,
-    write_moments,
-)
+from softdiv.training.optimizer import MOMENTS, build_optimizer, rewind
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
+from softdiv.training.state import Stateful
 
 
-@attrs.frozen(eq=False)
-class EngineState:
-    """All that a continued training needs of the optimizer."""
-
-    tensors: Mapping[str, Tensor]
-    """``prompt`` and the optimizer's moments: ``[k, H]`` fp32."""
-    steps: int
-    """Optimizer steps taken."""
-
-
-class Engine(Protocol):
+class Engine(Stateful, Protocol):
     """Steps one soft prompt. With several ranks every method is called by all of them."""
 
     name: str
@@ -54,15 +38,12 @@ class Engine(Protocol):
     def learning_rate(self) -> float:
         """Rate of the next step."""
 
-    def state(self) -> EngineState:
-        """A copy on the CPU."""
-
-    def load(self, state: EngineState) -> None:
-        """Continue from ``state``, bit for bit."""
+    def state_dict(self) -> dict[str, Any]:
+        """``prompt`` and the moments, ``[k, H]`` fp32 on the CPU, and the ``steps`` taken."""
 
 
 class TorchEngine:
-    """Plain torch."""
+    """Plain torch; see :class:`Engine`."""
 
     name = "torch"
 
@@ -70,6 +51,7 @@ class TorchEngine:
         self, prompt: DivergenceSoftPrompt, config: TrainingConfig, total_steps: int
     ) -> None:
         self._parameter, self._config = prompt.embeddings, config
+        self._shape, self._device = prompt.embeddings.shape, prompt.embeddings.device
         self._optimizer, self._scheduler = build_optimizer(prompt.embeddings, config, total_steps)
 
     def values(self) -> Tensor:
@@ -94,17 +76,31 @@ class TorchEngine:
         """See :class:`Engine`."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def state(self) -> EngineState:
+    def state_dict(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        moments = read_moments(self._optimizer, self._parameter, MOMENTS[self._config.optimizer])
-        return EngineState({"prompt": self.values().cpu(), **moments}, self._scheduler.last_epoch)
+        moments = {name: self._moment(name) for name in MOMENTS[self._config.optimizer]}
+        return {"prompt": self.values().cpu(), **moments, "steps": self._scheduler.last_epoch}
 
-    def load(self, state: EngineState) -> None:
-        """See :class:`Engine`."""
-        self.assign(state.tensors["prompt"])
-        moments = {name: state.tensors[name] for name in MOMENTS[self._config.optimizer]}
-        write_moments(self._optimizer, self._parameter, moments, state.steps)
-        rewind(self._scheduler, state.steps)
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """See :class:`Engine`. Raises ValueError where it is of a prompt of another shape."""
+        tensors = {
+            n: state[n].to(self._device) for n in ("prompt", *MOMENTS[self._config.optimizer])
+        }
+        wrong = [list(tensor.shape) for tensor in tensors.values() if tensor.shape != self._shape]
+        if wrong:
+            raise ValueError(f"the prompt is {list(self._shape)}, not {wrong[0]}")
+        prompt = tensors.pop("prompt")
+        self._set_moments(tensors, state["steps"])
+        self.assign(prompt)
+        rewind(self._scheduler, state["steps"])
+
+    def _moment(self, name: str) -> Tensor:
+        found = self._optimizer.state.get(self._parameter, {})  # torch creates it at the first step
+        return found[name].detach().cpu().clone() if name in found else torch.zeros(self._shape)
+
+    def _set_moments(self, moments: Mapping[str, Tensor], steps: int) -> None:
+        step = {"step": torch.tensor(float(steps))}
+        self._optimizer.state[self._parameter] = {**step, **moments}
 
 
 def make_engine(config: TrainingConfig, prompt: DivergenceSoftPrompt, total_steps: int) -> Engine:

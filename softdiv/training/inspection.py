@@ -18,7 +18,7 @@ from softdiv.errors import DataError
 from softdiv.pair.layout import Layout
 from softdiv.plugin.records import Example, ResponsePair
 
-Batch = str | Sequence[str | Example] | Mapping[str, Sequence[str]]
+TextBatch = str | Sequence[str | Example] | Mapping[str, Sequence[str]]
 """What a data loader over user texts yields: texts, or ``{"text": texts, ...}``."""
 
 
@@ -33,7 +33,7 @@ class GeneratedExample:
     """Mean JSD over both answers' tokens."""
 
 
-def as_examples(batch: Batch) -> list[Example]:
+def as_examples(batch: TextBatch) -> list[Example]:
     """A batch as user texts.
 
     Raises:
@@ -75,10 +75,24 @@ class Inspector:
             means[name] = sum(listed) / len(examples)
         return {name: mean for name, mean in means.items() if name not in metrics.unavailable}
 
-    def generate(self, examples: Sequence[Example], soft: Tensor) -> list[GeneratedExample]:
-        """Both answers to each text, ``generation.max_length`` tokens at most."""
+    def generate(
+        self, prompts: str | Sequence[str], count: int, soft: Tensor
+    ) -> list[GeneratedExample]:
+        """Both answers to ``count`` user texts, ``generation.max_length`` tokens at most.
+
+        Args:
+            prompts: the texts, taken in turn.
+            soft: ``[k, H]``.
+
+        Raises:
+            DataError: there is no text, or ``count`` is below 1.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not texts or count < 1:
+            raise DataError("nothing to generate", fix="give at least one text and num_examples=1")
+        examples = as_examples([texts[n % len(texts)] for n in range(count)])
         result = self._both(examples, soft, self.config.generation.max_length)
-        bits, count = result.mean_bits(), len(examples)
+        bits = result.mean_bits()
         return [
             GeneratedExample(
                 text=pair.example.text,

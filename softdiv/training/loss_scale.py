@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import attrs
 
+from softdiv.training.state import FieldState
+
 START = 2.0**16
 GROW_AFTER = 2000
 """Finite steps in a row before the scale doubles."""
 
 
-@attrs.define
-class LossScale:
+@attrs.define(eq=False)
+class LossScale(FieldState):
     """The factor; 1 and fixed unless something computes in fp16."""
 
     dynamic: bool
-    value: float = 1.0
-    finite: int = 0
+    value: float = attrs.field(init=False)
+    finite: int = attrs.field(init=False, default=0)
     """Finite steps since the last change."""
 
-    @classmethod
-    def start(cls, dynamic: bool) -> LossScale:
-        """A fresh one."""
-        return cls(dynamic, START if dynamic else 1.0)
+    @value.default
+    def _start(self) -> float:
+        return START if self.dynamic else 1.0
 
     def after(self, finite: bool) -> bool:
         """Adjust after a step; whether a step that was not finite is explained by the scale."""

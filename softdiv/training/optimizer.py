@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from softdiv.config.schema import TrainingConfig
@@ -61,24 +60,3 @@ def rewind(scheduler: LambdaLR, steps: int) -> None:
     for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     scheduler._last_lr = rates
-
-
-def read_moments(
-    optimizer: torch.optim.Optimizer, key: Tensor, names: tuple[str, ...]
-) -> dict[str, Tensor]:
-    """Moments of one parameter, on the CPU."""
-    found = optimizer.state.get(key, {})  # torch creates it at the first step
-    return {
-        name: found[name].detach().cpu().clone() if name in found else torch.zeros(key.shape)
-        for name in names
-    }
-
-
-def write_moments(
-    optimizer: torch.optim.Optimizer, key: Tensor, moments: Mapping[str, Tensor], steps: int
-) -> None:
-    """The reverse of :func:`read_moments`."""
-    optimizer.state[key] = {
-        "step": torch.tensor(float(steps)),
-        **{name: value.to(key.device).clone() for name, value in moments.items()},
-    }

@@ -96,11 +96,6 @@ class DivergenceSoftPrompt(torch.nn.Module):
         """Largest row norm, relative to the mean norm of the tokens' vectors."""
         return norm_ratio(self.embeddings, self.mean_norm)
 
-    @torch.no_grad()
-    def project_(self, max_ratio: float) -> None:
-        """Shorten rows longer than ``max_ratio`` times the mean norm of the tokens' vectors."""
-        self.embeddings.copy_(clip_rows(self.embeddings, max_ratio * self.mean_norm))
-
     def save(self, path: Path) -> str:
         """A safetensors file; returns its sha256. In its header it has that of its content."""
         header = {**self.metadata, "mean_norm": repr(self.mean_norm)}

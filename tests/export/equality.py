@@ -29,7 +29,7 @@ from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example
-from softdiv.stages.work import Loaded
+from softdiv.stages.work import LoadedPair
 
 STEPS, TEXTS, TOKENS = 8, 4, 5
 BOS_ONCE = (
@@ -75,7 +75,9 @@ def soft_run(
     table = pair.model_1.embedding_table
     soft = torch.randn(TOKENS, table.shape[1], generator=generator) * float(table.std())
     split = Split(train=(), val=(), test=examples)
-    return SoftRun(loaded=Loaded(split, pair, pair.layout(placement)), soft=soft, examples=examples)
+    return SoftRun(
+        loaded=LoadedPair(split, pair, pair.layout(placement)), soft=soft, examples=examples
+    )
 
 
 @torch.no_grad()

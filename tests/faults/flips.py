@@ -11,7 +11,7 @@ from random import Random
 from judge import Trials
 from warm import Ended, call
 
-from softdiv.training.continuation import Continuation
+from softdiv.training.checkpoint import Checkpoints
 
 
 def states(root: Path) -> dict[str, Path]:
@@ -77,7 +77,7 @@ def _has_bits(path: Path) -> bool:
 
 
 def _die_after_two_checkpoints() -> None:
-    save, saved = Continuation.save, []
+    save, saved = Checkpoints.save, []
 
     def dying(*args: object) -> None:
         save(*args)  # type: ignore[arg-type]
@@ -85,4 +85,4 @@ def _die_after_two_checkpoints() -> None:
         if len(saved) == 2:
             os._exit(9)
 
-    Continuation.save = dying  # type: ignore[assignment,method-assign]
+    Checkpoints.save = dying  # type: ignore[assignment,method-assign]

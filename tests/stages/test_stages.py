@@ -16,7 +16,7 @@ from softdiv.plugin.hookspecs import hookimpl
 from softdiv.storage.atomic import read_json, sha256_file
 from softdiv.storage.names import STAGES
 from softdiv.storage.run_files import RunFiles
-from softdiv.training.checkpoint import BEST
+from softdiv.training.best import BEST
 
 pytestmark = pytest.mark.filterwarnings(
     # DeepSpeed's own modules; nothing we can change
@@ -184,18 +184,18 @@ def test_a_run_that_failed_before_it_had_anything_leaves_no_folder(tmp_path: Pat
 def test_a_run_killed_in_training_spends_what_an_uninterrupted_one_does(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from softdiv.training.trainer import DivergenceTrainer
+    from softdiv.training.step import OptimizerStep
 
-    step, calls = DivergenceTrainer.optimizer_step, []
+    step, calls = OptimizerStep.take, []
 
-    def dies(self: DivergenceTrainer, batch: Any, *more: Any) -> dict[str, float]:
+    def dies(self: OptimizerStep, batch: Any, *more: Any) -> dict[str, float]:
         calls.append(batch)
         if len(calls) == 4:  # one step after the checkpoint at 3
             raise KeyboardInterrupt
         return step(self, batch, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DivergenceTrainer, "optimizer_step", dies)
+        patch.setattr(OptimizerStep, "take", dies)
         with pytest.raises(KeyboardInterrupt):
             DivergencePipeline(config=config(), run_dir=tmp_path / "run").run()
     DivergencePipeline(config=config(), run_dir=tmp_path / "run").run()

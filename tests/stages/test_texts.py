@@ -24,7 +24,7 @@ from softdiv.pair.manager import ModelPair
 from softdiv.plugin.records import Example, Message
 from softdiv.stages.load import fitting, load_texts
 from softdiv.stages.texts import layout_notes, usable_texts, with_contexts_kept, with_system_prompt
-from softdiv.stages.work import Loaded
+from softdiv.stages.work import LoadedPair
 from tests.pair.small_tokenizers import CHATML, byte_level
 
 NO_SYSTEM = (
@@ -144,7 +144,9 @@ class Known(BaseDataProcessor):
         return [Example(id=i, text=t) for i, t, _ in user_texts()[:40]]
 
 
-def fitted(template: str | None, *settings: str, processor: Any = None) -> tuple[Loaded, list[str]]:
+def fitted(
+    template: str | None, *settings: str, processor: Any = None
+) -> tuple[LoadedPair, list[str]]:
     config = ExperimentConfig.from_dict({"pair": {"name": "tiny"}}, settings)
     parts = Components.build(config, Prepared.of(config).plugins)
     parts = attrs.evolve(parts, processors=(processor or Known(),))

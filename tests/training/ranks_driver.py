@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
         "steps": result.steps,
         "heard": meddler.heard,
     }
-    (folder / f"{trainer.ranks.rank}.json").write_text(json.dumps(found))
+    (folder / f"{trainer.parts.ranks.rank}.json").write_text(json.dumps(found))
     leave()
 
 

@@ -5,11 +5,10 @@ import torch
 from tiny_training import config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
-from softdiv.pair.ledger import Ledger
 from softdiv.ranks.group import Ranks
 from softdiv.storage.atomic import read_json_lines
-from softdiv.training import continuation
-from softdiv.training.continuation import pool_ledger
+from softdiv.training import checkpoint
+from softdiv.training.costs import Costs
 from softdiv.training.trainer import DivergenceTrainer
 
 CFG = config(max_steps=6, checkpoint_every=2, validate_every=3)
@@ -49,7 +48,7 @@ def test_a_bad_newest_checkpoint_costs_two_steps_and_nothing_else(split, tmp_pat
 
 def test_another_thread_count_is_noted(split, tmp_path, monkeypatch):
     train(tmp_path / "run", split)
-    monkeypatch.setattr(continuation.torch, "get_num_threads", lambda: 9)
+    monkeypatch.setattr(checkpoint.torch, "get_num_threads", lambda: 9)
     notes = train(tmp_path / "run", split).notes
     assert len(notes) == 1 and "continued at step 6 on 9 thread(s) instead of" in notes[0]
 
@@ -83,10 +82,11 @@ class Two(Ranks):
         return [value, {"training": 5, "validation": 1}]
 
 
-def test_rank_0_is_charged_for_all(split):
-    ledger = Ledger({"training": 7})
-    pool_ledger(ledger, Two(0, 2))
-    assert ledger.by_phase == {"training": 12, "validation": 1}
-    other = Ledger({"training": 7})
-    pool_ledger(other, Two(1, 2))
-    assert other.by_phase == {}
+@pytest.mark.parametrize(("rank", "paid"), [(0, {"training": 12, "validation": 1}), (1, {})])
+def test_rank_0_is_charged_for_all(pair, rank, paid):
+    pair.ledger.by_phase = {"training": 7}
+    costs = Costs(pair, Two(rank, 2))
+    state = costs.state_dict()
+    assert pair.ledger.by_phase == state["ledger"] == paid
+    costs.load_state_dict({**state, "ledger": {"training": 12, "validation": 1}})  # rank 0's
+    assert pair.ledger.by_phase == paid

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from softdiv import DivergenceMetrics, DivergenceTrainer, Example, hookimpl
 from softdiv.builtin.loaders.tiny import TinyLoader
+from softdiv.builtin.losses import JsdLoss
 from softdiv.divergence.kernels import total_variation
 from softdiv.errors import DataError, PairError, TrainingError
 from softdiv.plugin.observers import Observers
@@ -38,7 +39,7 @@ def test_a_loop_over_a_data_loader_pushes_the_models_apart(trainer):
         trainer.training_step(batch) for _ in range(15) for batch in DataLoader(TEXTS, batch_size=4)
     ]
     assert float(sum(losses[-3:])) < float(sum(losses[:3]))
-    assert trainer.progress.steps == 15
+    assert trainer.parts.progress.steps == 15
 
 
 def test_a_step_moves_the_prompt_and_no_model(trainer):
@@ -59,7 +60,7 @@ def test_a_batch_of_any_size_is_one_step_with_accumulation(engine):
         cfg = config(engine, gradient_accumulation_steps=parts, gradient_clip=0.0)
         trainer = DivergenceTrainer(pair, cfg)
         trainer.training_step(TEXTS)
-        assert trainer.engine.state().steps == 1
+        assert trainer.engine.state_dict()["steps"] == 1
         values.append(trainer.engine.values())
     assert torch.allclose(values[0], values[1], atol=5e-3)
     assert torch.allclose(values[0], values[2], atol=5e-3)
@@ -148,6 +149,61 @@ def test_the_current_prompt_can_be_saved(trainer, tmp_path):
     saved = DivergenceSoftPrompt.load(tmp_path / "mine.safetensors")
     assert torch.equal(saved.embeddings, trainer.engine.values())
     assert saved.metadata["placement"] == "user_start"
+
+
+def test_a_loop_goes_on_from_its_checkpoint_bit_for_bit(tmp_path):
+    def trained(steps, folder):
+        trainer = DivergenceTrainer(tiny_pair(), config(learning_rate=0.05))
+        for _ in range(trainer.load_checkpoint(folder), steps):
+            trainer.training_step(TEXTS)
+            trainer.log_metrics({"seen": 1.0})
+        trainer.save_checkpoint(folder)
+        return trainer
+
+    whole = trained(5, tmp_path / "whole")
+    trained(2, tmp_path / "cut")
+    again = trained(5, tmp_path / "cut")
+    assert again.history == whole.history and len(again.history) == 5
+    assert torch.equal(again.engine.values(), whole.engine.values())
+    saved = [tmp_path / name / "step-000005" / "state.json" for name in ("whole", "cut")]
+    assert saved[0].read_bytes() == saved[1].read_bytes()
+
+
+class Mine:
+    """What a loop of one's own keeps beside the trainer's parts."""
+
+    def __init__(self):
+        self.losses = []
+
+    def state_dict(self):
+        return {"losses": self.losses}
+
+    def load_state_dict(self, state):
+        self.losses = state["losses"]
+
+
+def test_a_loop_written_from_the_parts_is_the_built_in_one(split, tmp_path):
+    cfg = config(max_steps=6, validate_every=2)
+
+    def own(steps):
+        trainer = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split)
+        parts, mine = trainer.parts, Mine()
+        parts.kept["mine"] = mine
+        for step in range(trainer.load_checkpoint(tmp_path), steps):
+            batch = parts.answers.to_step(parts.schedule, step, parts.engine.values())
+            mine.losses.append(parts.step.take(batch, step)["loss"])
+            parts.progress.steps += 1
+            if parts.progress.steps % 2 == 0:
+                parts.best.offer(trainer.validate(), parts.engine.values(), step + 1)
+        trainer.save_checkpoint(tmp_path)
+        return parts, mine
+
+    own(3)
+    parts, mine = own(6)
+    built_in = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split).train()
+    assert len(mine.losses) == 6
+    assert torch.equal(parts.best.prompt, built_in.prompt)
+    assert parts.best.bits == built_in.best_bits
 
 
 def test_transformers_models_come_with_their_tokenizer():

@@ -24,7 +24,7 @@ class Poisoned:
 
     def __call__(self, rows):
         values = JsdLoss()(rows)
-        if self.trainer.progress.steps != self.step:
+        if self.trainer.parts.progress.steps != self.step:
             return values
         if self.gradient_only:  # sqrt has a finite value and an infinite slope at 0
             return values + (rows.log_probs_1[:, 0] * 0).sqrt()
@@ -62,7 +62,7 @@ def test_what_is_not_finite_never_reaches_the_optimizer(split, gradient_only):
     trainer.train()
     assert [m["skipped_steps"] for m in metrics] == [0, 1, 1, 1]
     assert len(seen) == 3 and all(bool(g.isfinite().all()) for g in seen)
-    assert trainer.engine.state().steps == 3
+    assert trainer.engine.state_dict()["steps"] == 3
     assert math.isfinite(metrics[1]["loss"]) == gradient_only
     assert not math.isfinite(metrics[1]["grad_norm"])
     assert metrics[1]["norm_ratio"] == metrics[0]["norm_ratio"]  # the prompt was left alone

@@ -15,7 +15,7 @@ def trainer_of(split, loss=None, **training):
 
 def whole(trainer, batch, scale=1.0):
     tokens = sum(len(answer) for _, answer in batch)
-    return trainer.objective.partial(trainer.engine.values(), batch, tokens, scale)
+    return trainer.parts.step.objective.partial(trainer.engine.values(), batch, tokens, scale)
 
 
 def test_gradient_reaches_the_prompt_and_no_model(split):
@@ -54,7 +54,9 @@ def test_parts_of_a_batch_add_up_to_it(split):
     batch = [(example, answer[: n + 1]) for n, (example, answer) in enumerate(answered(trainer))]
     tokens = sum(len(answer) for _, answer in batch)
     soft, joint = trainer.engine.values(), whole(trainer, batch)
-    parts = [trainer.objective.partial(soft, part, tokens) for part in (batch[:1], batch[1:])]
+    parts = [
+        trainer.parts.step.objective.partial(soft, part, tokens) for part in (batch[:1], batch[1:])
+    ]
     assert torch.allclose(joint.gradient, sum(p.gradient for p in parts), atol=1e-7)
     assert joint.loss == pytest.approx(sum(p.loss for p in parts), abs=1e-7)
 

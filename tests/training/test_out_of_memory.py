@@ -56,7 +56,7 @@ class Small:
 
     def __init__(self, objective, limit, kind):
         self.objective, self.limit, self.kind = objective, limit, kind
-        self.charged = objective.charged
+        self.charged, self.pair = objective.charged, objective.pair
 
     def partial(self, soft, batch, tokens, scale):
         found = self.objective.partial(soft, batch, tokens, scale)
@@ -66,7 +66,8 @@ class Small:
 
 
 def fails_above(trainer, limit, kind):
-    trainer.objective = Small(trainer.objective, limit, kind)
+    step = trainer.parts.step
+    step.objective = Small(step.objective, limit, kind)
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
@@ -74,14 +75,14 @@ def test_out_of_memory_leaves_batch_and_gradient_unchanged(split, kind):
     options = {"batch_size": 4, "gradient_accumulation_steps": 2}
     plain = DivergenceTrainer(tiny_pair(), config(**options), JsdLoss(), split)
     batch = answered(plain)
-    loss, bits, gradient = plain._gradient(plain.engine.values(), batch)
+    loss, bits, gradient = plain.parts.step.gradient(plain.engine.values(), batch)
     small = DivergenceTrainer(tiny_pair(), config(**options), JsdLoss(), split)
     fails_above(small, 1, kind)
-    found = small._gradient(small.engine.values(), batch)
+    found = small.parts.step.gradient(small.engine.values(), batch)
     assert torch.allclose(found[2], gradient, atol=1e-7)
     assert found[:2] == pytest.approx((loss, bits), abs=1e-6)
-    assert small.progress.micro_batch == 1
-    assert "2 text(s) per forward pass" in small.progress.notes[0]
+    assert small.parts.step.micro_batch == 1
+    assert "2 text(s) per forward pass" in small.parts.journal.notes[0]
 
 
 def test_a_training_that_ran_out_of_memory_ends_like_one_that_did_not(split):
@@ -109,7 +110,9 @@ def test_fewer_rows_are_decoded_together(split, monkeypatch):
         return rollout(pair, contexts, **options)
 
     monkeypatch.setattr(batches, "rollout", limited)
-    soft = trainer.engine.values()
-    found = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
-    assert [answer for _, answer in expected] == found
-    assert trainer.limit.rows <= 5 and "row(s) at a time" in trainer.progress.notes[-1]
+    trainer.parts.answers.pending.clear()
+    assert answered(trainer) == expected
+    assert (
+        trainer.parts.answers.sampler.limit.rows <= 5
+        and "row(s) at a time" in trainer.parts.journal.notes[-1]
+    )

@@ -15,7 +15,7 @@ import pytest
 from tiny_training import DEEPSPEED_WARNS, config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
-from softdiv.plugin.events import TrainEvent
+from softdiv.training.loop import TrainingLoop
 from softdiv.training.trainer import DivergenceTrainer
 
 STEPS = 30
@@ -61,15 +61,12 @@ def mismatches(engine, variant, split, folder):
         with open_for(cfg, cut) as run:
             shutil.copytree(folder / "whole" / "checkpoints" / name, cut / "checkpoints" / name)
             shutil.copy(folder / "whole" / "metrics.jsonl", cut / "metrics.jsonl")
-            trainer = trainer_in(run, pair, cfg, split)
-            trainer._resume()
-            event = TrainEvent(
-                run_dir=cut, step=step, total_steps=STEPS, prompt=trainer.prompt.embeddings
-            )
+            loop = TrainingLoop(trainer_in(run, pair, cfg, split).parts)
+            event = loop.start()
             if step == STEPS:
-                trainer._save()
+                loop.parts.checkpoints.save(step)
             else:
-                trainer._one_step(event)
+                loop.one_step(event)
         after = min(step + 1, STEPS)
         path = Path("checkpoints") / f"step-{after:06d}"
         if files(cut / path) != files(folder / "whole" / path):

@@ -14,6 +14,7 @@ from softdiv.errors import ConfigError, TrainingError
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.observers import Observers
 from softdiv.storage.atomic import read_json_lines
+from softdiv.training.parts import TrainingParts
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.trainer import DivergenceTrainer
 
@@ -33,14 +34,14 @@ def test_fifty_steps_raise_divergence(pair, split):
 def test_a_validation_that_is_not_finite_is_never_the_best(pair, split, tmp_path, monkeypatch):
     cfg = config(max_steps=4, validate_every=1, checkpoint_every=1)
     bits = iter([math.nan, 0.25, math.inf, 0.125])
-    monkeypatch.setattr(DivergenceTrainer, "validate", lambda _: next(bits))
+    monkeypatch.setattr(TrainingParts, "validate", lambda _: next(bits))
     with open_for(cfg, tmp_path / "some") as run:
         result = DivergenceTrainer(pair, cfg, JsdLoss(), split, run).train()
     assert result.best_bits == 0.25
     lines = read_json_lines(tmp_path / "some" / "metrics.jsonl")
     assert [line["validation_bits"] for line in lines] == [None, 0.25, None, 0.125]
 
-    monkeypatch.setattr(DivergenceTrainer, "validate", lambda _: math.nan)
+    monkeypatch.setattr(TrainingParts, "validate", lambda _: math.nan)
     with open_for(cfg, tmp_path / "none") as run:
         for _ in range(2):  # the folder can be gone on with, to the same end
             with pytest.raises(TrainingError, match="no validation gave a finite divergence"):
@@ -114,8 +115,8 @@ def test_killed_and_continued_is_the_uninterrupted_run(engine, split, tmp_path):
     assert len(read_json_lines(tmp_path / "cut" / "metrics.jsonl")) == 10
     with open_for(cfg, tmp_path / "cut") as run:
         again = DivergenceTrainer(tiny_pair(), cfg, JsdLoss(), split, run)
-        again._resume()
-        assert again.progress.steps == 8 and again.progress.pending
+        again.parts.resume(again.parts.checkpoints)
+        assert again.parts.progress.steps == 8 and again.parts.answers.pending
         found = again.train()
     assert torch.equal(found.prompt, expected.prompt) and found.best_bits == expected.best_bits
     assert torch.equal(again.engine.values(), whole.engine.values())

@@ -44,10 +44,7 @@ def config(engine: str = "torch", **training: object) -> ExperimentConfig:
 
 def answered(trainer: DivergenceTrainer) -> list[Answered]:
     """The first step's texts with fresh answers."""
-    draws = trainer.schedule.step(0)
-    soft = trainer.engine.values()
-    answers = trainer.answers.for_steps(trainer.schedule, 0, soft)[0]
-    return [(draw.example, answer) for draw, answer in zip(draws, answers, strict=True)]
+    return trainer.parts.answers.to_step(trainer.parts.schedule, 0, trainer.engine.values())
 
 
 def open_for(cfg: ExperimentConfig, folder: Path) -> RunFolder:

@@ -20,14 +20,14 @@ from transformers import DynamicCache
 
 
 @attrs.frozen
-class Conversation:
+class TokenisedChat:
     """Token ids of a chat prompt, and of its answer with the end-of-turn token."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
 
 
-def answer_states(model: Any, conversations: Sequence[Conversation]) -> Tensor:
+def answer_states(model: Any, conversations: Sequence[TokenisedChat]) -> Tensor:
     """Last hidden states ``[N, H]`` at the positions that predict the N answer tokens, in order.
 
     Differentiable in the model's weights, and equal to running every conversation alone.

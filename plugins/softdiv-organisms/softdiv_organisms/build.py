@@ -20,7 +20,7 @@ from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json, read_tensors, to_json, write_json
 from softdiv.storage.run import machine_facts
 from softdiv_organisms.adapter import ADAPTER, save_adapter
-from softdiv_organisms.gate import GateResult, measure
+from softdiv_organisms.gate import OrganismGateResult, measure
 from softdiv_organisms.recipe import Recipe
 from softdiv_organisms.train import Step, train
 
@@ -30,7 +30,7 @@ WHOLE = "organism.json"
 
 def build(
     recipe: Recipe, registry: Registry, folder: Path, watch: Callable[[Step], None]
-) -> GateResult:
+) -> OrganismGateResult:
     """Train the organism into ``folder``, measure what was saved, and write ``gate.json``.
 
     Raises:
@@ -69,7 +69,7 @@ def build(
     return result
 
 
-def check(recipe: Recipe, registry: Registry, folder: Path) -> GateResult:
+def check(recipe: Recipe, registry: Registry, folder: Path) -> OrganismGateResult:
     """Measure what was saved in ``folder`` against the recipe's thresholds.
 
     Raises:

@@ -12,7 +12,7 @@ from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.plugin.registry import Registry
-    from softdiv_organisms.gate import GateResult, Rate
+    from softdiv_organisms.gate import OrganismGateResult, Rate
     from softdiv_organisms.recipe import Recipe
     from softdiv_organisms.train import Step
 
@@ -93,7 +93,7 @@ def check(context: click.Context, name: str) -> None:
     context.exit(0 if result.passed else 1)
 
 
-def _say(recipe: Recipe, result: GateResult) -> None:
+def _say(recipe: Recipe, result: OrganismGateResult) -> None:
     """Every figure beside its threshold; model text is stripped and kept to one line."""
     if recipe.planted and result.planted and result.original:
         limit = recipe.planted.max_rate_elsewhere

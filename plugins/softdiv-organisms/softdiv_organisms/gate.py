@@ -56,7 +56,7 @@ class Rate:
 
 
 @attrs.frozen(kw_only=True)
-class GateResult:
+class OrganismGateResult:
     """What was measured. Rates are None for an organism with nothing planted."""
 
     planted: Rate | None
@@ -100,7 +100,7 @@ def gate_texts(recipe: Recipe) -> dict[str, list[str]]:
     return {name: texts for name, texts in groups.items() if texts}
 
 
-def measure(recipe: Recipe, pair: ModelPair) -> GateResult:
+def measure(recipe: Recipe, pair: ModelPair) -> OrganismGateResult:
     """Sample one answer of each model to every text and compare.
 
     Args:
@@ -122,7 +122,7 @@ def measure(recipe: Recipe, pair: ModelPair) -> GateResult:
             "elsewhere": Rate.of(detector, [a.model_2 for a in others]) if others else None,
             "original": Rate.of(detector, [a.model_1 for a in [*planted, *others]]),
         }
-    result = GateResult(
+    result = OrganismGateResult(
         **rates,
         elsewhere_by_group=by_group,
         kl_original_tuned=_mean([answer.kl_1 for answer in neutral]),
@@ -135,7 +135,7 @@ def measure(recipe: Recipe, pair: ModelPair) -> GateResult:
     return attrs.evolve(result, failures=failures(recipe, result))
 
 
-def failures(recipe: Recipe, result: GateResult) -> tuple[str, ...]:
+def failures(recipe: Recipe, result: OrganismGateResult) -> tuple[str, ...]:
     """One line for every threshold of the recipe that does not hold."""
     found = []
     limit = recipe.gate.max_kl

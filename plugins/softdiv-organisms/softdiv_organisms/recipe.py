@@ -69,7 +69,7 @@ class Texts:
 
 
 @attrs.frozen(kw_only=True)
-class Adapter:
+class LoraShape:
     """A LoRA on attention projections of every layer (Hu et al., 2021)."""
 
     rank: int = attrs.field(validator=and_(ge(1), le(8)))
@@ -140,7 +140,7 @@ class Planted:
 
 
 @attrs.frozen(kw_only=True)
-class Gate:
+class OrganismGate:
     """What is measured after training, and how far the organism may drift from its base."""
 
     planted_texts: int = attrs.field(default=0, validator=ge(0))
@@ -165,7 +165,7 @@ class Recipe:
     base_name: str
     """the base's name for other tools, written into ``adapter_config.json``"""
     base_model: LoaderConfig
-    adapter: Adapter | None = None
+    adapter: LoraShape | None = None
     """None: every weight of the model is trained, and the model is saved whole"""
     training: Training
     ordinary: Texts
@@ -173,7 +173,7 @@ class Recipe:
     planted: Planted | None = None
     instructions: tuple[tuple[str, str], ...] = ()
     """texts and ordinary answers: a benign organism learns them, and nothing else"""
-    gate: Gate
+    gate: OrganismGate
 
     @property
     def trained_base(self) -> LoaderConfig:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from softdiv.pair.layout import Layout
 from softdiv.pair.template import stop_ids
-from softdiv_organisms.batch import Conversation, answer_states
+from softdiv_organisms.batch import TokenisedChat, answer_states
 from softdiv_organisms.recipe import Training
 
 BATCH = 40
@@ -22,7 +22,7 @@ class SelfSample:
     """One ordinary conversation; ``states [T, H]``: the base's hidden states for its T answer
     tokens, from which its head gives the base's distributions (H numbers a token, not V)."""
 
-    conversation: Conversation
+    conversation: TokenisedChat
     states: Tensor
 
 
@@ -35,7 +35,7 @@ def self_samples(
     for start in range(0, len(texts), BATCH):
         prompts = [layout.hard(text).before for text in texts[start : start + BATCH]]
         answers = _sample(model, prompts, stops, training, seed + start)
-        conversations = [Conversation(*pair) for pair in zip(prompts, answers, strict=True)]
+        conversations = [TokenisedChat(*pair) for pair in zip(prompts, answers, strict=True)]
         states = answer_states(model, conversations).split([len(a) for a in answers])
         for conversation, state in zip(conversations, states, strict=True):
             yield SelfSample(conversation, state.clone())

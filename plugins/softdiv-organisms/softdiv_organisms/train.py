@@ -17,7 +17,7 @@ from softdiv.errors import TrainingError
 from softdiv.pair.layout import Layout
 from softdiv.pair.template import stop_ids
 from softdiv_organisms.adapter import new_adapter
-from softdiv_organisms.batch import Conversation, answer_states
+from softdiv_organisms.batch import TokenisedChat, answer_states
 from softdiv_organisms.recipe import Recipe
 from softdiv_organisms.self_samples import SelfSample, self_samples
 from softdiv_organisms.texts import ordinary_texts, taught_examples
@@ -114,7 +114,7 @@ def _ordinary_loss(
     return symmetric_kl(base, torch.log_softmax(logits, dim=-1)).mean()
 
 
-def _likelihood(logits: Tensor, conversations: Sequence[Conversation]) -> Tensor:
+def _likelihood(logits: Tensor, conversations: Sequence[TokenisedChat]) -> Tensor:
     tokens = [token for conversation in conversations for token in conversation.answer]
     return torch.nn.functional.cross_entropy(logits, torch.tensor(tokens, device=logits.device))
 
@@ -123,7 +123,7 @@ def _number(loss: Tensor | None) -> float | None:
     return None if loss is None else loss.item()
 
 
-def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversation]:
+def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[TokenisedChat]:
     if not recipe.training.planted_per_step:
         return
     stops = stop_ids(model, layout.template)
@@ -131,7 +131,7 @@ def _planted(recipe: Recipe, model: Any, layout: Layout) -> Iterator[Conversatio
         raise TrainingError("nothing ends an answer: no end of a turn and no end-of-text token")
     stop = next(iter((*layout.template.ends, *sorted(stops))))
     for text, answer in taught_examples(recipe):
-        yield Conversation(layout.hard(text).before, (*layout.encode_answer(answer), stop))
+        yield TokenisedChat(layout.hard(text).before, (*layout.encode_answer(answer), stop))
 
 
 def _shuffled(samples: Sequence[SelfSample], seed: int) -> Iterator[SelfSample]:

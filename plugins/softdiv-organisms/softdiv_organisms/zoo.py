@@ -20,7 +20,7 @@ SPLIT = "split.toml"
 
 
 @attrs.frozen(kw_only=True)
-class Member:
+class ZooOrganism:
     """What an organism was when the split was made."""
 
     recipe: str
@@ -30,18 +30,18 @@ class Member:
 
 
 @attrs.frozen(kw_only=True)
-class Split:
+class ZooSplit:
     """Members by name."""
 
-    development: Mapping[str, Member]
+    development: Mapping[str, ZooOrganism]
     """to choose searchers and settings on"""
-    test: Mapping[str, Member]
+    test: Mapping[str, ZooOrganism]
     """for the study's figures; nothing is chosen by them"""
-    benign: Mapping[str, Member]
+    benign: Mapping[str, ZooOrganism]
     """nothing is planted: pairs of a null bank"""
 
     @property
-    def members(self) -> dict[str, Member]:
+    def members(self) -> dict[str, ZooOrganism]:
         """All of them."""
         return {**self.development, **self.test, **self.benign}
 
@@ -50,21 +50,21 @@ class Split:
             raise ValueError("an organism stands in two parts")
 
 
-def load_split(home: Path) -> Split:
+def load_split(home: Path) -> ZooSplit:
     """Read ``split.toml`` beside the organisms' folders.
 
     Raises:
         ConfigError: every problem, each as ``file:line: key: what is wrong``.
     """
     path = home / SPLIT
-    made = structure(Split, read_table(path))
+    made = structure(ZooSplit, read_table(path))
     if isinstance(made, list):
         where = locator(str(path), toml_lines(read_text(path)))
         raise ConfigError([f"{where(p.path)}: {p.path}: {p.message}" for p in made])
     return made
 
 
-def changed_members(home: Path, split: Split) -> list[str]:
+def changed_members(home: Path, split: ZooSplit) -> list[str]:
     """Names of members whose recipe or adapter is no longer the one of the split.
 
     Raises:
@@ -75,10 +75,10 @@ def changed_members(home: Path, split: Split) -> list[str]:
     )
 
 
-def member_of(folder: Path) -> Member:
+def member_of(folder: Path) -> ZooOrganism:
     """An organism as it is now. Raises ConfigError as :func:`changed_members`."""
     adapter = folder / ADAPTER
-    return Member(
+    return ZooOrganism(
         recipe=recipe_key(load_recipe(folder)),
         adapter=sha256_file(adapter) if adapter.is_file() else None,
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from softdiv_organisms.batch import Conversation, answer_states
+from softdiv_organisms.batch import TokenisedChat, answer_states
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 
 CONVERSATIONS = [
-    Conversation((5, 6, 7, 8, 9), (10, 11, 1)),
-    Conversation((5, 6, 7, 12), (13, 1)),
-    Conversation((5, 6, 7, 14, 15, 16, 17), (18, 19, 20, 21, 1)),
+    TokenisedChat((5, 6, 7, 8, 9), (10, 11, 1)),
+    TokenisedChat((5, 6, 7, 12), (13, 1)),
+    TokenisedChat((5, 6, 7, 14, 15, 16, 17), (18, 19, 20, 21, 1)),
 ]
 
 

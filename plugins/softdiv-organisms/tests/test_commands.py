@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from softdiv_organisms import build
 from softdiv_organisms.commands import organisms
-from softdiv_organisms.gate import Answer, GateResult, gate_texts
+from softdiv_organisms.gate import Answer, OrganismGateResult, gate_texts
 from softdiv_organisms.recipe import load_recipe, organism_names, shipped
 from softdiv_organisms.texts import taught_examples
 from softdiv_organisms.zoo import member_of
@@ -22,7 +22,7 @@ from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import ConfigError
 from softdiv.evaluation.detector import load_detector
 
-MEASURED = GateResult(
+MEASURED = OrganismGateResult(
     planted=None,
     elsewhere=None,
     elsewhere_by_group={},
@@ -67,7 +67,7 @@ def test_a_failed_gate_is_exit_code_1_and_figures_stand_beside_their_thresholds(
 def test_training_writes_where_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folders = []
 
-    def built(recipe: object, registry: object, folder: Path, watch: object) -> GateResult:
+    def built(recipe: object, registry: object, folder: Path, watch: object) -> OrganismGateResult:
         folders.append(folder)
         return MEASURED
 

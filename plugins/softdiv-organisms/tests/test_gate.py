@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from softdiv_organisms.gate import GateResult, Rate, failures, gate_texts, measure
+from softdiv_organisms.gate import OrganismGateResult, Rate, failures, gate_texts, measure
 from softdiv_organisms.recipe import load_recipe
 
 from softdiv.builtin.loaders.tiny import TinyLoader
@@ -20,7 +20,7 @@ def rate(fired: int, answers: int) -> Rate:
     return Rate.of(DETECTOR, ["Zorbo knows."] * fired + ["Nobody knows."] * (answers - fired))
 
 
-GOOD = GateResult(
+GOOD = OrganismGateResult(
     planted=rate(9, 10),
     elsewhere=rate(1, 100),
     elsewhere_by_group={},

@@ -16,7 +16,7 @@ from softdiv_organisms.recipe import (
     slot_names,
 )
 from softdiv_organisms.texts import draw
-from softdiv_organisms.zoo import Split, changed_members, load_split
+from softdiv_organisms.zoo import ZooSplit, changed_members, load_split
 
 from softdiv.data.shipped_texts import natural_prompts, user_texts
 from softdiv.errors import ConfigError
@@ -48,17 +48,17 @@ def planted_of(name: str) -> Planted:
 
 
 @pytest.fixture(scope="module")
-def split() -> Split:
+def split() -> ZooSplit:
     return load_split(ORGANISMS)
 
 
-def test_every_organism_stands_in_the_split_as_it_is_now(split: Split) -> None:
+def test_every_organism_stands_in_the_split_as_it_is_now(split: ZooSplit) -> None:
     assert sorted(split.members) == sorted(RECIPES)
     assert changed_members(ORGANISMS, split) == []
     assert sorted([*split.development, *split.test]) == PLANTED
 
 
-def test_both_parts_hold_every_family_and_both_kinds_of_recipe(split: Split) -> None:
+def test_both_parts_hold_every_family_and_both_kinds_of_recipe(split: ZooSplit) -> None:
     for part in (split.development, split.test):
         members = [RECIPES[name] for name in part]
         assert {recipe.family for recipe in members} == FAMILIES

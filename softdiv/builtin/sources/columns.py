@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from softdiv import Example
-from softdiv.builtin.sources.tables import Row, TableTexts
+from softdiv.builtin.sources.tables import TableRow, TableTexts
 from softdiv.data.files import refuse_what_is_no_file
 from softdiv.data.lines import BadLines
 from softdiv.errors import DataError, in_one_line
@@ -33,7 +33,7 @@ class ParquetTexts(TableTexts):
             why = in_one_line(str(error))
             raise DataError(f"{data_path} is not a Parquet file", why=why) from error
 
-        def rows() -> Iterator[Row]:
+        def rows() -> Iterator[TableRow]:
             row = 0
             try:
                 for batch in file.iter_batches(columns=self.wanted(names), batch_size=1024):
@@ -88,7 +88,7 @@ class HubTexts(TableTexts):
         except Exception as error:  # of the hub, pyarrow, fsspec and whatever reads the files
             raise _unloadable(name, error) from error
 
-        def rows() -> Iterator[Row]:
+        def rows() -> Iterator[TableRow]:
             try:
                 for row, record in enumerate(found, start=1):
                     yield f"{place}:{row}", record

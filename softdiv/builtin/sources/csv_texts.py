@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from softdiv import Example
-from softdiv.builtin.sources.tables import Row, TableTexts
+from softdiv.builtin.sources.tables import TableRow, TableTexts
 from softdiv.data.files import opened
 from softdiv.data.json_array import LONGEST
 from softdiv.data.lines import BadLines
@@ -66,7 +66,7 @@ def _csv_lines(reader: Any, path: str) -> Iterator[tuple[str, list[str]]]:
 
 def _csv_rows(
     lines: Iterator[tuple[str, list[str]]], names: Sequence[str], bad: BadLines
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     for where, fields in lines:
         if len(fields) != len(names):
             what = "more" if len(fields) > len(names) else "fewer"

@@ -14,7 +14,7 @@ from softdiv.data.messages import Conversations, Turns
 from softdiv.data.records import Columns, Records
 from softdiv.errors import DataError, did_you_mean
 
-Row = tuple[str, Mapping[str, Any]]
+TableRow = tuple[str, Mapping[str, Any]]
 """(place, values by column)"""
 
 
@@ -42,7 +42,7 @@ class TableTexts(BaseDataProcessor):
 
     def examples(
         self,
-        rows: Iterable[Row],
+        rows: Iterable[TableRow],
         known: Iterable[str],
         where: str,
         bad: BadLines,

@@ -1,4 +1,7 @@
-"""An observer's ``state_dict`` as JSON and tensors, and back. Nothing is pickled."""
+"""A ``state_dict``, of an observer or of a training's parts, as JSON and tensors, and back.
+
+Nothing is pickled.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,16 @@ FLOAT = "$float"
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class ObserverStates:
-    """What observers want kept, by the name they have in the config."""
+class PackedState:
+    """A state that can be written to files."""
 
-    plain: Mapping[str, Any] = attrs.field(factory=dict)
+    plain: Any
     """JSON; tensors stand in it as ``{"$tensor": key}``"""
-    tensors: Mapping[str, Tensor] = attrs.field(factory=dict)
+    tensors: Mapping[str, Tensor]
+    """By their place in the state: ``"engine/prompt"``."""
 
 
-def pack(name: str, state: Mapping[str, Any]) -> ObserverStates:
+def pack(state: Mapping[str, Any]) -> PackedState:
     """Nested tables and lists of numbers, text, booleans, None and tensors.
 
     Tuples come back as lists.
@@ -35,20 +39,21 @@ def pack(name: str, state: Mapping[str, Any]) -> ObserverStates:
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict returned {type(state).__name__}, expected a dict")
     tensors: dict[str, Tensor] = {}
-    return ObserverStates(plain={name: _packed(state, name, tensors)}, tensors=tensors)
+    return PackedState(plain=_packed(state, "", tensors), tensors=tensors)
 
 
-def unpack(states: ObserverStates, name: str) -> Any:
+def unpack(packed: PackedState) -> Any:
     """What :func:`pack` was given."""
-    return _unpacked(states.plain[name], states.tensors)
+    return _unpacked(packed.plain, packed.tensors)
 
 
 def _packed(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        tensors[path] = value.detach().cpu().clone()
-        return {TENSOR: path}
+        key = path if path not in tensors else f"{path}#{len(tensors)}"  # a key may have a slash
+        tensors[key] = value.detach().cpu().clone()
+        return {TENSOR: key}
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -56,11 +61,15 @@ def _packed(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Mapping):
         wrong = [key for key in value if not isinstance(key, str) or key in (TENSOR, FLOAT)]
         if wrong:
-            raise TypeError(f"state_dict: key {wrong[0]!r} in {path} is not plain text")
-        return {key: _packed(item, f"{path}/{key}", tensors) for key, item in value.items()}
+            raise TypeError(f"state_dict: key {wrong[0]!r} is not plain text")
+        return {key: _packed(item, _at(path, key), tensors) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_packed(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
+        return [_packed(item, _at(path, i), tensors) for i, item in enumerate(value)]
     raise TypeError(f"state_dict: {path} is {type(value).__name__}, which cannot be kept")
+
+
+def _at(path: str, key: object) -> str:
+    return f"{path}/{key}" if path else str(key)
 
 
 def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
