@@ -17,6 +17,7 @@ HOME = Path(__file__).parents[1]
 ROOT = HOME / "softdiv"
 ORDER = (
     "errors",
+    "plain_text",
     "plugin",
     "storage",
     "config",

@@ -13,7 +13,7 @@ from softdiv.cli.revise import revise, with_added
 from softdiv.cli.stage import force, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import say
 from softdiv.errors import ConfigError
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 from softdiv.storage.names import REPORT_HTML, through
 
 

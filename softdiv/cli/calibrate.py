@@ -10,7 +10,7 @@ import click
 
 from softdiv.cli.options import FOLDER, config_options, configured, texts_option
 from softdiv.cli.terminal import say
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.evaluation.null_bank import Null

@@ -11,7 +11,7 @@ import click
 from softdiv.cli.options import FOLDER, config_options, configured, refuse_options
 from softdiv.cli.terminal import console, say, stream
 from softdiv.errors import DataError
-from softdiv.report.plain_text import one_line, strip_hidden
+from softdiv.plain_text import one_line, strip_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console

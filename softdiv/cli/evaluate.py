@@ -21,7 +21,7 @@ from softdiv.cli.revise import revise, with_added, with_all_texts, with_texts_of
 from softdiv.cli.stage import force, pipeline_of, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 from softdiv.storage.names import REPORT_HTML, through
 
 if TYPE_CHECKING:

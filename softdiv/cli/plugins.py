@@ -87,7 +87,7 @@ def _print_component(entry: Entry) -> None:
 
     from softdiv.cli.component_options import options_of
     from softdiv.config.catalogue import singular
-    from softdiv.report.plain_text import one_line, strip_hidden
+    from softdiv.plain_text import one_line, strip_hidden
 
     level = getattr(entry.factory, "level", None) or getattr(entry.factory, "role", None)
     say()

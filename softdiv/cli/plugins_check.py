@@ -25,7 +25,7 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
     """
     from softdiv.cli.main import COMMANDS
     from softdiv.cli.plugin_commands import commands_of
-    from softdiv.report.plain_text import one_line
+    from softdiv.plain_text import one_line
     from softdiv.testing.plugin_under_test import plugins_at
 
     plugins = plugins_at(target)
@@ -43,7 +43,7 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
 
 
 def _print(label: str, components: list[Checked]) -> None:
-    from softdiv.report.plain_text import one_line
+    from softdiv.plain_text import one_line
 
     say(f"plugin {one_line(label)}: {len(components)} components")
     width = max((len(o.check) for one in components for o in one.outcomes), default=0)

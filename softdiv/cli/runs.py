@@ -12,7 +12,7 @@ import click
 from softdiv.cli.options import FOLDER, json_option
 from softdiv.cli.terminal import say, say_json
 from softdiv.config.redact import redacted
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.storage.listing import RunInfo

@@ -12,7 +12,7 @@ import click
 from softdiv.cli.options import FOLDER, config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
 from softdiv.cli.terminal import console, only_ours, say
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 from softdiv.storage.names import MANIFEST, STAGES
 
 if TYPE_CHECKING:

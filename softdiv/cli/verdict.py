@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from softdiv.analysis.selection import shown
 from softdiv.cli.terminal import show
+from softdiv.plain_text import one_line
 from softdiv.report.formatting import interval, number, percent
-from softdiv.report.plain_text import one_line
 from softdiv.storage.names import REPORT_HTML
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import yaml
 
 from softdiv.analysis.selection import shown
 from softdiv.export.cases import Evaluated
+from softdiv.plain_text import one_line
 from softdiv.report.formatting import interval
-from softdiv.report.plain_text import one_line
 
 SHOWN = 12
 """Prompts listed."""

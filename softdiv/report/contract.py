@@ -8,8 +8,8 @@ import attrs
 
 from softdiv.config.redact import redacted
 from softdiv.evaluation.results import Evaluation, PromptResult
+from softdiv.plain_text import encodable
 from softdiv.report.model import Report
-from softdiv.report.plain_text import encodable
 from softdiv.storage.plain import to_plain
 from softdiv.stored import answer_record
 

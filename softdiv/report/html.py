@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.analysis.selection import shown
+from softdiv.plain_text import clipped, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.formatting import (
     MESSAGES_SHOWN,
@@ -22,7 +23,6 @@ from softdiv.report.formatting import (
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import clipped, visible
 
 MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusive": "open"}
 """colour of the verdict's edge; a difference found has the strongest"""

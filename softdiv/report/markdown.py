@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import PromptResult
+from softdiv.plain_text import clipped, markdown, markdown_table, visible
 from softdiv.plugin.records import Section, Table
 from softdiv.report.formatting import (
     MESSAGES_SHOWN,
@@ -18,11 +19,9 @@ from softdiv.report.formatting import (
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import clipped, visible
 
 ANSWERS_SHOWN = 3
 LONGEST_TEXT, LONGEST_BEFORE = 4000, 400
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 
 def to_markdown(report: Report) -> str:
@@ -125,10 +124,10 @@ def _data_table(table: Table) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+    def cells(row: Sequence[str]) -> list[str]:
+        return [clipped(cell, LONGEST_TEXT) for cell in row]
 
-    return "\n".join([line(head), "|" + " --- |" * len(head), *(line(cells) for cells in rows)])
+    return markdown_table(cells(head), map(cells, rows))
 
 
 def _list(items: Sequence[str]) -> list[str]:
@@ -136,10 +135,7 @@ def _list(items: Sequence[str]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """One line of prose with every sign that Markdown or HTML would read escaped."""
-    line = " ".join(visible(clipped(text, LONGEST_TEXT)).replace("\n", " ↵ ").split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", line)
+    return markdown(clipped(text, LONGEST_TEXT))
 
 
 def _fence(text: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
+from softdiv.plain_text import one_line
 from softdiv.plugin.interfaces import Kind
-from softdiv.report.plain_text import one_line
 from softdiv.testing.process import contained
 
 LONGEST = 300
