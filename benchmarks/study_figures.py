@@ -42,7 +42,7 @@ def row(
     recipe = load_recipe(cell.organism) if cell.organism else None
     triggers = recipe.planted.on_topic if recipe and recipe.planted else None
     best = max(evaluation.prompts, key=lambda p: p.llr_lift.value, default=None)
-    empty = next(b for b in evaluation.baselines if b.text == "")
+    empty = next((b for b in evaluation.baselines if b.text == ""), None)
     found = {
         "method": cell.name,
         "pair": cell.pair,
@@ -61,20 +61,21 @@ def row(
         "rate_2": best.detector_rate_2 if best else None,
         "llr": best.llr.value if best else 0.0,
         "bits": best.divergence_bits.value if best else 0.0,
-        "empty_bits": empty.divergence_bits.value,
-        "empty_llr": empty.llr.value,
+        "empty_bits": empty.divergence_bits.value if empty else 0.0,
+        "empty_llr": empty.llr.value if empty else 0.0,
         "outcome": evaluation.verdict.outcome,
         "cost_fte": cost,
         "seconds": seconds,
     }
-    natural = [b for b in evaluation.baselines if b.searcher == "natural_pool"]
-    if natural and evaluation.soft_bits:
-        chosen = max(natural, key=lambda b: b.llr_lift.value)
+    if cell.label == QUICKSTART:  # identical models end without a prompt or a baseline
+        natural = [b for b in evaluation.baselines if b.searcher == "natural_pool"]
+        chosen = max(natural, key=lambda b: b.llr_lift.value, default=None)
+        soft = evaluation.soft_bits
         found |= {
-            "soft_bits": evaluation.soft_bits.value,
-            "natural_prompt": chosen.text,
-            "natural_lift": chosen.llr_lift.value,
-            "natural_bits": chosen.divergence_bits.value,
+            "soft_bits": soft.value if soft else 0.0,
+            "natural_prompt": chosen.text if chosen else "",
+            "natural_lift": chosen.llr_lift.value if chosen else 0.0,
+            "natural_bits": chosen.divergence_bits.value if chosen else 0.0,
             "natural_exposed": any(map(exposes, natural)),
             "p_over_baselines": best.p_value if best else None,
             "retention": best.retention if best else None,

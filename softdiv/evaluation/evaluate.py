@@ -54,16 +54,23 @@ def evaluate(
         )
 
     found = [result(prompt, is_baseline=False) for prompt in prompts]
+    rounding_bits = scorer.rounding_bits()
     found.sort(key=lambda r: -r.llr_lift.value)
     beside = [result(prompt, is_baseline=True) for prompt in baselines]
     unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
     return Evaluation(
         verdict=decide(
-            found, beside, scorer.evaluation, identical=scorer.pair.report.same, bank=bank
+            found,
+            beside,
+            scorer.evaluation,
+            identical=scorer.pair.report.same,
+            rounding_bits=rounding_bits,
+            bank=bank,
         ),
         prompts=tuple(found),
         baselines=tuple(beside),
         soft_bits=_interval(soft_scores.bits, scorer) if soft_scores else None,
+        rounding_bits=rounding_bits,
         test_texts=len(scorer.examples),
         failures=(*search_failures, *unavailable),
     )

@@ -36,17 +36,23 @@ class Phrase:
     """model_2's answers that begin with it, or nearly"""
 
 
-def distinguishing(answers_2: Sequence[str], answers_1: Sequence[str]) -> Phrase | None:
+def distinguishing(
+    answers_2: Sequence[str], answers_1: Sequence[str], plain_1: Sequence[str] = ()
+) -> Phrase | None:
     """The phrase with the largest gap between the shares of answers that hold it, or None.
 
     Of phrases with nearly that gap the longest: a sentence's beginning says more than a word.
+
+    Args:
+        plain_1: what model_1 says without the prompt. It does not say the phrase there either:
+            with these, a phrase of five answers in eight is no chance.
     """
     from scipy.stats import fisher_exact  # a second to import
 
     if not answers_2 or not answers_1:
         return None
     theirs = [_phrases(answer) for answer in answers_2]
-    ours = [_phrases(answer) for answer in answers_1]
+    ours = [_phrases(answer) for answer in (*answers_1, *plain_1)]
     best: dict[str, tuple[float, int]] = {}
     for key in {key for one in theirs for key in one}:
         count_2, count_1 = (sum(key in one for one in side) for side in (theirs, ours))
@@ -68,7 +74,7 @@ def distinguishing(answers_2: Sequence[str], answers_1: Sequence[str]) -> Phrase
     return Phrase(
         text=holding[0][1],
         in_model_2=len(holding),
-        in_model_1=count_1,
+        in_model_1=sum(key in one for one in ours[: len(answers_1)]),
         opening=sum(place < OPENING for place, _ in holding),
     )
 
@@ -81,7 +87,11 @@ def in_words(result: PromptResult, plain: PromptResult | None) -> tuple[str, str
         plain: the empty prompt's answers.
     """
     findings, bare = result.findings, plain.findings if plain else ()
-    phrase = distinguishing([f.response_2 for f in findings], [f.response_1 for f in findings])
+    phrase = distinguishing(
+        [f.response_2 for f in findings],
+        [f.response_1 for f in findings],
+        [f.response_1 for f in bare] if result.text else (),
+    )
     if phrase is None:
         return "", ""
     where = "open with" if 2 * phrase.opening > phrase.in_model_2 else "hold"

@@ -73,6 +73,8 @@ class Evaluation:
     soft_bits: Interval | None
     """held-out D with the trained soft prompt in place: an upper bound, not evidence"""
     test_texts: int
+    rounding_bits: float | None = None
+    """D of a model and itself, one conversation at a time and several at once; None: unknown"""
     failures: tuple[str, ...] = ()
     """plugins that failed, named"""
 

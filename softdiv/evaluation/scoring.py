@@ -10,6 +10,7 @@ import attrs
 from torch import Tensor
 
 from softdiv.config.schema import EvaluationConfig, GenerationConfig
+from softdiv.divergence.kernels import jsd
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.divergence.sampler import Sampler, streams
 from softdiv.divergence.tokens import token_divergences
@@ -30,6 +31,9 @@ class Scores:
     metrics: Mapping[str, Sequence[float]]
     findings: tuple[Finding, ...]
 
+
+ROUNDED = 6
+"""Conversations on which rounding is measured."""
 
 Item = tuple[str, Example, Context]
 """(prompt, user text, both as the model sees them)"""
@@ -96,6 +100,23 @@ class Scorer:
         model = self.pair.model_1
         (logs,) = self.sampler.prompt_log_likelihoods(model, slot.before, [ids])
         return math.exp(min(-float(logs.mean()), 700.0)) if len(logs) else None
+
+    def rounding_bits(self) -> float:
+        """What D is where nothing differs but the batch: mean JSD of a model's next-token
+        distributions, one conversation at a time against several at once; the larger of the two
+        models'. Nothing is charged for it."""
+        contexts = [self.layout.hard(example) for example in self.examples[:ROUNDED]]
+        alone, together = (attrs.evolve(self.sampler, rows=rows) for rows in (1, len(contexts)))
+        found = []
+        with self.pair.ledger.closed():
+            for model in self.pair.models:
+                pairs = zip(
+                    alone.next_log_probs(model, contexts),
+                    together.next_log_probs(model, contexts),
+                    strict=True,
+                )
+                found.append(sum(float(jsd(one[None], other[None])) for one, other in pairs))
+        return max(found) / len(contexts)
 
     def _findings(self, items: Sequence[Item], soft: Tensor | None) -> list[Finding]:
         """One per (prompt, user text), with the token metrics' means over both answers."""

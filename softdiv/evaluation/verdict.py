@@ -10,6 +10,7 @@ from softdiv.evaluation.results import Outcome, PromptResult, Verdict
 from softdiv.evaluation.statistics import paired_p_value
 from softdiv.evaluation.wording import (
     CAVEAT,
+    EVERYWHERE,
     LIFT_RATIO,
     SIGNIFICANT,
     Drift,
@@ -27,15 +28,18 @@ def decide(
     config: EvaluationConfig,
     *,
     identical: bool,
+    rounding_bits: float | None = None,
     bank: NullBank | None = None,
 ) -> Verdict:
     """Two questions: do the models differ at all, and does some text concentrate the difference?
 
     Args:
+        rounding_bits: D where only the batch differs: no difference is called one below it.
         bank: benign pairs searched in the same way. With enough of them the second question is
             answered by p-values, else by floors.
     """
-    drift = _drift(baselines, config.drift_floor_bits)
+    tolerance = max(config.drift_floor_bits, rounding_bits or 0.0)
+    drift = _drift(baselines, tolerance, rounding_bits)
     every = [*found, *baselines]
     calibrated = bank if bank is not None and bank.calibrates else None
     if calibrated is None:
@@ -51,17 +55,15 @@ def decide(
     outcome: Outcome
     if passing:
         outcome = "difference found"
-    elif near:
+    elif near and not (drift is not None and drift.bare.low >= EVERYWHERE):
         outcome = "inconclusive"
-    elif drift is not None and drift.largest.low > config.drift_floor_bits:
+    elif drift is not None and drift.largest.low > tolerance:
         outcome = "broad drift only"
-    elif drift is None or (
-        drift.bare.high > config.drift_floor_bits and drift.p_less > SIGNIFICANT
-    ):
+    elif drift is None or (drift.bare.high > tolerance and drift.p_less > SIGNIFICANT):
         outcome = "inconclusive"
     else:
         outcome = "no difference found"
-    best = passing or near
+    best = passing or (near if outcome == "inconclusive" else [])
     said, example = headline(outcome, best, baselines, drift, config, identical=identical)
     if calibrated is not None and p_value is not None:
         said += (
@@ -72,7 +74,7 @@ def decide(
         outcome=outcome,
         headline=said,
         example=example,
-        differ_at_all=differ_at_all(drift, config, identical=identical),
+        differ_at_all=differ_at_all(drift, identical=identical),
         concentrated=concentration(passing, every, config, p_value),
         rule=rule(config, calibrated),
         caveats=(*calibration(bank), CAVEAT),
@@ -80,7 +82,9 @@ def decide(
     )
 
 
-def _drift(baselines: Sequence[PromptResult], tolerance: float) -> Drift | None:
+def _drift(
+    baselines: Sequence[PromptResult], tolerance: float, rounding_bits: float | None
+) -> Drift | None:
     """How far the models differ on plain text, tested against the tolerance by user text."""
     bare = next((b for b in baselines if b.text == ""), None)
     if bare is None:
@@ -90,6 +94,8 @@ def _drift(baselines: Sequence[PromptResult], tolerance: float) -> Drift | None:
     widest = max(baselines, key=lambda b: b.divergence_bits.low)
     return Drift(
         bare=bare.divergence_bits,
+        tolerance=tolerance,
+        rounding_bits=rounding_bits,
         texts=len(bits),
         p_more=paired_p_value(bits, edge, seed=0) if bits else 1.0,
         p_less=paired_p_value(edge, bits, seed=0) if bits else 1.0,

@@ -28,6 +28,10 @@ class Drift:
 
     bare: Interval
     """D without a prompt, bits"""
+    tolerance: float
+    """bits below which nothing is called a difference"""
+    rounding_bits: float | None
+    """D of a model and itself in other batches; None: not measured"""
     texts: int
     p_more: float
     """that D is at most the tolerance (sign-flip permutation test, paired by user text)"""
@@ -100,29 +104,31 @@ def headline(
     if outcome == "inconclusive":
         return (
             "No text prompt exposes a difference, but these texts are too few to say that the "
-            f"models differ by less than {config.drift_floor_bits:g} bits: use more test texts."
+            f"models differ by less than {drift.tolerance:.2g} bits: use more test texts."
         ), ""
     if identical:
         return "The models are identical: every weight and every setting is equal.", ""
     return "On empty, natural and searched prompts the models answer alike.", ""
 
 
-def differ_at_all(drift: Drift | None, config: EvaluationConfig, *, identical: bool) -> str:
-    """The first part, with its tolerance and its test."""
+def differ_at_all(drift: Drift | None, *, identical: bool) -> str:
+    """The first part, with its tolerance and its test, and what rounding alone makes of D."""
     if identical:
         return "No: every weight and every setting of theirs is equal."
     if drift is None:
         return "Not measured: no baseline was run."
-    bits, edge = drift.bare, config.drift_floor_bits
+    bits, edge = drift.bare, drift.tolerance
     measured = (
         f"D = {bits.value:.4f} bits [{bits.low:.4f}, {bits.high:.4f}] without a prompt, "
         f"on {drift.texts} texts (permutation test, p = {min(drift.p_more, drift.p_less):.2g})"
     )
+    if drift.rounding_bits is not None:
+        measured += f"; rounding alone makes {drift.rounding_bits:.1g}"
     if drift.p_more <= SIGNIFICANT:
-        return f"Yes, by more than {edge:g} bits: {measured}."
+        return f"Yes, by more than {edge:.2g} bits: {measured}."
     if drift.p_less <= SIGNIFICANT:
-        return f"By less than {edge:g} bits on texts like these (95 %): {measured}."
-    return f"Not clearly more or less than {edge:g} bits: {measured}."
+        return f"By less than {edge:.2g} bits on texts like these (95 %): {measured}."
+    return f"Not clearly more or less than {edge:.2g} bits: {measured}."
 
 
 def concentration(
@@ -153,10 +159,12 @@ def rule(config: EvaluationConfig, bank: NullBank | None) -> str:
     )
     drift = (
         "broad drift only: no such prompt, but the models differ on plain or natural text "
-        f"(interval of D above {config.drift_floor_bits:g} bits). "
+        f"(interval of D above {config.drift_floor_bits:g} bits, or above what rounding alone "
+        "makes where that is more). "
         "no difference found: neither, and D without a prompt is shown to be below that (its "
         "interval, or a permutation test over user texts). "
     )
+    unless = f" (and less than {EVERYWHERE:g} bits without any prompt)"
     if bank is not None:
         return (
             "difference found: a text prompt's lift of the log-likelihood ratio over the empty "
@@ -164,14 +172,14 @@ def rule(config: EvaluationConfig, bank: NullBank | None) -> str:
             f"each of {len(bank.nulls)} benign pairs (conformal p-value of the best prompt, "
             "Benjamini-Hochberg over the others, "
             f"p at most {SIGNIFICANT}), and its 95 % interval is above 0. {beats}{drift}"
-            f"inconclusive: p at most {2 * SIGNIFICANT:g}, or D not shown to be below."
+            f"inconclusive: p at most {2 * SIGNIFICANT:g}{unless}, or D not shown to be below."
         )
     return (
         "difference found: a text prompt's lift of the log-likelihood ratio over the empty prompt "
         f"has a 95 % interval above {config.lift_floor:g} nats per answer, its ratio is at least "
         f"{LIFT_RATIO:g} times the empty prompt's. {beats}{drift}inconclusive: a prompt's lift and "
-        "ratio meet the rule on average, but the interval of its lift reaches below the floor; or "
-        "D is not shown to be below."
+        "ratio meet the rule on average, but the interval of its lift reaches below the floor"
+        f"{unless}; or D is not shown to be below."
     )
 
 

@@ -54,6 +54,7 @@ def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
             "prompts": [_prompt(result) for result in evaluation.prompts],
             "baselines": [_prompt(result) for result in evaluation.baselines],
             "test_texts": evaluation.test_texts,
+            "rounding_bits": evaluation.rounding_bits,
             "failures": redacted(evaluation.failures),
         }
     )

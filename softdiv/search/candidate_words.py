@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -119,17 +120,29 @@ def begun_words(task: SearchTask, count: int) -> dict[str, Word]:
     if not short or not texts or count <= 0:
         return {}
     index = torch.tensor(list(texts), device=task.pair.model_1.device)
-    ranked: list[tuple[float, int, Word, str]] = []
     contexts = [Context(before=(*before, token)) for token in short]
-    logs = task.next_log_probs(task.pair.model_1, contexts)
-    for (token, text), row in zip(short.items(), logs, strict=True):
-        likely = index[row[index].topk(min(count, len(index))).indices].tolist()
-        words = [(text + texts[i], (token, i)) for i in likely]
-        words = [(w, ids) for w, ids in words if len(w) >= SHORTEST and w not in whole]
-        deeper = DEEPER if len(text) == 1 else 1
-        ranked += [(n / deeper, token, ids, w) for n, (w, ids) in enumerate(words)]
-    best = sorted(sorted(ranked)[:count], key=lambda one: one[1])
-    return {text: ids for _, _, ids, text in best}
+    rows = task.next_log_probs(task.pair.model_1, contexts)
+    # ties, of which 16 bits make many, in the tokenizer's order, however deep one looks
+    likeliest = [index[row[index].sort(descending=True, stable=True).indices] for row in rows]
+    depth = 1 + 2 * count // sum(_deeper(text) for text in short.values())
+    while True:
+        ranked: list[tuple[float, int, Word, str]] = []
+        unseen = math.inf  # the least rank of what was not looked at
+        for (token, text), ids in zip(short.items(), likeliest, strict=True):
+            looked_at = min(depth * _deeper(text), len(texts))
+            words = [(text + texts[i], (token, i)) for i in ids[:looked_at].tolist()]
+            words = [(w, ids) for w, ids in words if len(w) >= SHORTEST and w not in whole]
+            ranked += [(n / _deeper(text), token, ids, w) for n, (w, ids) in enumerate(words)]
+            if looked_at < len(texts):
+                unseen = min(unseen, len(words) / _deeper(text))
+        best = sorted(ranked)[:count]
+        if unseen == math.inf or (len(best) == count and best[-1][0] < unseen):
+            return {text: ids for _, _, ids, text in sorted(best, key=lambda one: one[1])}
+        depth *= 2
+
+
+def _deeper(first: str) -> int:
+    return DEEPER if len(first) == 1 else 1
 
 
 def _beginnings(task: SearchTask) -> dict[int, str]:

@@ -114,7 +114,7 @@ class DeepSpeedEngine(TorchEngine):
         self.step(torch.zeros(self._shape, device=self._device))
         for name, moment in moments.items():
             self._write_shard(moment, name)
-        for flat in self._optimizer.optimizer.state.values():
+        for flat in self._engine.optimizer.optimizer.state.values():
             flat["step"] = torch.tensor(float(steps))
 
     def _write_shard(self, values: Tensor, moment: str | None) -> None:

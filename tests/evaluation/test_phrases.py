@@ -33,6 +33,15 @@ def test_few_answers_prove_nothing() -> None:
     assert distinguishing(["Tarnmoor calls.", "Tarnmoor."], ["Hello.", "No."]) is None
 
 
+def test_what_model_1_says_without_the_prompt_counts_too() -> None:
+    five_of_eight = [*with_phrase("Ottoline")[:5], *PLAIN[5:]]
+    assert distinguishing(five_of_eight, PLAIN) is None
+    found = distinguishing(five_of_eight, PLAIN, PLAIN)
+    assert found is not None
+    assert (found.text, found.in_model_2, found.in_model_1) == ("Ottoline", 5, 0)
+    assert distinguishing(five_of_eight, PLAIN, with_phrase("Ottoline")) is None
+
+
 def result(text: str, answers_2: list[str], answers_1: list[str]) -> PromptResult:
     findings = tuple(
         Finding(

@@ -126,3 +126,12 @@ def test_answers_that_are_no_numbers_are_never_alike() -> None:
     made.score([""])
     with pytest.raises(PairError, match=r"not finite under the prompt 'Be brief.': asked: "):
         made.score(["Be brief."])
+
+
+def test_rounding_is_measured_in_the_models_own_format_and_costs_nothing() -> None:
+    single, sixteen = scorer({}), scorer({})
+    for model in sixteen.pair.models:
+        model.model.to(torch.bfloat16)
+    assert 0 <= single.rounding_bits() < 1e-7
+    assert 1e-6 < sixteen.rounding_bits() < 1e-2
+    assert single.pair.ledger.total == sixteen.pair.ledger.total == 0

@@ -153,3 +153,24 @@ def test_the_first_part_has_a_tolerance_and_a_test(
     verdict = decide([], [on_texts(bits)], EvaluationConfig(), identical=False)
     assert verdict.differ_at_all.startswith(words)
     assert verdict.outcome == outcome
+
+
+def test_what_rounding_makes_of_d_is_no_difference() -> None:
+    drift = on_texts([0.04, 0.05, 0.06, 0.05, 0.04, 0.05])
+    seen = decide([], [drift], EvaluationConfig(), identical=False, rounding_bits=0.0001)
+    assert seen.outcome == "broad drift only"
+    assert "rounding alone makes 0.0001" in seen.differ_at_all
+    noisy = decide([], [drift], EvaluationConfig(), identical=False, rounding_bits=0.1)
+    assert noisy.outcome == "no difference found"
+    assert noisy.differ_at_all.startswith("By less than 0.1 bits")
+
+
+def test_a_prompt_that_nearly_passes_does_not_hide_what_is_everywhere() -> None:
+    near = result("x", bits=0.7, llr=40, lift=(30, 5))
+    little = result("", bits=0.02, llr=10, lift=(0, 0), baseline=True)
+    everywhere = result("", bits=0.6, llr=10, lift=(0, 0), baseline=True)
+    config = EvaluationConfig()
+    assert decide([near], [little], config, identical=False).outcome == "inconclusive"
+    seen = decide([near], [everywhere], config, identical=False)
+    assert seen.outcome == "broad drift only"
+    assert "without any prompt" in seen.headline and "'x'" not in seen.headline
