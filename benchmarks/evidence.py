@@ -1,9 +1,9 @@
-"""Tables and plots of docs/evidence.md from what ``make study`` measured.
+"""Tables and plots of docs/evidence.md and README.md from what ``make study`` measured.
 
     python benchmarks/evidence.py
 
 Reads ``benchmarks/results/study.json`` and the shipped null banks;
-writes the page's tables between its ``<!-- NAME -->`` and ``<!-- end -->`` lines, the sentences
+writes the pages' tables between their ``<!-- NAME -->`` and ``<!-- end -->`` lines, the sentences
 around them are written by hand, and ``docs/images/study.svg``. Runs nothing.
 """
 
@@ -23,7 +23,7 @@ from study import SPLITS
 from study_cells import BUDGET, COSTS, DEFAULT, QUICKSTART, RIVALS
 
 HOME = Path(__file__).parents[1]
-PAGE = HOME / "docs" / "evidence.md"
+PAGES = (HOME / "docs" / "evidence.md", HOME / "README.md")
 PLOT = HOME / "docs" / "images" / "study.svg"
 
 Rows = Sequence[Mapping[str, Any]]
@@ -67,7 +67,11 @@ def rediscovery(summary: Mapping[str, float], rows: Rows) -> str:
             ]
         )
     head = ["method", "budget", "organisms", "exposed", "recovered", "median lift", "median FTE"]
-    return table(head, lines)
+    margin = f"{DEFAULT}.{BUDGET}.margin"
+    if margin not in summary:
+        return table(head, lines)
+    above = f"{DEFAULT} above the best rival at {BUDGET:,} FTE, in points: {share(summary, margin)}"
+    return f"{table(head, lines)}\n\n{above}"
 
 
 def organisms(summary: Mapping[str, float], rows: Rows) -> str:
@@ -152,6 +156,28 @@ def nulls(summary: Mapping[str, float], rows: Rows) -> str:
     return table(["benign pair", "lift", "D", "D without a prompt", "verdict"], lines)
 
 
+def shipped(_: Mapping[str, float], rows: Rows) -> str:
+    """The quickstart on every organism, and on all benign pairs together."""
+    ours = [r for r in rows if r["method"] == QUICKSTART and r["family"] != "benign"]
+    lines = []
+    for pair, family in sorted({(str(r["pair"]), str(r["family"])) for r in ours}):
+        mine = [r for r in ours if r["pair"] == pair]
+        best = max(mine, key=lambda r: float(r["lift"]))
+        lines.append(
+            [
+                pair,
+                family,
+                f"{sum(r['exposed'] for r in mine)} of {len(mine)}",
+                f"`{best['prompt']}`",
+                f"{np.median([r['lift'] for r in mine]):.1f}",
+                f"{sum(r['natural_exposed'] for r in mine)} of {len(mine)}",
+                f"{np.median([r['natural_lift'] for r in mine]):.1f}",
+            ]
+        )
+    head = ["organism", "planted", "exposed, seeds", "best text found", "its lift"]
+    return table([*head, "a pool's best prompt exposes", "its lift"], lines)
+
+
 def bank(_: Mapping[str, float], __: Rows) -> str:
     """The shipped banks: how large the best lift of benign pairs is."""
     lines = []
@@ -194,6 +220,7 @@ def plot(summary: Mapping[str, float]) -> None:
 BLOCKS: Mapping[str, Callable[[Mapping[str, float], Rows], str]] = {
     "rediscovery": rediscovery,
     "organisms": organisms,
+    "shipped": shipped,
     "gain": gain,
     "detection": detection,
     "nulls": nulls,
@@ -202,8 +229,8 @@ BLOCKS: Mapping[str, Callable[[Mapping[str, float], Rows], str]] = {
 
 
 def main() -> None:
-    page = PAGE.read_text("utf-8")
     study = json.loads((RESULTS / "study.json").read_text("utf-8"))
+    pages = {path: path.read_text("utf-8") for path in PAGES}
     for split in SPLITS:
         start = f"{split}."
         summary = {
@@ -215,10 +242,14 @@ def main() -> None:
         for name, written in BLOCKS.items():
             block = f"<!-- {split} {name} -->"
             filled = f"{block}\n{written(summary, rows)}\n<!-- end -->"
-            page = re.sub(rf"{block}\n.*?<!-- end -->", lambda _, f=filled: f, page, flags=re.S)
+            for path, page in pages.items():
+                pages[path] = re.sub(
+                    rf"{block}\n.*?<!-- end -->", lambda _, f=filled: f, page, flags=re.S
+                )
         if split == "test":
             plot(summary)
-    PAGE.write_text(page, "utf-8")
+    for path, page in pages.items():
+        path.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":

@@ -172,6 +172,13 @@ def test_sixteen_bits_have_a_bound_of_their_own() -> None:
     assert "limit 0.1" in check.line
 
 
+def test_a_model_that_makes_more_of_rounding_is_given_more_room() -> None:
+    loud = tiny().to(torch.bfloat16)
+    loud.lm_head.weight.data *= 3.0  # its logits round three times as coarsely
+    ordinary = self_check(wrapped(tiny().to(torch.bfloat16))).tolerance.nats
+    assert ordinary < self_check(wrapped(loud)).tolerance.nats <= 0.3
+
+
 def test_every_pair_is_checked() -> None:
     with pytest.raises(PairError, match="model_2 .* gradient is zero"):
         ModelPair.of(tiny(), with_body(detached), tiny_tokenizer(512, True))
