@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo docs test test-all test-plugins test-faults study gpu models lint clean
+.PHONY: help venv demo docs test test-all test-plugins test-faults study gpu models structure lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make docs      the documentation as a site in build/site, its links checked; no network"
+	@echo "make structure  rooms, sizes, import circles: the rules of docs/architecture.md, checked"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
 	@echo "make clean     remove the environment, caches and the demo's run"
@@ -76,6 +77,9 @@ gpu: venv
 
 models: venv
 	$(RUN) $(BIN)/python -m tests.pair.models_page
+
+structure: venv
+	$(BIN)/python scripts/structure.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage demo

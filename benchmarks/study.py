@@ -24,11 +24,11 @@ from result_file import RESULTS, write_result
 from study_cells import BUDGET, COSTS, QUICKSTART, SETTINGS, Cell, cells
 from study_figures import row, summary_of
 
+from softdiv import stored
 from softdiv.errors import SoftdivError
 from softdiv.pipeline import DivergencePipeline
-from softdiv.stages.generate import PROMPTS, SavedPrompt
 from softdiv.storage.locks import in_use
-from softdiv.storage.records import read_records
+from softdiv.storage.run_files import RunFiles
 
 SPLITS = ("development", "test")
 
@@ -36,8 +36,8 @@ SPLITS = ("development", "test")
 def run(cell: Cell, output: Path) -> dict[str, Any]:
     """Raises SoftdivError where the run fails."""
     done = DivergencePipeline(config=cell.config(), run_dir=output / cell.folder).run()
-    prompts = read_records(done.run_dir / PROMPTS, SavedPrompt)
-    arms = {p.text: p.note.split(":")[0] for p in prompts}
+    searched = stored.prompts(RunFiles.of(done.run_dir))
+    arms = {p.text: p.note.split(":")[0] for p in (*searched.prompts, *searched.baselines)}
     ledger = done.report.ledger
     cost = sum(fte for phase, fte in ledger.items() if phase in ("training", "search"))
     seconds = done.report.seconds.get("generate", 0.0)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from softdiv.cli.finite import Finite
 from softdiv.cli.main import main
 from softdiv.cli.terminal import say
 
@@ -18,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--checkpoints", required=True, type=PATH, help="Soft prompts, or run folders.")
 @click.argument("more", nargs=-1, type=PATH)
 @click.option("--output-dir", required=True, type=PATH, help="Where prompts.jsonl goes.")
-@click.option("--min-divergence", default=0.0, type=Finite(0, 1), show_default=True, help="Bits.")
+@click.option("--min-divergence", default=0.0, type=click.FloatRange(0, 1), show_default=True, help="Bits.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="generation.top_p=0.9")
 def generate(
     config_path: Path,
@@ -38,10 +37,10 @@ def generate(
     from softdiv.errors import RunError
     from softdiv.pair.manager import ModelPairManager
     from softdiv.search.generator import SearchResult
-    from softdiv.stages.generate import to_records
     from softdiv.stages.load import load_texts
     from softdiv.storage.atomic import write_json_lines
     from softdiv.storage.locate import as_safetensors
+    from softdiv.stored import prompt_records
 
     def note(line: str) -> None:
         say(f"note: {line}", err=True)
@@ -63,7 +62,7 @@ def generate(
     path = output_dir / "prompts.jsonl"
     if not prompts:
         raise RunError(f"no prompt reaches {min_divergence} bits", why=f"{path} was not written")
-    write_json_lines(path, to_records(SearchResult(tuple(prompts), ())))
+    write_json_lines(path, prompt_records(SearchResult(tuple(prompts), ())))
     say(f"{len(prompts)} prompts: {path}")
 
 

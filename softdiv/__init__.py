@@ -7,6 +7,8 @@ does not import torch.
 from __future__ import annotations
 
 import importlib
+import pkgutil
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,39 +20,44 @@ if TYPE_CHECKING:
     from softdiv.config.redact import redacted as redacted
     from softdiv.data.base import BaseDataProcessor as BaseDataProcessor
     from softdiv.divergence.metrics import DivergenceMetrics as DivergenceMetrics
-    from softdiv.errors import ConfigError as ConfigError
-    from softdiv.errors import SoftdivError as SoftdivError
+    from softdiv.errors import ConfigError as ConfigError, SoftdivError as SoftdivError
     from softdiv.pair.manager import ModelPairManager as ModelPairManager
     from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
     from softdiv.pipeline import DivergencePipeline as DivergencePipeline
-    from softdiv.plugin.events import EvaluationEvent as EvaluationEvent
-    from softdiv.plugin.events import PromptsEvent as PromptsEvent
-    from softdiv.plugin.events import ReportEvent as ReportEvent
-    from softdiv.plugin.events import RunEvent as RunEvent
-    from softdiv.plugin.events import SearchEvent as SearchEvent
-    from softdiv.plugin.events import TrainEvent as TrainEvent
+    from softdiv.plugin.events import (
+        EvaluationEvent as EvaluationEvent,
+        PromptsEvent as PromptsEvent,
+        ReportEvent as ReportEvent,
+        RunEvent as RunEvent,
+        SearchEvent as SearchEvent,
+        TrainEvent as TrainEvent,
+    )
     from softdiv.plugin.hookspecs import hookimpl as hookimpl
-    from softdiv.plugin.interfaces import Analyzer as Analyzer
-    from softdiv.plugin.interfaces import Budget as Budget
-    from softdiv.plugin.interfaces import Loss as Loss
-    from softdiv.plugin.interfaces import ModelLoader as ModelLoader
-    from softdiv.plugin.interfaces import Processor as Processor
-    from softdiv.plugin.interfaces import ResponseMetric as ResponseMetric
-    from softdiv.plugin.interfaces import Searcher as Searcher
-    from softdiv.plugin.interfaces import TokenMetric as TokenMetric
+    from softdiv.plugin.interfaces import (
+        Analyzer as Analyzer,
+        Budget as Budget,
+        Loss as Loss,
+        ModelLoader as ModelLoader,
+        Processor as Processor,
+        ResponseMetric as ResponseMetric,
+        Searcher as Searcher,
+        TokenMetric as TokenMetric,
+    )
     from softdiv.plugin.manager import PluginManager as PluginManager
-    from softdiv.plugin.records import Curve as Curve
-    from softdiv.plugin.records import Example as Example
-    from softdiv.plugin.records import Finding as Finding
-    from softdiv.plugin.records import HardPrompt as HardPrompt
-    from softdiv.plugin.records import Heatmap as Heatmap
-    from softdiv.plugin.records import Message as Message
-    from softdiv.plugin.records import ResponsePair as ResponsePair
-    from softdiv.plugin.records import Rows as Rows
-    from softdiv.plugin.records import Scatter as Scatter
-    from softdiv.plugin.records import Section as Section
-    from softdiv.plugin.records import Table as Table
-    from softdiv.plugin.records import TokenDivergence as TokenDivergence
+    from softdiv.plugin.records import (
+        Curve as Curve,
+        Example as Example,
+        Finding as Finding,
+        HardPrompt as HardPrompt,
+        Heatmap as Heatmap,
+        Message as Message,
+        ResponsePair as ResponsePair,
+        Rows as Rows,
+        Scatter as Scatter,
+        Section as Section,
+        Table as Table,
+        TokenDivergence as TokenDivergence,
+    )
     from softdiv.plugin.registry import Register as Register
     from softdiv.search.generator import HardPromptGenerator as HardPromptGenerator
     from softdiv.search.task import SearchTask as SearchTask
@@ -59,35 +66,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_NAMES: dict[str, str] = {
-    "softdiv.analysis.analyzer": "DivergenceAnalyzer",
-    "softdiv.builtin.embedding": "embed",
-    "softdiv.config.catalogue": "ModelRegistry",
-    "softdiv.config.component": "ComponentConfig",
-    "softdiv.config.load": "ExperimentConfig",
-    "softdiv.config.redact": "redacted",
-    "softdiv.data.base": "BaseDataProcessor",
-    "softdiv.divergence.metrics": "DivergenceMetrics",
-    "softdiv.errors": "ConfigError SoftdivError",
-    "softdiv.pair.manager": "ModelPairManager",
-    "softdiv.pair.wrapper": "ModelWrapper",
-    "softdiv.pipeline": "DivergencePipeline",
-    "softdiv.plugin.events": "EvaluationEvent PromptsEvent ReportEvent "
-    "RunEvent SearchEvent TrainEvent",
-    "softdiv.plugin.hookspecs": "hookimpl",
-    "softdiv.plugin.interfaces": "Analyzer Budget Loss ModelLoader "
-    "Processor ResponseMetric Searcher TokenMetric",
-    "softdiv.plugin.manager": "PluginManager",
-    "softdiv.plugin.records": "Curve Example Finding HardPrompt Heatmap Message "
-    "ResponsePair Rows Scatter Section Table TokenDivergence",
-    "softdiv.plugin.registry": "Register",
-    "softdiv.search.generator": "HardPromptGenerator",
-    "softdiv.search.task": "SearchTask",
-    "softdiv.training.soft_prompt": "DivergenceSoftPrompt",
-    "softdiv.training.trainer": "DivergenceTrainer",
+_SOURCE = (pkgutil.get_data(__name__, "__init__.py") or b"").decode()
+_PUBLIC: dict[str, str] = {
+    name: module
+    for module, names in re.findall(r"from (softdiv\S+) import (\([^)]*\)|.*)", _SOURCE)
+    for name in re.findall(r"(\w+) as", names)
 }
-"""Module: its public names."""
-_PUBLIC = {name: module for module, names in _NAMES.items() for name in names.split()}
+"""Name -> module, as the imports above have it: they are what a type checker reads."""
 
 __all__ = [*sorted(_PUBLIC), "__version__"]
 

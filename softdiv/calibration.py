@@ -19,7 +19,7 @@ from softdiv.evaluation.null_bank import Null, NullBank, settings_digest
 from softdiv.pipeline import DivergencePipeline
 from softdiv.storage.atomic import write_json
 from softdiv.storage.locks import in_use
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 
 BANK = "null_bank.json"
 LOOK_AGAIN = 5.0

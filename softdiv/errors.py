@@ -48,7 +48,7 @@ class ConfigError(SoftdivError):
         found = [problems] if isinstance(problems, str) else list(problems)
         more = len(found) - PROBLEMS_SHOWN
         last = [f"and {more} more problems"] if more > 0 else []
-        self.problems = (*(_cut(line, LONGEST_LINE) for line in found[:PROBLEMS_SHOWN]), *last)
+        self.problems = (*(cut(line, LONGEST_LINE) for line in found[:PROBLEMS_SHOWN]), *last)
         super().__init__("\n".join(self.problems), fix=fix)
 
 
@@ -107,9 +107,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     near = closest(word, words)
     if near is not None:
-        return f"did you mean '{_cut(near)}'?"
+        return f"did you mean '{cut(near)}'?"
     more = f", and {len(words) - KNOWN_SHOWN} more" if len(words) > KNOWN_SHOWN else ""
-    listed = ", ".join(map(_cut, words[:KNOWN_SHOWN]))
+    listed = ", ".join(map(cut, words[:KNOWN_SHOWN]))
     return f"known: {listed}{more}" if words else "none is known"
 
 
@@ -120,5 +120,11 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 
-def _cut(text: str, length: int = LONGEST_WORD) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def in_one_line(words: str, length: int = 200) -> str:
+    """What a library says, which may quote a file at any length."""
+    return cut(" ".join(words.split()), length)
+
+
+def cut(text: str, length: int = LONGEST_WORD) -> str:
+    """No more than so many characters, the last a sign that there were others."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

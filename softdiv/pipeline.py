@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import torch
 
+from softdiv import stored
 from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.of_run import config_of_run
@@ -35,11 +36,11 @@ from softdiv.stages.generate import generate, give_prompts
 from softdiv.stages.load import fitting, load_pair, load_texts
 from softdiv.stages.report import build_report, report
 from softdiv.stages.revision import Base
-from softdiv.stages.train import read_training, train
+from softdiv.stages.train import train
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
+from softdiv.storage.names import CONFIG
 from softdiv.storage.run import RunFolder, open_existing, open_run
-from softdiv.storage.run_files import CONFIG
 from softdiv.training.trainer import DivergenceTrainer
 
 STORY: Mapping[str, Callable[[Work], None]] = {
@@ -176,7 +177,7 @@ class DivergencePipeline:
         if work is None:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
         if work.trainer is None:
-            trained = read_training(work)
+            trained = stored.training(work.run)
             texts = load_texts(work.parts, work.config.data, lambda note: None)
             pair = load_pair(work.config, work.registry)
             split = fitting(texts, pair, work.config, work.parts, lambda note: None).split

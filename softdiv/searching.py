@@ -10,141 +10,103 @@ Positions scored under fixed answers, with gradients: :func:`both_states`, :func
 :func:`gradient_cost`, :func:`selection_cost`.
 """
 
-from softdiv.divergence.chunked import row_values
-from softdiv.divergence.kernels import jsd
-from softdiv.divergence.rollouts import FROM_MODEL_1, FROM_MODEL_2, Rollouts, amplified
-from softdiv.pair.input_space import vectors
-from softdiv.pair.inputs import common_prefix
-from softdiv.pair.layout import Context, Layout
-from softdiv.pair.manager import ModelPair
-from softdiv.pair.sampling import Sampling, mix, uniform_rows
-from softdiv.pair.teacher_forcing import (
-    both_states,
-    log_likelihood,
-    response_states,
-    targets_of,
+from softdiv.divergence.chunked import row_values as row_values
+from softdiv.divergence.kernels import jsd as jsd
+from softdiv.divergence.rollouts import (
+    FROM_MODEL_1 as FROM_MODEL_1,
+    FROM_MODEL_2 as FROM_MODEL_2,
+    Rollouts as Rollouts,
+    amplified as amplified,
 )
-from softdiv.pair.vocabulary import positions, read_together, word_states
-from softdiv.pair.weight_change import MatrixChange, matrix_changes
-from softdiv.pair.word_difference import word_differences
-from softdiv.pair.words import token_texts, word_beginnings
-from softdiv.pair.wrapper import ModelWrapper
-from softdiv.search.budget import FteBudget
+from softdiv.pair.input_space import vectors as vectors
+from softdiv.pair.inputs import common_prefix as common_prefix
+from softdiv.pair.layout import (
+    Context as Context,
+    Layout as Layout,
+)
+from softdiv.pair.manager import ModelPair as ModelPair
+from softdiv.pair.sampling import (
+    Sampling as Sampling,
+    mix as mix,
+    uniform_rows as uniform_rows,
+)
+from softdiv.pair.teacher_forcing import (
+    both_states as both_states,
+    log_likelihood as log_likelihood,
+    response_states as response_states,
+    targets_of as targets_of,
+)
+from softdiv.pair.vocabulary import (
+    positions as positions,
+    read_together as read_together,
+    word_states as word_states,
+)
+from softdiv.pair.weight_change import (
+    MatrixChange as MatrixChange,
+    matrix_changes as matrix_changes,
+)
+from softdiv.pair.word_difference import word_differences as word_differences
+from softdiv.pair.words import (
+    token_texts as token_texts,
+    word_beginnings as word_beginnings,
+)
+from softdiv.pair.wrapper import ModelWrapper as ModelWrapper
+from softdiv.search.budget import FteBudget as FteBudget
 from softdiv.search.candidate_words import (
-    around,
-    asked,
-    completed,
-    slot_in,
-    standing_out,
-    suspectable,
-    vocabulary_words,
+    around as around,
+    asked as asked,
+    completed as completed,
+    slot_in as slot_in,
+    standing_out as standing_out,
+    suspectable as suspectable,
+    vocabulary_words as vocabulary_words,
 )
 from softdiv.search.cost import (
-    answers_cost,
-    gradient_cost,
-    header_cost,
-    selection_cost,
-    usual_row,
+    answers_cost as answers_cost,
+    gradient_cost as gradient_cost,
+    header_cost as header_cost,
+    selection_cost as selection_cost,
+    usual_row as usual_row,
 )
 from softdiv.search.group_testing import (
-    Answer,
-    affordable_lists,
-    answer_log_probs,
-    group_tested,
+    Answer as Answer,
+    affordable_lists as affordable_lists,
+    group_tested as group_tested,
 )
-from softdiv.search.halving import Round, in_turn, successive_halving
-from softdiv.search.sampled_texts import SampledText, sample_texts
-from softdiv.search.spelling import LOOK_SHARE, WordSearcher
+from softdiv.search.halving import (
+    Round as Round,
+    in_turn as in_turn,
+    successive_halving as successive_halving,
+)
+from softdiv.search.sampled_texts import (
+    SampledText as SampledText,
+    sample_texts as sample_texts,
+)
+from softdiv.search.spelling import (
+    LOOK_SHARE as LOOK_SHARE,
+    WordSearcher as WordSearcher,
+)
 from softdiv.search.swaps import (
-    AnsweredPrompt,
-    answer_bits,
-    answered,
-    bits_gradient,
-    filled,
-    likely_swaps,
-    printable_tokens,
-    random_prompt,
-    soft_gradient,
-    stream,
-    surprise_gains,
-    surprises,
-    swap_gains,
-    typeable,
-    word_tokens,
+    AnsweredPrompt as AnsweredPrompt,
+    answered as answered,
+    bits_gradient as bits_gradient,
+    filled as filled,
+    likely_swaps as likely_swaps,
+    printable_tokens as printable_tokens,
+    random_prompt as random_prompt,
+    stream as stream,
+    surprise_gains as surprise_gains,
+    surprises as surprises,
+    swap_gains as swap_gains,
+    typeable as typeable,
+    word_tokens as word_tokens,
 )
-from softdiv.search.task import Request, SearchTask
-from softdiv.search.words import TEMPLATES, over_represented, phrase_prompts
-
-__all__ = [
-    "FROM_MODEL_1",
-    "FROM_MODEL_2",
-    "LOOK_SHARE",
-    "TEMPLATES",
-    "Answer",
-    "AnsweredPrompt",
-    "Context",
-    "FteBudget",
-    "Layout",
-    "MatrixChange",
-    "ModelPair",
-    "ModelWrapper",
-    "Request",
-    "Rollouts",
-    "Round",
-    "SampledText",
-    "Sampling",
-    "SearchTask",
-    "WordSearcher",
-    "affordable_lists",
-    "amplified",
-    "answer_bits",
-    "answer_log_probs",
-    "answered",
-    "answers_cost",
-    "around",
-    "asked",
-    "bits_gradient",
-    "both_states",
-    "common_prefix",
-    "completed",
-    "filled",
-    "gradient_cost",
-    "group_tested",
-    "header_cost",
-    "in_turn",
-    "jsd",
-    "likely_swaps",
-    "log_likelihood",
-    "matrix_changes",
-    "mix",
-    "over_represented",
-    "phrase_prompts",
-    "positions",
-    "printable_tokens",
-    "random_prompt",
-    "read_together",
-    "response_states",
-    "row_values",
-    "sample_texts",
-    "selection_cost",
-    "slot_in",
-    "soft_gradient",
-    "standing_out",
-    "stream",
-    "successive_halving",
-    "surprise_gains",
-    "surprises",
-    "suspectable",
-    "swap_gains",
-    "targets_of",
-    "token_texts",
-    "typeable",
-    "uniform_rows",
-    "usual_row",
-    "vectors",
-    "vocabulary_words",
-    "word_beginnings",
-    "word_differences",
-    "word_states",
-    "word_tokens",
-]
+from softdiv.search.task import (
+    Request as Request,
+    SearchTask as SearchTask,
+)
+from softdiv.search.words import (
+    TEMPLATES as TEMPLATES,
+    over_represented as over_represented,
+    phrase_prompts as phrase_prompts,
+)

@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import ast
-import functools
+import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import softdiv
 
 ROOT = Path(softdiv.__file__).parent
-ORDER = (
-    "errors",
-    "plugin",
-    "storage",
-    "config",
-    "data",
-    "ranks",
-    "pair",
-    "divergence",
-    "training",
-    "search",
-    "searching",
-    "evaluation",
-    "analysis",
-    "report",
-    "components",
-    "stages",
-    "pipeline",
-    "calibration",
-    "sweep",
-    "export",
-    "testing",  # checks components of every kind, and the command line runs it
-    "cli",
-    "__main__",
+_SPEC = importlib.util.spec_from_file_location(
+    "structure", ROOT.parent / "scripts" / "structure.py"
 )
-NOT_FOR_BUILTINS = {
-    "__main__",
-    "evaluation",
-    "report",
-    "components",
-    "stages",
-    "pipeline",
-    "calibration",
-    "sweep",
-    "export",
-    "testing",
-    "cli",
-}
+assert _SPEC and _SPEC.loader
+structure: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(structure)
+FILES: list[Path] = structure.FILES
+room, tree = structure.room, structure.tree
 ONLY_IN = {
     "deepspeed": ("pair/load_deepspeed.py", "training/deepspeed_engine.py"),
     "peft": ("pair/lora.py",),
@@ -62,63 +32,28 @@ ONLY_IN = {
     "datasets": ("builtin/sources/columns.py",),
 }
 READS_STRANGERS = {"from_pretrained", "from_config", "load_dataset", "SentenceTransformer"}
-FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 every_file = pytest.mark.parametrize("file", FILES, ids=str)
 
 
-@functools.cache
-def tree(file: Path) -> ast.Module:
-    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
-
-
-def room(file: Path) -> str:
-    return file.parts[0].removesuffix(".py")
-
-
-def imports(file: Path) -> Iterator[tuple[str, int]]:
-    """(absolute module, line), wherever the import stands; public names are followed home."""
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                folder = ("softdiv", *file.parts[: len(file.parts) - node.level])
-                module = ".".join([*folder, *([module] if module else [])])
-            if module == "softdiv":
-                names = (alias.name for alias in node.names)
-                yield from ((softdiv._PUBLIC.get(n, f"softdiv.{n}"), node.lineno) for n in names)
-            else:
-                yield module, node.lineno
-
-
 def test_every_room_has_a_place_in_the_order() -> None:
-    assert {room(file) for file in FILES} - {"__init__", "builtin"} <= set(ORDER)
+    assert {room(file) for file in FILES} - {"__init__", "builtin"} <= set(structure.ORDER)
 
 
-@every_file
-def test_rooms_depend_only_on_earlier_ones(file: Path) -> None:
-    if file == Path("__init__.py"):
-        return
-    allowed = (
-        {*ORDER, "builtin"} - NOT_FOR_BUILTINS
-        if room(file) == "builtin"
-        else set(ORDER[: ORDER.index(room(file)) + 1])
-    )
-    allowed.add("__version__")
-    wrong = [
-        f"{file}:{line} imports {module}"
-        for module, line in imports(file)
-        if module.startswith("softdiv.") and module.split(".")[1] not in allowed
-    ]
-    assert not wrong
+def test_the_rules_of_the_structure_hold() -> None:
+    assert not {rule: broken for rule, broken in structure.facts().items() if broken}
+
+
+def test_a_circle_is_seen() -> None:
+    edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")]
+    assert set(structure.circle(edges)) == {"a", "b", "c"}
+    assert not structure.circle(edges[:2])
 
 
 @every_file
 def test_optional_packages_have_one_door(file: Path) -> None:
     wrong = [
         f"{file}:{line} imports {module}"
-        for module, line in imports(file)
+        for module, line, _ in structure.imports(file)
         if file.as_posix() not in ONLY_IN.get(module.split(".")[0], (file.as_posix(),))
     ]
     assert not wrong
@@ -142,31 +77,10 @@ def test_nothing_unpickles_evaluates_or_prints(file: Path) -> None:
     ]
     wrong += [
         f"{file}:{line} imports {module}"
-        for module, line in imports(file)
+        for module, line, _ in structure.imports(file)
         if module.split(".")[0] in {"pickle", "dill", "joblib", "marshal", "shelve"}
     ]
     assert not wrong
-
-
-@every_file
-def test_the_pair_is_sampled_in_one_module_only(file: Path) -> None:
-    """Below it stand the decoders, the check of a model against itself, and the chat."""
-    if file.as_posix() == "divergence/batches.py" or room(file) == "pair":
-        return
-    sampling = {"rollout", "sample_answers", "start_decoding", "log_likelihood"}
-    if file.as_posix() == "divergence/rollouts.py":
-        sampling.remove("start_decoding")  # it is how rollouts are made
-    wrong = [
-        f"{file}:{call.lineno} calls {ast.unparse(call.func)}"
-        for call in ast.walk(tree(file))
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in sampling
-    ]
-    assert not wrong
-
-
-@every_file
-def test_files_stay_small(file: Path) -> None:
-    assert len((ROOT / file).read_text(encoding="utf-8").splitlines()) <= 400
 
 
 @every_file

@@ -23,7 +23,7 @@ from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.interfaces import ModelAnalyzer
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.options import build_options
-from softdiv.plugin.records import Finding, ResponsePair, Section
+from softdiv.plugin.records import Finding, Section
 from softdiv.storage import atomic
 from softdiv.storage.records import as_read_back
 
@@ -120,19 +120,8 @@ class DivergenceAnalyzer:
             for name, metric in self.metrics.metrics.items()
             if not all(name in finding.metrics for finding in dataset)
         }
-        pairs = [
-            ResponsePair(
-                example=f.example,
-                prompt=f.prompt,
-                response_1=f.response_1,
-                response_2=f.response_2,
-                tokens_1=f.tokens_1,
-                tokens_2=f.tokens_2,
-            )
-            for f in dataset
-        ]
         metrics = DivergenceMetrics(lacking, self.failures)
-        found = metrics.of_pairs(pairs) if pairs else {}
+        found = metrics.of_pairs([f.as_pair() for f in dataset]) if dataset else {}
         measured = [
             {**f.metrics, **{name: values[n] for name, values in found.items()}}
             for n, f in enumerate(dataset)

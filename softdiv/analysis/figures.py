@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from softdiv.errors import DiskError
+from softdiv.errors import DiskError, cut
 from softdiv.plugin.records import Curve, Heatmap, Scatter, Section
 
 if TYPE_CHECKING:
@@ -216,5 +216,5 @@ def _finite(value: float | None) -> bool:
 def _plain(text: str, limit: int = LABEL) -> str:
     """One short line of printable characters; matplotlib hides a label that starts with _."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    line = cut(line, limit)
     return f" {line}" if line.startswith("_") else line

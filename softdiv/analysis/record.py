@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 
 from softdiv.analysis.selection import shown
+from softdiv.plain_text import markdown, markdown_table
 from softdiv.plugin.records import Finding, Section, Table
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 
 
 @attrs.frozen(kw_only=True)
@@ -37,11 +38,11 @@ class AnalysisReport:
         ]
         lines = ["# Analysis", "## Prompts", _table(Table(columns=("prompt", *names), rows=rows))]
         for section in self.sections:
-            lines += [f"## {_text(section.title)}", _text(section.summary)]
-            lines += [f"{_text(t.title)}\n\n{_table(t)}" for t in section.tables]
+            lines += [f"## {markdown(section.title)}", markdown(section.summary)]
+            lines += [f"{markdown(t.title)}\n\n{_table(t)}" for t in section.tables]
         if self.unavailable:
             lines.append("## Not available")
-            lines += [f"- {_text(n)}: {_text(why)}" for n, why in self.unavailable.items()]
+            lines += [f"- {markdown(n)}: {markdown(why)}" for n, why in self.unavailable.items()]
         return "\n\n".join(line.strip() for line in lines) + "\n"
 
 
@@ -68,21 +69,10 @@ def mean_by_prompt(
 
 
 def _table(table: Table) -> str:
-    def line(cells: Sequence[Any]) -> str:
-        return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
-
-    rule = "|" + " --- |" * len(table.columns)
-    return "\n".join([line(table.columns), rule, *(line(row) for row in table.rows)])
+    return markdown_table(table.columns, ([_cell(cell) for cell in row] for row in table.rows))
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else _text(str(value))
-
-
-def _text(text: str) -> str:
-    """One line in which every sign of Markdown and HTML is only a sign."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    escaped = "".join(f"\\{c}" if c in "\\`*_{}[]()#+!|~$-" else c for c in line)
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

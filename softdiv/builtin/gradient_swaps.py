@@ -17,7 +17,6 @@ from torch import Tensor
 from softdiv import Budget, Example, HardPrompt, SearchTask
 from softdiv.searching import (
     AnsweredPrompt,
-    answer_bits,
     answered,
     bits_gradient,
     filled,
@@ -25,8 +24,8 @@ from softdiv.searching import (
     surprises,
     swap_gains,
     typeable,
+    word_tokens as _word_like,
 )
-from softdiv.searching import word_tokens as _word_like
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +107,7 @@ class GradientSwaps:
         """D on the start's answers minus the fluency penalty, of every trial in one pass."""
         contexts = [filled(slot, ids) for ids in trials for slot in start.slots]
         repeated = [response for _ in trials for response in start.responses]
-        bits = answer_bits(task, contexts, repeated)
+        bits = task.sampler.answer_bits(contexts, repeated)
         tokens = sum(len(response) for response in start.responses)
         divergence = [float(part.mean()) for part in bits.split(tokens)]
         if not self.fluency:

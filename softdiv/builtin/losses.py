@@ -6,16 +6,8 @@ import attrs
 from torch import Tensor
 
 from softdiv import Loss, Register, Rows, hookimpl
+from softdiv.builtin.token_metrics import Jsd as JsdLoss, TotalVariation
 from softdiv.divergence import kernels
-
-
-@attrs.frozen(kw_only=True)
-class JsdLoss:
-    """Jensen-Shannon divergence, bits: bounded and symmetric, so no token can dominate."""
-
-    def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` in [0, 1]."""
-        return kernels.jsd(rows.log_probs_1, rows.log_probs_2)
 
 
 @attrs.frozen(kw_only=True)
@@ -31,18 +23,9 @@ class KlLoss:
         return kernels.kl(q, p) if self.reverse else kernels.kl(p, q)
 
 
-@attrs.frozen(kw_only=True)
-class TotalVariationLoss:
-    """Total variation distance."""
-
-    def __call__(self, rows: Rows) -> Tensor:
-        """``[N]`` in [0, 1]."""
-        return kernels.total_variation(rows.log_probs_1, rows.log_probs_2)
-
-
 @hookimpl
 def softdiv_register_losses(register: Register[Loss]) -> None:
-    """Register the losses."""
+    """Register the losses: two of them are metrics too."""
     register("jsd", JsdLoss)
     register("kl", KlLoss)
-    register("total_variation", TotalVariationLoss)
+    register("total_variation", TotalVariation)

@@ -23,7 +23,6 @@ from softdiv.searching import (
     WordSearcher,
     affordable_lists,
     amplified,
-    answer_log_probs,
     group_tested,
     suspectable,
     vocabulary_words,
@@ -117,16 +116,16 @@ class SoftTargets(WordSearcher):
     ) -> Iterator[tuple[Answer, list[float]]]:
         """Each opening, with nats by which its first tokens, one or more, are likelier where the
         answers come from than they are plainly."""
-        pair, layout = task.pair, task.layout
+        pair, layout, sampler = task.pair, task.layout, task.sampler
         items = [(opening, example) for opening in openings for example in examples]
         answers = [opening for opening, _ in items]
         plain = [layout.hard(example) for _, example in items]
-        one = answer_log_probs(task, pair.model_1, plain, answers)
-        typical = two = answer_log_probs(task, pair.model_2, plain, answers)
+        one = sampler.log_likelihoods(pair.model_1, plain, answers)
+        typical = two = sampler.log_likelihoods(pair.model_2, plain, answers)
         usual = [a.cumsum(0) for a in one]  # amplified and plain answers are model_2's own
         if soft is not None:
             slots = [layout.soft(example) for _, example in items]
-            typical = answer_log_probs(task, pair.model_2, slots, answers, soft)
+            typical = sampler.log_likelihoods(pair.model_2, slots, answers, soft)
             usual = [torch.maximum(a.cumsum(0), b.cumsum(0)) for a, b in zip(one, two, strict=True)]
         gains = [t.cumsum(0) - u for t, u in zip(typical, usual, strict=True)]
         for place, opening in enumerate(openings):

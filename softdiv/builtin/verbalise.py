@@ -21,7 +21,6 @@ from softdiv.searching import (
     FROM_MODEL_1,
     FROM_MODEL_2,
     slot_in,
-    soft_gradient,
     vectors,
     vocabulary_words,
 )
@@ -113,7 +112,7 @@ class Verbalise:
                 for result in task.sample(slots, weights, keys, self.response_tokens, leaf.detach())
                 for row in range(len(result.lengths))
             ]
-            gradient = soft_gradient(task, slots, responses, leaf)
+            gradient = task.sampler.bits_gradient(slots, responses, leaf)
             if bool(gradient.isfinite().all()):
                 leaf.grad = -gradient
                 optimizer.step()

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from softdiv.cli.options import FOLDER
 from softdiv.cli.plugin_options import plugin_options, with_plugins
-from softdiv.cli.revise import EVALUATED, revise, with_added
-from softdiv.cli.stage import FOLDER, force, quiet_option, run_stage, say_next
+from softdiv.cli.revise import revise, with_added
+from softdiv.cli.stage import force, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import say
 from softdiv.errors import ConfigError
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
+from softdiv.storage.names import REPORT_HTML, through
 
 
 @click.command()
@@ -31,8 +33,7 @@ def analyze(
     run: Path, analyzers: tuple[str, ...], force: bool, quiet: bool, **options: Any
 ) -> None:
     """Explain an evaluated run's findings. Loads no model, unless an analyzer runs it once more."""
-    from softdiv.plugin.records import Section
-    from softdiv.storage.records import read_record
+    from softdiv import stored
     from softdiv.storage.run_files import RunFiles
 
     if analyzers:
@@ -42,12 +43,12 @@ def analyze(
 
         old = with_plugins(config_of_run(run, options["plugins"]), options["plugins"])
         new = with_added(old, "analysis.analyzers", "--analyzer", analyzers)
-        result = revise(run, old, new, EVALUATED, options["plugin_files"], quiet=quiet)
+        result = revise(run, old, new, through("evaluate"), options["plugin_files"], quiet=quiet)
         done = RunFiles.of(result.run_dir)
     else:
         done = run_stage("analyze", run, options, force=force, quiet=quiet)
-    for section in read_record(done.file("analysis.json"), tuple[Section, ...]):
+    for section in stored.sections(done):
         say(f"{one_line(section.title)}: {one_line(section.summary)}")
     if analyzers:
-        say(f"Report: {done.path / 'report.html'}")
+        say(f"Report: {done.path / REPORT_HTML}")
     say_next(done, "analyze")

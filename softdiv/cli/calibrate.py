@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from softdiv.cli.options import config_options, configured, texts_option
+from softdiv.cli.options import FOLDER, config_options, configured, texts_option
 from softdiv.cli.terminal import say
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.evaluation.null_bank import Null
-
-FOLDER = click.Path(path_type=Path)
 
 
 @click.command()

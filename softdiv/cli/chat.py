@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.finite import Finite
-from softdiv.cli.options import config_options, configured, refuse_options
+from softdiv.cli.options import FOLDER, config_options, configured, refuse_options
 from softdiv.cli.terminal import console, say, stream
 from softdiv.errors import DataError
-from softdiv.report.plain_text import one_line, strip_hidden
+from softdiv.plain_text import one_line, strip_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,12 +23,12 @@ HELP = "/prompt lists the prompts, /prompt N takes one (0: none), /reset forgets
 
 
 @click.command()
-@click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@click.argument("run", metavar="[RUN]", required=False, type=FOLDER)
 @config_options
 @click.option("--prompt", metavar="TEXT", help="Instead of the run's best prompt.")
 @click.option("--message", metavar="TEXT", help="One message, its answers, and the end.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Per answer [from the config].")
-@click.option("--temperature", type=Finite(min=0), help="0 is greedy [from the config].")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy [from the config].")
 def chat(
     run: Path | None,
     prompt: str | None,
@@ -42,10 +41,13 @@ def chat(
 
     Every answer is drawn with the same random numbers; each column remembers its own answers.
     """
-    config = _config(run, options)
+    told = {"max_length": max_tokens, "temperature": temperature}
+    config = _config(run, options).with_overrides(
+        *(f"generation.{key}={value}" for key, value in told.items() if value is not None)
+    )
     prompts = ([prompt] if prompt else []) + (_found(run) if run else [])
 
-    conversation = _conversation(config, options["plugin_files"], max_tokens, temperature)
+    conversation = _conversation(config, options["plugin_files"])
     conversation.reset(prompts[0] if prompts else "")
     terminal = console()
     if message is not None:
@@ -88,26 +90,16 @@ def _config(run: Path | None, options: dict[str, Any]) -> ExperimentConfig:
 
 def _found(run: Path) -> list[str]:
     """The run's prompts, best first: by the evaluation where there is one."""
-    from softdiv.evaluation.results import EVALUATION, Evaluation
-    from softdiv.stages.generate import PROMPTS, SavedPrompt
-    from softdiv.storage.records import read_record, read_records
+    from softdiv import stored
     from softdiv.storage.run_files import RunFiles
 
     files = RunFiles.of(run)
     if files.done("evaluate"):
-        return [found.text for found in read_record(files.file(EVALUATION), Evaluation).prompts]
-    if not files.done("generate"):
-        return []
-    saved = read_records(files.file(PROMPTS), SavedPrompt)
-    return [one.text for one in saved if not one.baseline]
+        return [found.text for found in stored.evaluation(files).prompts]
+    return [one.text for one in stored.prompts(files).prompts] if files.done("generate") else []
 
 
-def _conversation(
-    config: ExperimentConfig,
-    plugin_files: tuple[Path, ...],
-    max_tokens: int | None,
-    temperature: float | None,
-) -> Conversation:
+def _conversation(config: ExperimentConfig, plugin_files: tuple[Path, ...]) -> Conversation:
     from softdiv.components import Prepared
     from softdiv.pair.conversation import Conversation
     from softdiv.pair.manager import ModelPairManager
@@ -116,15 +108,11 @@ def _conversation(
     prepared = Prepared.of(config, plugin_files)
     config = prepared.config
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
-    generation = config.generation
     return Conversation(
         pair=pair,
         layout=pair.layout(config.training.placement),
-        sampling=Sampling(
-            temperature=generation.temperature if temperature is None else temperature,
-            top_p=generation.top_p,
-        ),
-        max_tokens=max_tokens or generation.max_length,
+        sampling=Sampling.of(config.generation),
+        max_tokens=config.generation.max_length,
         seed=config.seed,
         system_prompt=config.data.system_prompt,
     )

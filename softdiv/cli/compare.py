@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from softdiv.cli.options import FOLDER, json_option
 from softdiv.cli.terminal import say, say_json
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.evaluation.results import PromptResult
     from softdiv.report.comparison import Comparison, RunSummary
 
-FOLDER = click.Path(path_type=Path)
 LABEL, COLUMN = 26, 40
 SHARED_SHOWN = 8
 
@@ -23,7 +23,7 @@ SHARED_SHOWN = 8
 @click.command()
 @click.argument("first", metavar="RUN", type=FOLDER)
 @click.argument("second", metavar="RUN", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@json_option
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Two evaluated runs side by side: verdicts, best prompts, metrics, differing settings."""
     from softdiv.report.comparison import Comparison

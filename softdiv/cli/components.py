@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import click
 
+from softdiv.cli.main import COMMANDS
 from softdiv.plugin.interfaces import KINDS, Kind
-
-ABOUT: dict[Kind, str] = {
-    "models": "Loaders for the models of a pair (TOML key: loader).",
-    "processors": "Sources and filters of user texts.",
-    "losses": "What training maximises per response token.",
-    "metrics": "Numbers reported for every prompt.",
-    "searchers": "What proposes text prompts, and the baselines it must beat.",
-    "analyzers": "Sections of the report.",
-    "observers": "What is told of each step of a run.",
-}
 
 
 def _group(kind: Kind) -> click.Group:
-    @click.group(kind, help=ABOUT[kind])
+    @click.group(kind, help=COMMANDS[kind][1])
     def group() -> None: ...
 
     @group.command("list", help=f"The {kind} a config can name: name, plugin, description.")

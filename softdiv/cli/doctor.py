@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from softdiv.cli.options import json_option
+from softdiv.cli.options import FOLDER, json_option
 from softdiv.cli.terminal import only_ours, say_rows
 
 PACKAGES = ("softdiv", "torch", "transformers", "safetensors", "deepspeed", "bitsandbytes", "peft")
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 120
     "--plan",
     "config_path",
     metavar="CONFIG",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="Estimate what a run of this config needs; loads no model.",
 )
 @json_option

@@ -9,6 +9,7 @@ import click
 
 from softdiv.cli.gates import gate_options, gates_of, to_table, write_junit
 from softdiv.cli.options import (
+    FOLDER,
     config_options,
     configured,
     json_option,
@@ -16,11 +17,12 @@ from softdiv.cli.options import (
     texts_option,
 )
 from softdiv.cli.plugin_options import with_plugins
-from softdiv.cli.revise import TRAINED, revise, with_added, with_all_texts, with_texts_of
-from softdiv.cli.stage import FOLDER, force, progress, quiet_option, run_stage, say_next, watched
+from softdiv.cli.revise import revise, with_added, with_all_texts, with_texts_of
+from softdiv.cli.stage import force, pipeline_of, quiet_option, run_stage, say_next
 from softdiv.cli.terminal import console, only_ours, say, say_json
 from softdiv.errors import GATE_FAILED, ConfigError
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
+from softdiv.storage.names import REPORT_HTML, through
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
@@ -85,7 +87,7 @@ def evaluate(
     if run is not None and config != old:
         if force:
             raise ConfigError("--force is for what a run has; this is added beside it")
-        added = revise(run, old, config, TRAINED, options["plugin_files"], quiet=quiet)
+        added = revise(run, old, config, through("generate"), options["plugin_files"], quiet=quiet)
         run = folder = added.run_dir
         evaluation = added.report.evaluation
     elif run is not None:
@@ -127,7 +129,7 @@ def _say(evaluation: Evaluation, results: list[GateResult], folder: Path | None)
     for result in results:
         say(f"gate {result}")
     if folder is not None:
-        say(f"Report: {folder / 'report.html'}")
+        say(f"Report: {folder / REPORT_HTML}")
 
 
 def _config(
@@ -154,21 +156,18 @@ def _config_of(run: Path, options: dict[str, Any]) -> ExperimentConfig:
 
 def _is_plain(run: Path) -> bool:
     """Whether it was told to score no prompt: a search that found none is another thing."""
-    from softdiv.stages.generate import PROMPTS
-    from softdiv.storage.atomic import read_json_lines
+    from softdiv import stored
     from softdiv.storage.run_files import RunFiles
 
     files = RunFiles.of(run)
     given = files.manifest["facts"].get("prompts") == "given"
-    return given and all(line["baseline"] for line in read_json_lines(files.file(PROMPTS)))
+    return given and not stored.prompts(files).prompts
 
 
 def _of_run(run: Path, options: dict[str, Any], force: bool, quiet: bool) -> Evaluation:
-    from softdiv.evaluation.results import EVALUATION, Evaluation
-    from softdiv.storage.records import read_record
+    from softdiv import stored
 
-    done = run_stage("evaluate", run, options, force=force, quiet=quiet)
-    return read_record(done.file(EVALUATION), Evaluation)
+    return stored.evaluation(run_stage("evaluate", run, options, force=force, quiet=quiet))
 
 
 def _in_folder(
@@ -179,19 +178,12 @@ def _in_folder(
     force: bool,
     quiet: bool,
 ) -> Evaluation:
-    from softdiv.pipeline import DivergencePipeline
     from softdiv.stages.replay import PLAIN, read_suite
 
-    pipeline = DivergencePipeline(
-        config=config,
-        run_dir=folder,
-        plugin_files=plugin_files,
-        observers=progress(quiet),
-        prompts=read_suite(source) if source else PLAIN,
-        force=force,
-    )
+    prompts = read_suite(source) if source else PLAIN
+    pipeline = pipeline_of(config, plugin_files, quiet, folder, prompts=prompts, force=force)
     with only_ours():
-        return watched(pipeline).run().report.evaluation
+        return pipeline.run().report.evaluation
 
 
 def _of_suite(

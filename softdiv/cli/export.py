@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from softdiv.cli.options import FOLDER
 from softdiv.cli.plugin_options import plugin_options
 from softdiv.cli.terminal import only_ours, say
 
-FOLDER = click.Path(path_type=Path)
 FORMATS = ("peft", "vllm", "inspect", "lm-eval", "promptfoo", "jsonl", "dataset")
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from softdiv.cli.options import stacked
 
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
     from softdiv.evaluation.gate import Gate, GateResult
     from softdiv.evaluation.results import Evaluation
 
-F = TypeVar("F", bound=Callable[..., Any])
-_OPTIONS = (
+gate_options = stacked(
     click.option(
         "--fail-under", multiple=True, metavar="METRIC=X", help="Exit code 7 if it is below X."
     ),
@@ -41,13 +41,6 @@ _OPTIONS = (
         help="The limits as test cases, for a CI server.",
     ),
 )
-
-
-def gate_options(command: F) -> F:
-    """Add the options to a command; it receives them as keywords."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def gates_of(config: ExperimentConfig, under: tuple[str, ...], over: tuple[str, ...]) -> list[Gate]:

@@ -17,8 +17,8 @@ from softdiv import __version__
 from softdiv.cli import terminal
 from softdiv.config.redact import redacted
 from softdiv.errors import ConfigError, DiskError, SoftdivError, did_you_mean
+from softdiv.plain_text import strip_hidden
 from softdiv.ranks.launch import rank_label
-from softdiv.report.plain_text import strip_hidden
 from softdiv.storage.refusal import FIXES, disk_error
 
 INTERRUPTED = 75

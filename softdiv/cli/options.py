@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from softdiv.cli.pair_table import pair_table, with_models
+from softdiv.cli.pair_table import flag, pair_table, with_models
 from softdiv.cli.plugin_options import plugin_options, with_plugins
 from softdiv.cli.texts import with_texts
 from softdiv.errors import ConfigError
@@ -18,59 +18,54 @@ if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
-_OPTIONS = (
-    click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="training.num_epochs=3"
-    ),
-    click.option("--pair", metavar="NAME", help="A pair of `softdiv pairs list`."),
-    click.option(
-        "--model-1", metavar="X", help="The original: a folder, a GGUF file or a hub id[@revision]."
-    ),
-    click.option("--model-2", metavar="Y", help="The model under suspicion."),
-    click.option("--revision-1", metavar="REV", help="Branch, tag or commit of model_1."),
-    click.option("--revision-2", metavar="REV", help="Of model_2, or of model_1 a second time."),
-    click.option(
-        "--adapter", metavar="DIR", help="model_2 is model_1 (or --model-2) with this LoRA."
-    ),
-    click.option(
-        "--quantize", type=click.Choice(["int8", "int4"]), help="Round model_2's weights."
-    ),
-    click.option("--gguf-file", metavar="F", help="File inside --model-1's folder."),
-    click.option("--dtype", type=click.Choice(DTYPES), help="Of both models; auto = as stored."),
-    click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 [from the config]."),
-    click.option("--system-prompt", metavar="TEXT", help="Of texts that bring none of their own."),
-    click.option("--chat-template", metavar="FILE", help="Jinja, in place of the tokenizer's own."),
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "settings": {"multiple": True, "metavar": "KEY=VALUE", "help": "training.num_epochs=3"},
+    "pair": {"metavar": "NAME", "help": "A pair of `softdiv pairs list`."},
+    "model_1": {
+        "metavar": "X",
+        "help": "The original: a folder, a GGUF file or a hub id[@revision].",
+    },
+    "model_2": {"metavar": "Y", "help": "The model under suspicion."},
+    "revision_1": {"metavar": "REV", "help": "Branch, tag or commit of model_1."},
+    "revision_2": {"metavar": "REV", "help": "Of model_2, or of model_1 a second time."},
+    "adapter": {"metavar": "DIR", "help": "model_2 is model_1 (or --model-2) with this LoRA."},
+    "quantize": {"type": click.Choice(["int8", "int4"]), "help": "Round model_2's weights."},
+    "gguf_file": {"metavar": "F", "help": "File inside --model-1's folder."},
+    "dtype": {"type": click.Choice(DTYPES), "help": "Of both models; auto = as stored."},
+    "device": {"metavar": "D", "help": "auto, cpu, cuda, cuda:1 [from the config]."},
+    "system_prompt": {"metavar": "TEXT", "help": "Of texts that bring none of their own."},
+    "chat_template": {"metavar": "FILE", "help": "Jinja, in place of the tokenizer's own."},
+}
+"""Parameter -> its option, of everything that says what to compare."""
+
+
+def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator; the command receives them as keywords."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+config_options = stacked(
+    *(click.option(flag(name), name, **how) for name, how in _OPTIONS.items()), plugin_options
 )
+"""For commands that load models; what they receive is for :func:`configured`."""
 texts_option = click.option(
     "--texts",
     multiple=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="User texts in place of the config's: JSONL, CSV, Parquet, or a text a line.",
 )
 """For commands that read user texts."""
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-NAMES = {
-    "config": "--config",
-    "settings": "--set",
-    "pair": "--pair",
-    "model_1": "--model-1",
-    "model_2": "--model-2",
-    "revision_1": "--revision-1",
-    "revision_2": "--revision-2",
-    "adapter": "--adapter",
-    "quantize": "--quantize",
-    "gguf_file": "--gguf-file",
-    "dtype": "--dtype",
-    "device": "--device",
-    "texts": "--texts",
-    "system_prompt": "--system-prompt",
-    "chat_template": "--chat-template",
-    "plugins": "--plugin",
-}
-"""Parameter -> option, of everything that says what to compare."""
 _SETTINGS = {
     "dtype": ("pair.model_1.dtype", "pair.model_2.dtype"),
     "device": ("device",),
@@ -80,25 +75,12 @@ _SETTINGS = {
 """Parameter -> the keys of a config that it is short for."""
 
 
-def config_options(command: F) -> F:
-    """Add the options to a command; it receives them as keywords, for :func:`configured`."""
-    command = plugin_options(command)
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
     """The config file (the shipped quickstart without one) with the options applied.
 
     Raises:
         ConfigError: every problem, one line each.
     """
-    pair = pair_table(
-        name=options["pair"],
-        **{key: options[key] for key in ("model_1", "model_2", "adapter")},
-        **{key: options[key] for key in ("quantize", "gguf_file", "revision_1", "revision_2")},
-    )
     short = [
         f"{key}={json.dumps(options[name])}"
         for name, keys in _SETTINGS.items()
@@ -108,7 +90,7 @@ def configured(path: Path | None, options: dict[str, Any]) -> ExperimentConfig:
     return build_config(
         path,
         settings=(*short, *options["settings"]),
-        pair=pair,
+        pair=pair_table(options),
         texts=options.get("texts", ()),
         plugins=options["plugins"],
     )
@@ -119,7 +101,7 @@ def refuse_options(options: dict[str, Any], run_dir: Path) -> None:
 
     ``--plugin`` may be given: it says which plugins of a run made elsewhere are trusted.
     """
-    given = [o for name, o in NAMES.items() if options.get(name) and name != "plugins"]
+    given = [flag(name) for name in ("config", *_OPTIONS, "texts") if options.get(name)]
     if given:
         raise ConfigError(
             f"{', '.join(given)} cannot be combined with the run {run_dir}",

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from softdiv.errors import ConfigError
 
+_PAIR = (
+    *("model_1", "model_2", "adapter", "quantize"),
+    *("gguf_file", "revision_1", "revision_2"),
+)
 
-def pair_table(
-    *,
-    name: str | None,
-    model_1: str | None,
-    model_2: str | None,
-    adapter: str | None,
-    quantize: str | None,
-    gguf_file: str | None,
-    revision_1: str | None = None,
-    revision_2: str | None = None,
-) -> dict[str, Any] | None:
+
+def flag(parameter: str) -> str:
+    """The option of a command's parameter."""
+    return "--set" if parameter == "settings" else f"--{parameter.replace('_', '-')}"
+
+
+def pair_table(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """The ``[pair]`` table the options describe; None when no pair option was given.
 
     Raises:
         ConfigError: the options do not describe two models.
     """
-    given = {
-        "--model-1": model_1,
-        "--model-2": model_2,
-        "--adapter": adapter,
-        "--quantize": quantize,
-        "--gguf-file": gguf_file,
-        "--revision-1": revision_1,
-        "--revision-2": revision_2,
-    }
-    used = [option for option, value in given.items() if value is not None]
-    if name is not None:
+    used = [flag(name) for name in _PAIR if options[name] is not None]
+    if options["pair"] is not None:
         if used:
             raise ConfigError(f"--pair cannot be combined with {', '.join(used)}")
-        return {"name": name}
+        return {"name": options["pair"]}
+    model_1, model_2, adapter, quantize, gguf_file, revision_1, revision_2 = (
+        options[name] for name in _PAIR
+    )
     if not used:
         return None
     if model_1 is None:

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, json_option
+from softdiv.cli.options import FOLDER, config_options, configured, json_option
 from softdiv.cli.terminal import only_ours, say_rows
 from softdiv.errors import ConfigError, PairError
 
 if TYPE_CHECKING:
     from softdiv.config.schema import PairConfig
-    from softdiv.pair.facts import ModelFacts
     from softdiv.pair.manager import ModelPair
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="A config's pair.")
+@click.option("--config", "config_path", type=FOLDER, help="A config's pair.")
 @config_options
 @json_option
 @click.pass_context
@@ -57,7 +56,7 @@ def check(
     both = (pair.model_1, pair.model_2)
     rows = [("pair", pair.name)]
     for wrapper, other in zip(both, reversed(both), strict=True):
-        facts = _facts(model_facts(wrapper, other))
+        facts = model_facts(wrapper, other)
         rows += [(f"{wrapper.name} {label}", value) for label, value in facts]
     for wrapper, measured in zip(both, pair.self_checks, strict=True):
         rows.append((f"{wrapper.name} self-check", measured.line))
@@ -85,15 +84,3 @@ def _template(config: PairConfig, pair: ModelPair) -> str:
         return "none: plain continuation"
     told = "".join(f", {key} = {value!r}" for key, value in config.template_arguments.items())
     return f"{config.chat_template or config.template_of}{told}"
-
-
-def _facts(facts: ModelFacts) -> list[tuple[str, str]]:
-    head = "tied to the embeddings" if facts.tied_head else "separate"
-    cap = f", logits capped at {facts.soft_cap:g}" if facts.soft_cap else ""
-    quantised = f", {facts.quantised_layers} quantised layers" if facts.quantised_layers else ""
-    return [
-        ("model", f"{facts.architecture}, {facts.parameters / 1e6:,.1f}M parameters"),
-        ("memory", f"{facts.bytes / 1e6:,.1f} MB, {facts.shared_bytes / 1e6:,.1f} MB shared"),
-        ("numbers", f"{', '.join(facts.dtypes)} on {', '.join(facts.devices)}{quantised}"),
-        ("head", f"{facts.head_rows:,} rows of {facts.hidden_size}, {head}{cap}"),
-    ]

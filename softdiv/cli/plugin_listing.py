@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from softdiv import __version__
 from softdiv.cli.plugin_source import located, stated_components, stated_kinds
 from softdiv.errors import did_you_mean
+from softdiv.plugin.declared import declared
 from softdiv.plugin.discovery import Installed, installed
 
 if TYPE_CHECKING:
@@ -50,13 +50,12 @@ class Listed:
 
 
 def declared_names(config: Path | None) -> tuple[str, ...]:
-    """Plugins named by ``SOFTDIV_PLUGINS`` and by a config, each once, in that order."""
-    named = [name.strip() for name in os.environ.get("SOFTDIV_PLUGINS", "").split(",")]
-    if config is not None:
-        from softdiv.config.load import ExperimentConfig
+    """Plugins named by a config and by ``SOFTDIV_PLUGINS``, each once."""
+    if config is None:
+        return declared()
+    from softdiv.config.load import ExperimentConfig
 
-        named += ExperimentConfig.from_file(config).plugins
-    return tuple(dict.fromkeys(name for name in named if name))
+    return declared(ExperimentConfig.from_file(config).plugins)
 
 
 def listing(declared: Iterable[str] = ()) -> tuple[Listed, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.options import json_option
+from softdiv.cli.plugins_check import check
 from softdiv.cli.scaffold import SCAFFOLD_KINDS, scaffold
 from softdiv.cli.terminal import say, say_json, stream
 
@@ -24,7 +24,7 @@ def plugins() -> None:
 
 @plugins.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also built-ins, and known packages.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
+@json_option
 @click.option("--config", type=click.Path(path_type=Path), help="Whose plugins are declared.")
 def list_plugins(everything: bool, as_json: bool, config: Path | None) -> None:
     """Installed and declared plugins, read from package metadata; none is imported.
@@ -87,7 +87,7 @@ def _print_component(entry: Entry) -> None:
 
     from softdiv.cli.component_options import options_of
     from softdiv.config.catalogue import singular
-    from softdiv.report.plain_text import one_line, strip_hidden
+    from softdiv.plain_text import one_line, strip_hidden
 
     level = getattr(entry.factory, "level", None) or getattr(entry.factory, "role", None)
     say()
@@ -139,5 +139,4 @@ def new(name: str, kind: str, output_dir: Path) -> None:
         say(f"  {command}")
 
 
-if importlib.util.find_spec("softdiv.cli.plugins_check") is not None:
-    plugins.add_command(importlib.import_module("softdiv.cli.plugins_check").check)
+plugins.add_command(check)

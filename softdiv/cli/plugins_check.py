@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from softdiv.cli.options import json_option
 from softdiv.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("target", metavar="NAME|PATH")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@json_option
 @click.pass_context
 def check(ctx: click.Context, target: str, as_json: bool) -> None:
     """Does a plugin keep its contract? Runs every check on every component it registers.
@@ -24,7 +25,7 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
     """
     from softdiv.cli.main import COMMANDS
     from softdiv.cli.plugin_commands import commands_of
-    from softdiv.report.plain_text import one_line
+    from softdiv.plain_text import one_line
     from softdiv.testing.plugin_under_test import plugins_at
 
     plugins = plugins_at(target)
@@ -42,7 +43,7 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
 
 
 def _print(label: str, components: list[Checked]) -> None:
-    from softdiv.report.plain_text import one_line
+    from softdiv.plain_text import one_line
 
     say(f"plugin {one_line(label)}: {len(components)} components")
     width = max((len(o.check) for one in components for o in one.outcomes), default=0)

@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from softdiv.cli.terminal import printable, show
 from softdiv.cli.ticker import Ticker, expected_fte
+from softdiv.plain_text import one_line
 from softdiv.plugin.hookspecs import hookimpl
-from softdiv.report.plain_text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softdiv.cli.stage import progress, watched
+from softdiv.cli.stage import pipeline_of
 from softdiv.cli.terminal import only_ours, say
 from softdiv.cli.texts import with_texts
 from softdiv.errors import ConfigError
@@ -17,9 +17,6 @@ from softdiv.errors import ConfigError
 if TYPE_CHECKING:
     from softdiv.config.load import ExperimentConfig
     from softdiv.pipeline import PipelineResult
-
-TRAINED = ("load", "train", "generate")
-EVALUATED = (*TRAINED, "evaluate")
 
 
 def with_added(config: ExperimentConfig, key: str, option: str, added: Sequence[str]) -> Any:
@@ -96,7 +93,6 @@ def revise(
         SoftdivError: as a run does.
     """
     from softdiv.components import Prepared
-    from softdiv.pipeline import DivergencePipeline
     from softdiv.stages.revision import Base, refuse_seen_texts
 
     with only_ours():
@@ -104,13 +100,8 @@ def revise(
             both = (Prepared.of(config, plugin_files) for config in (old, new))
             if unknown := refuse_seen_texts(*both):
                 say(f"note: {unknown}", err=True)
-        pipeline = DivergencePipeline(
-            config=new,
-            base=Base(run, keep),
-            plugin_files=plugin_files,
-            observers=progress(quiet),
-        )
-        result = watched(pipeline).run()
+        pipeline = pipeline_of(new, plugin_files, quiet, base=Base(run, keep))
+        result = pipeline.run()
     if pipeline.nothing_to_do:
         say(f"{result.run_dir}: this revision was there already", err=True)
     return result

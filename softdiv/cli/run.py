@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, json_option, texts_option
+from softdiv.cli.options import FOLDER, config_options, configured, json_option, texts_option
 from softdiv.cli.terminal import console, only_ours, say_json
 from softdiv.cli.words import what_is_meant
 
 
 @click.command()
 @click.argument("words", metavar="[CONFIG] [MODEL_1 MODEL_2]", nargs=-1)
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Use exactly this run folder.")
+@click.option("--output-dir", type=FOLDER, help="Use exactly this run folder.")
 @config_options
 @texts_option
 @click.option("--force", is_flag=True, help="Start anew although this run has begun or finished.")
@@ -44,19 +44,12 @@ def run(
         print_plan(config, options["plugin_files"], as_json=as_json)
         return
 
-    from softdiv.cli.stage import progress, say_finished, watched
+    from softdiv.cli.stage import pipeline_of, say_finished
     from softdiv.cli.verdict import print_verdict
-    from softdiv.pipeline import DivergencePipeline
 
-    pipeline = DivergencePipeline(
-        config=config,
-        run_dir=output_dir,
-        plugin_files=options["plugin_files"],
-        observers=progress(quiet),
-        force=force,
-    )
+    pipeline = pipeline_of(config, options["plugin_files"], quiet, output_dir, force=force)
     with only_ours():
-        result = watched(pipeline).run()
+        result = pipeline.run()
     if pipeline.nothing_to_do:
         say_finished(result.run_dir, "report")
     if as_json:

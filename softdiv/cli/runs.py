@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from softdiv.cli.finite import Finite
-from softdiv.cli.options import json_option
+from softdiv.cli.options import FOLDER, json_option
 from softdiv.cli.terminal import say, say_json
 from softdiv.config.redact import redacted
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.storage.listing import RunInfo
 
-FOLDER = click.Path(path_type=Path)
 DAMAGED = 5
 """Exit code of ``verify`` when a file is not what it was; a RunError's."""
 
@@ -110,7 +108,9 @@ def verify(context: click.Context, folders: tuple[Path, ...], parent: Path, as_j
 @runs.command("prune")
 @parent_option
 @click.option("--unfinished", is_flag=True, help="Runs without a report.")
-@click.option("--older-than", type=Finite(min=0), metavar="DAYS", help="Runs created before that.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Runs created before that."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
@@ -124,8 +124,7 @@ def prune(
 ) -> None:
     """Remove run folders. With both conditions, those that meet both. Never one that is in use."""
     from softdiv.errors import RunError
-    from softdiv.storage.listing import list_runs as find
-    from softdiv.storage.listing import remove_run
+    from softdiv.storage.listing import list_runs as find, remove_run
 
     if not unfinished and older_than is None:
         raise click.UsageError("say which runs: --unfinished, --older-than DAYS, or both")

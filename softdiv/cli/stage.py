@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, refuse_options, texts_option
+from softdiv.cli.options import FOLDER, config_options, configured, refuse_options, texts_option
 from softdiv.cli.plugin_options import plugin_options
 from softdiv.cli.terminal import console, only_ours, say
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
+from softdiv.storage.names import MANIFEST, STAGES
 
 if TYPE_CHECKING:
+    from softdiv.config.load import ExperimentConfig
     from softdiv.pipeline import DivergencePipeline
     from softdiv.storage.run_files import RunFiles
-
-FOLDER = click.Path(path_type=Path)
-NEXT = {
-    "train": "generate",
-    "generate": "evaluate",
-    "evaluate": "analyze",
-    "analyze": "report",
-}
 
 force = click.option(
     "--force", is_flag=True, help="Repeat it; what later stages made from it is dropped."
@@ -46,28 +40,16 @@ def train(
 
     A training that was stopped goes on; one that has finished is not repeated without --force.
     """
-    from softdiv.storage.manifest import MANIFEST
-    from softdiv.storage.records import read_record
-
     if source is not None and (source / MANIFEST).is_file():
         refuse_options(options, source)
         run = run_stage("train", source, options, force=force, quiet=quiet)
     else:
         config = configured(source, options)
-
-        from softdiv.pipeline import DivergencePipeline
-
-        pipeline = DivergencePipeline(
-            config=config,
-            run_dir=output_dir,
-            plugin_files=options["plugin_files"],
-            observers=progress(quiet),
-            force=force,
-        )
+        pipeline = pipeline_of(config, options["plugin_files"], quiet, output_dir, force=force)
         run = _told(pipeline, "train")
-    from softdiv.training.result import TrainingFacts
+    from softdiv import stored
 
-    facts = read_record(run.file("training.json"), TrainingFacts)
+    facts = stored.training_facts(run)
     best = "none" if facts.best_bits is None else f"validation D {facts.best_bits:.4f} bits"
     say(
         f"soft prompt: {best} after {facts.steps} steps "
@@ -83,14 +65,14 @@ def train(
 @quiet_option
 def generate(run: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Search text prompts for a trained run, and the baselines at equal cost."""
-    from softdiv.storage.records import read_records
-
     done = run_stage("generate", run, options, force=force, quiet=quiet)
 
-    from softdiv.stages.generate import PROMPTS, SavedPrompt
+    from softdiv import stored
 
-    for one in read_records(done.file(PROMPTS), SavedPrompt):
-        kind, score = "baseline" if one.baseline else "prompt", ""
+    found = stored.prompts(done)
+    both = [("prompt", one) for one in found.prompts] + [("baseline", p) for p in found.baselines]
+    for kind, one in both:
+        score = ""
         if one.validation_bits is not None and one.validation_llr is not None:
             score = f"  (validation: D {one.validation_bits:.4f} bits, "
             score += f"ratio {one.validation_llr:.2f} nats per answer)"
@@ -124,8 +106,9 @@ def say_finished(run: Path, stage: str) -> None:
 
 def say_next(run: RunFiles, stage: str) -> None:
     """The command that goes on from here, unless it was given before."""
-    if not run.done(NEXT[stage]):
-        say(f"next: softdiv {NEXT[stage]} {shlex.quote(str(run.path))}", err=True)
+    after = STAGES[STAGES.index(stage) + 1]
+    if not run.done(after):
+        say(f"next: softdiv {after} {shlex.quote(str(run.path))}", err=True)
 
 
 def progress(quiet: bool) -> Sequence[tuple[object, str]]:
@@ -137,7 +120,32 @@ def progress(quiet: bool) -> Sequence[tuple[object, str]]:
     return [(ProgressObserver(console(err=True)), "'progress'")]
 
 
-def watched(pipeline: DivergencePipeline) -> DivergencePipeline:
+def pipeline_of(
+    config: ExperimentConfig,
+    plugin_files: Sequence[Path],
+    quiet: bool,
+    run_dir: Path | None = None,
+    **more: Any,
+) -> DivergencePipeline:
+    """A pipeline with its progress display.
+
+    Args:
+        more: its other fields.
+    """
+    from softdiv.pipeline import DivergencePipeline
+
+    return _watched(
+        DivergencePipeline(
+            config=config,
+            run_dir=run_dir,
+            plugin_files=plugin_files,
+            observers=progress(quiet),
+            **more,
+        )
+    )
+
+
+def _watched(pipeline: DivergencePipeline) -> DivergencePipeline:
     """The pipeline, whose progress display knows what it has spent so far."""
     from softdiv.cli.progress import ProgressObserver
 
@@ -168,14 +176,14 @@ def run_stage(
         observers=progress(quiet),
         force=force,
     )
-    return _told(pipeline, name)
+    return _told(_watched(pipeline), name)
 
 
 def _told(pipeline: DivergencePipeline, name: str) -> RunFiles:
     from softdiv.storage.run_files import RunFiles
 
     with only_ours():
-        run = watched(pipeline).run_stage(name)
+        run = pipeline.run_stage(name)
     if pipeline.nothing_to_do:
         say_finished(run, name)
     return RunFiles.of(run)

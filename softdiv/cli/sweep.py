@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from softdiv.cli.options import config_options, configured, json_option, texts_option
-from softdiv.cli.stage import FOLDER, progress, quiet_option, watched
+from softdiv.cli.options import FOLDER, config_options, configured, json_option, texts_option
+from softdiv.cli.stage import pipeline_of, quiet_option
 from softdiv.cli.terminal import only_ours, say, say_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def sweep(
         )
     ]
 
-    from softdiv.pipeline import DivergencePipeline
     from softdiv.stages.replay import read_suite
     from softdiv.storage.atomic import read_json
     from softdiv.sweep.series import sweep
@@ -63,15 +62,7 @@ def sweep(
     def opened(
         config: ExperimentConfig, run_dir: Path, given: SearchResult | None
     ) -> DivergencePipeline:
-        return watched(
-            DivergencePipeline(
-                config=config,
-                run_dir=run_dir,
-                plugin_files=options["plugin_files"],
-                observers=progress(quiet),
-                prompts=given,
-            )
-        )
+        return pipeline_of(config, options["plugin_files"], quiet, run_dir, prompts=given)
 
     def told(what: str, member: Member, before: bool) -> None:
         say(f"{what}  {member.name}{'  (had finished)' if before else ''}", err=True)

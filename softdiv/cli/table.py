@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from softdiv.cli.terminal import console, say, written
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

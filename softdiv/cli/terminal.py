@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softdiv.errors import DiskError
-from softdiv.report.plain_text import one_line, strip_hidden, visible
+from softdiv.plain_text import one_line, strip_hidden, visible
 from softdiv.storage.refusal import refusal
 
 if TYPE_CHECKING:

@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from softdiv.analysis.selection import shown
 from softdiv.cli.terminal import show
-from softdiv.report.formatting import interval, number, percent, prompt_name
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
+from softdiv.report.formatting import interval, number, percent
+from softdiv.storage.names import REPORT_HTML
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +38,7 @@ def print_verdict(console: Console, report: Report, run_dir: Path) -> None:
     say(f"Cost: {number(report.ledger.get('total'))} FTE, {_seconds(report)} s")
     for warning in report.warnings:
         say(f"Note: {one_line(warning)}", "yellow")
-    say(f"Report: {run_dir / 'report.html'}")
+    say(f"Report: {run_dir / REPORT_HTML}")
     say(f"Again:  {one_line(report.reproduce)}")
 
 
@@ -55,7 +57,7 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         say()
         say("Text prompts, on held-out user texts:", "bold")
         for index, result in enumerate(prompts[:PROMPTS_SHOWN], 1):
-            say(f"  {index}. “{one_line(prompt_name(result), 200)}”")
+            say(f"  {index}. “{one_line(shown(result.text), 200)}”")
             say(f"     {_numbers(result)}")
         for line in _answers(prompts):
             say(line)
@@ -63,7 +65,7 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         say()
         say("Baselines:", "bold")
         for result in baselines:
-            say(f"  {result.searcher} “{one_line(prompt_name(result), 60)}”: {_numbers(result)}")
+            say(f"  {result.searcher} “{one_line(shown(result.text), 60)}”: {_numbers(result)}")
 
 
 def _numbers(result: PromptResult) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.storage.names import CONFIG
 from softdiv.storage.origin import refuse_plugins
-from softdiv.storage.run_files import CONFIG, RunFiles
+from softdiv.storage.run_files import RunFiles
 
 
 def config_of_run(run_dir: Path, trusted: Iterable[str] = ()) -> ExperimentConfig:

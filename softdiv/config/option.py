@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -23,34 +24,20 @@ def option(default: Any, meaning: str, *checks: Validator) -> Any:
     )
 
 
-def at_least(minimum: float) -> Validator:
-    """The value must be ``>= minimum``."""
+def _bound(holds: Callable[[float, float], bool], words: str) -> Callable[[float], Validator]:
+    def bound(limit: float) -> Validator:
+        def check(_: Any, __: Any, value: Any) -> None:
+            if not holds(value, limit):
+                raise ValueError(f"must be {words} {limit}, got {value}")
 
-    def check(_: Any, __: Any, value: Any) -> None:
-        if value < minimum:
-            raise ValueError(f"must be at least {minimum}, got {value}")
+        return check
 
-    return check
-
-
-def above(minimum: float) -> Validator:
-    """The value must be ``> minimum``."""
-
-    def check(_: Any, __: Any, value: Any) -> None:
-        if value <= minimum:
-            raise ValueError(f"must be above {minimum}, got {value}")
-
-    return check
+    return bound
 
 
-def at_most(maximum: float) -> Validator:
-    """The value must be ``<= maximum``."""
-
-    def check(_: Any, __: Any, value: Any) -> None:
-        if value > maximum:
-            raise ValueError(f"must be at most {maximum}, got {value}")
-
-    return check
+at_least = _bound(operator.ge, "at least")
+above = _bound(operator.gt, "above")
+at_most = _bound(operator.le, "at most")
 
 
 def at_most_or_all(maximum: float) -> Validator:
@@ -65,13 +52,7 @@ def at_most_or_all(maximum: float) -> Validator:
 
 def count(minimum: int, maximum: int = 10**9) -> Validator:
     """A number of things, at least ``minimum``; what no machine holds is a slip or an attack."""
-    least, most = at_least(minimum), at_most(maximum)
-
-    def check(made: Any, field: Any, value: Any) -> None:
-        least(made, field, value)
-        most(made, field, value)
-
-    return check
+    return attrs.validators.and_(at_least(minimum), at_most(maximum))
 
 
 def only_with(other: str, wanted: str) -> Validator:

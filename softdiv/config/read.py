@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softdiv.config.limits import DEEPEST, out_of_limits
-from softdiv.errors import ConfigError, did_you_mean
+from softdiv.errors import ConfigError, did_you_mean, in_one_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,7 +73,7 @@ def _parse_toml(text: str, path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
     except ValueError as error:  # tomllib's own, and an integer of thousands of digits
-        raise ConfigError(f"{path}: not valid TOML: {_cut(str(error))}") from error
+        raise ConfigError(f"{path}: not valid TOML: {in_one_line(str(error))}") from error
 
 
 def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
@@ -86,20 +86,14 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {_cut(str(error.problem))}") from error
+        raise ConfigError(f"{where}: not valid YAML: {in_one_line(str(error.problem))}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
     except Exception as error:  # a date that does not exist, a number of thousands of digits, ...
-        raise ConfigError(f"{path}: not valid YAML: {_cut(str(error))}") from error
+        raise ConfigError(f"{path}: not valid YAML: {in_one_line(str(error))}") from error
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected a table at the top level")
     return table
-
-
-def _cut(words: str) -> str:
-    """A parser's message may quote the file at any length."""
-    line = " ".join(words.split())
-    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _neighbours(path: Path) -> str:

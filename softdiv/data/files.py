@@ -17,8 +17,6 @@ from softdiv.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     from io import BufferedReader
 
-WORDS = 200
-"""Characters of a foreign message that are shown."""
 GZIP = b"\x1f\x8b"
 _UTF_16 = "is UTF-16 text, not UTF-8"
 _NOT_TEXT: tuple[tuple[bytes, str, str], ...] = (
@@ -92,12 +90,6 @@ def _refuse_what_is_no_text(path: str, head: bytes) -> None:
             raise DataError(f"{path} {what}", fix=fix.format(path=path))
     if head.count(0) > len(head) // 4:
         raise DataError(f"{path} is no text, or UTF-16 without a mark", fix="save it as UTF-8")
-
-
-def clipped(text: str) -> str:
-    """One short line of a library's words: they may quote the file."""
-    line = " ".join(text.split())
-    return line if len(line) <= WORDS else line[: WORDS - 1] + "…"
 
 
 def _unreadable(path: str, error: Exception) -> NoReturn:

@@ -12,13 +12,15 @@ from softdiv.data import formats
 from softdiv.data.base import text_id
 from softdiv.data.lines import BadLines, is_unicode
 from softdiv.data.messages import Conversations, NotUsable
-from softdiv.errors import closest
+from softdiv.errors import closest, cut
 from softdiv.plugin.records import Example, Message
 
 _WHOLE_EXCHANGE = re.compile(
     r"### ?(Assistant|Response|Output):|\[/INST\]|<\|(im_start|start_header_id)\|>|\n\nAssistant:"
 )
 KEYS_SHOWN = 12
+LONGEST_KEY = 30
+"""What stands where keys should may be a line of somebody's file."""
 
 
 @attrs.frozen
@@ -179,19 +181,14 @@ class Records:
         )
         keys = f"its keys are {listed(record)}" if record else "it has no keys"
         if near is not None:
-            return f'{keys}: did you mean {self.option} = "{_short(near)}"?'
+            return f'{keys}: did you mean {self.option} = "{cut(near, LONGEST_KEY)}"?'
         return f"{keys}: {self.option} names the one to read" if texts else keys
 
 
 def listed(keys: Mapping[str, Any]) -> str:
     """Keys of somebody's record in one line, the first of them."""
     more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
-    return ", ".join(_short(key) for key in list(keys)[:KEYS_SHOWN]) + more
-
-
-def _short(key: str) -> str:
-    """What stands where keys should may be a line of somebody's file."""
-    return key if len(key) <= 30 else key[:29] + "…"
+    return ", ".join(cut(key, LONGEST_KEY) for key in list(keys)[:KEYS_SHOWN]) + more
 
 
 def _counted(lost: Mapping[str, int]) -> str:

@@ -17,7 +17,8 @@ from softdiv.divergence.shares import assembled, batches_of, dealt
 from softdiv.errors import SoftdivError, TrainingError
 from softdiv.pair.memory import RowLimit, in_parts
 from softdiv.ranks.group import Ranks
-from softdiv.storage.records import from_plain, to_plain
+from softdiv.storage.plain import to_plain
+from softdiv.storage.records import from_plain
 
 
 def run_batches(whole: Batch, size: int, given: With, limit: RowLimit, ranks: Ranks) -> RowTensors:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from softdiv.errors import in_one_line
 from softdiv.evaluation.results import PromptResult
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[\w'’-]+")
@@ -106,10 +107,9 @@ def in_words(result: PromptResult, plain: PromptResult | None) -> tuple[str, str
         f"{phrase.in_model_2} of {len(findings)} answers of model_2 {where} “{phrase.text}” "
         f"({'; '.join(told)})"
     )
-    example = (
-        f"Asked “{_short(best.example.text)}”, model_2 says “{_short(best.response_2)}” and "
-        f"model_1 “{_short(best.response_1)}”."
-    )
+    said = (best.example.text, best.response_2, best.response_1)
+    asked, two, one = (in_one_line(text, SHOWN) for text in said)
+    example = f"Asked “{asked}”, model_2 says “{two}” and model_1 “{one}”."
     return claim, example
 
 
@@ -138,8 +138,3 @@ def _holds(phrase: str, answer: str) -> bool:
 
 def _longest_first(key: str) -> tuple[int, str]:
     return -len(key), key
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 1].rstrip() + "…"

@@ -9,9 +9,6 @@ import attrs
 
 from softdiv.plugin.records import Finding, Interval
 
-EVALUATION = "evaluation.json"
-"""The run folder's file that holds an :class:`Evaluation`."""
-
 Outcome = Literal["difference found", "broad drift only", "no difference found", "inconclusive"]
 
 

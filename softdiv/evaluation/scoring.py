@@ -32,14 +32,6 @@ class Scores:
     findings: tuple[Finding, ...]
 
 
-@attrs.frozen(kw_only=True)
-class _Row:
-    """One user text under one prompt."""
-
-    metrics: Mapping[str, float]
-    finding: Finding
-
-
 ROUNDED = 6
 """Conversations on which rounding is measured."""
 
@@ -90,12 +82,12 @@ class Scorer:
         ]
         if soft is not None:
             items += [("", example, self.layout.soft(example)) for example in self.examples]
-        rows = self._rows(items, soft)
+        found = self._findings(items, soft)
         count, texts = len(self.examples), len(unique) * len(self.examples)
-        pairs = self._pairs(rows[:texts], items[:texts])
+        pairs = self._pairs(found[:texts], items[:texts])
         parts = [
-            self._collect(rows[n : n + count], pairs[n : n + count])
-            for n in range(0, len(rows), count)
+            self._collect(found[n : n + count], pairs[n : n + count])
+            for n in range(0, len(found), count)
         ]
         return dict(zip(unique, parts, strict=False)), parts[-1] if soft is not None else None
 
@@ -126,8 +118,8 @@ class Scorer:
                 found.append(sum(float(jsd(one[None], other[None])) for one, other in pairs))
         return max(found) / len(contexts)
 
-    def _rows(self, items: Sequence[Item], soft: Tensor | None) -> list[_Row]:
-        """One row per (prompt, user text): both models' answers, and their mean values."""
+    def _findings(self, items: Sequence[Item], soft: Tensor | None) -> list[Finding]:
+        """One per (prompt, user text), with the token metrics' means over both answers."""
         # on the same random numbers: where the models agree, they say the same
         keys = streams("held-out", [example for _, example, _ in items])
         contexts = [context for _, _, context in items]
@@ -144,34 +136,26 @@ class Scorer:
                 )
         extra = {name: result.mean_of(values, first) for name, values in result.extra.items()}
         return [
-            _Row(
+            Finding(
+                prompt=prompt,
+                example=example,
+                response_1=self.layout.decode(result.answer(n)),
+                response_2=self.layout.decode(result.answer(half + n)),
+                divergence_bits=float(bits[n] + bits[half + n]) / 2,
+                log_likelihood_ratio=float(ratio[half + n]),
+                tokens_1=token_divergences(result, n, self.pair.tokenizer),
+                tokens_2=token_divergences(result, half + n, self.pair.tokenizer),
                 metrics={
                     name: float(values[n] + values[half + n]) / 2 for name, values in extra.items()
                 },
-                finding=Finding(
-                    prompt=prompt,
-                    example=example,
-                    response_1=self.layout.decode(result.answer(n)),
-                    response_2=self.layout.decode(result.answer(half + n)),
-                    divergence_bits=float(bits[n] + bits[half + n]) / 2,
-                    log_likelihood_ratio=float(ratio[half + n]),
-                    tokens_1=token_divergences(result, n, self.pair.tokenizer),
-                    tokens_2=token_divergences(result, half + n, self.pair.tokenizer),
-                ),
             )
             for n, (prompt, example, _) in enumerate(items)
         ]
 
-    def _collect(self, rows: Sequence[_Row], pairs: Sequence[ResponsePair]) -> Scores:
-        """The rows of one prompt (no pairs: the soft prompt, of which no text is measured).
-
-        A metric that failed on some rows has no value.
-        """
-        findings = tuple(row.finding for row in rows)
+    def _collect(self, findings: Sequence[Finding], pairs: Sequence[ResponsePair]) -> Scores:
+        """Those of one prompt (no pairs: the soft prompt, of which no text is measured)."""
         metrics: dict[str, Sequence[float]] = {
-            name: [row.metrics[name] for row in rows]
-            for name in rows[0].metrics
-            if all(name in row.metrics for row in rows)
+            name: [f.metrics[name] for f in findings] for name in findings[0].metrics
         }
         metrics |= self.metrics.of_pairs(pairs) if pairs else {}
         return Scores(
@@ -184,22 +168,11 @@ class Scorer:
             ),
         )
 
-    def _pairs(self, rows: Sequence[_Row], items: Sequence[Item]) -> list[ResponsePair]:
+    def _pairs(self, found: Sequence[Finding], items: Sequence[Item]) -> list[ResponsePair]:
         """What the response metrics see, resampled as often as one of them asks."""
         again_1, again_2 = (self._resampled(which, items) for which in (1, 2))
-        return [
-            ResponsePair(
-                example=row.finding.example,
-                prompt=row.finding.prompt,
-                response_1=row.finding.response_1,
-                response_2=row.finding.response_2,
-                tokens_1=row.finding.tokens_1,
-                tokens_2=row.finding.tokens_2,
-                again_1=further_1,
-                again_2=further_2,
-            )
-            for row, further_1, further_2 in zip(rows, again_1, again_2, strict=True)
-        ]
+        zipped = zip(found, again_1, again_2, strict=True)
+        return [finding.as_pair(one, two) for finding, one, two in zipped]
 
     def _resampled(self, which: Literal[1, 2], items: Sequence[Item]) -> list[tuple[str, ...]]:
         """Further answers of one model to each item, on random numbers of their own."""

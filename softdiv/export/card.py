@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
+from softdiv.analysis.selection import shown
 from softdiv.export.cases import Evaluated
-from softdiv.report.formatting import interval, prompt_name
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
+from softdiv.report.formatting import interval
 
 SHOWN = 12
 """Prompts listed."""
@@ -36,7 +37,7 @@ def card(run: Evaluated, about: str, header: Mapping[str, Any] | None = None) ->
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {_code(prompt_name(result))} | {_code(result.searcher)} "
+        f"| {_code(shown(result.text))} | {_code(result.searcher)} "
         f"| {interval(result.divergence_bits)} | {interval(result.llr_lift)} |"
         for result in run.results[:SHOWN]
     ]

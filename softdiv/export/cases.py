@@ -7,15 +7,16 @@ from typing import Any
 
 import attrs
 
+from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import Placement
 from softdiv.errors import RunError
-from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
+from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.pair.layout import with_prompt
 from softdiv.plugin.records import Finding, Message
-from softdiv.storage.atomic import read_json
-from softdiv.storage.records import read_record
-from softdiv.storage.run_files import CONFIG, RunFiles
+from softdiv.storage.names import CONFIG
+from softdiv.storage.plain import to_plain
+from softdiv.storage.run_files import RunFiles
 
 SAMPLES = "samples.jsonl"
 """The file of cases that the exports of text have in common."""
@@ -47,12 +48,12 @@ class Case:
     def messages(self) -> list[dict[str, str]]:
         """The conversation that was asked, prompt and all; not with placement ``prefix``."""
         turns = (*self.context, Message("user", self.user_text))
-        return _plain(with_prompt(turns, self.prompt, self.placement))
+        found: list[dict[str, str]] = to_plain(with_prompt(turns, self.prompt, self.placement))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, in one order; ``messages`` where they hold the prompt."""
-        record = attrs.asdict(self, recurse=False)
-        record["context"] = _plain(self.context)
+        record: dict[str, Any] = to_plain(self)
         if self.placement != "prefix":
             record["messages"] = self.messages
         return record
@@ -70,15 +71,12 @@ class Evaluated:
     @classmethod
     def of(cls, files: RunFiles) -> Evaluated:
         """Raises RunError if it was not evaluated yet, or a file of it has changed."""
-        if not files.done("evaluate"):
-            raise RunError(
-                f"run {files.path} has no evaluation yet", fix=f"softdiv evaluate {files.path}"
-            )
+        evaluation = stored.evaluation(files)
         return cls(
             files=files,
-            pair=str(read_json(files.file("pair.json"))["name"]),
+            pair=stored.pair_facts(files).name,
             config=ExperimentConfig.from_file(files.file(CONFIG)),
-            evaluation=read_record(files.file(EVALUATION), Evaluation),
+            evaluation=evaluation,
         )
 
     @property
@@ -123,7 +121,3 @@ def _case(name: str, result: PromptResult, finding: Finding, placement: Placemen
         divergence_bits=finding.divergence_bits,
         log_likelihood_ratio=finding.log_likelihood_ratio,
     )
-
-
-def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]

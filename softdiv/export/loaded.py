@@ -9,19 +9,15 @@ import attrs
 import torch
 from torch import Tensor
 
+from softdiv import stored
 from softdiv.components import Prepared
 from softdiv.errors import PairError, RunError
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.records import Example
 from softdiv.stages.load import fitting, load_pair, load_texts
-from softdiv.stages.train import TRAINING
 from softdiv.stages.work import LoadedPair
-from softdiv.storage.records import read_record
 from softdiv.storage.run_files import RunFiles
-from softdiv.training.best import BEST
-from softdiv.training.result import TrainingFacts
-from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -42,23 +38,20 @@ class SoftRun:
             RunError: no soft prompt was trained.
             SoftdivError: as a run's loading does.
         """
-        if not files.done("train"):
-            raise RunError(f"run {files.path} has no trained soft prompt yet", fix=_train(files))
-        facts = read_record(files.file(TRAINING), TrainingFacts)
-        if not facts.steps:
+        trained = stored.training(files)
+        if not trained.steps:
             raise RunError(
                 f"run {files.path} trained no soft prompt",
-                why=facts.stop_reason,
+                why=trained.stop_reason,
                 fix="export its answers: jsonl, dataset, inspect, lm-eval or promptfoo",
             )
-        soft = DivergenceSoftPrompt.load(files.file(BEST)).embeddings.detach()
         config = prepared.config
         texts = load_texts(prepared.parts, config.data, lambda note: None)
         pair = load_pair(config, prepared.registry)
         loaded = fitting(texts, pair, config, prepared.parts, lambda note: None)
         return cls(
             loaded=loaded,
-            soft=soft.to(pair.model_1.device),
+            soft=trained.prompt.to(pair.model_1.device),
             examples=loaded.split.test[: config.evaluation.test_texts],
         )
 
@@ -66,10 +59,6 @@ class SoftRun:
     def models(self) -> tuple[ModelWrapper, ModelWrapper]:
         """model_1 and model_2."""
         return self.loaded.pair.model_1, self.loaded.pair.model_2
-
-
-def _train(files: RunFiles) -> str:
-    return f"softdiv train {files.path}"
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from softdiv.export.lm_eval import lm_eval
 from softdiv.export.promptfoo import promptfoo
 from softdiv.export.texts import DATASET_HEADER, dataset, inspect, jsonl
 from softdiv.storage.atomic import read_json, write_json, write_text
+from softdiv.storage.names import EVALUATION
 from softdiv.storage.run_files import RunFiles
 
 README, MARK = "README.md", "softdiv_export.json"
@@ -61,7 +62,7 @@ def export(
         "format": form,
         "softdiv": __version__,
         "pair": run.pair,
-        "evaluation_sha256": run.files.stage("evaluate")["files"]["evaluation.json"],
+        "evaluation_sha256": run.files.stage("evaluate")["files"][EVALUATION],
     }
     write_json(target / MARK, facts)
     return target

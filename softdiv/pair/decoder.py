@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from softdiv.pair.decoding import CachedDecoder
+from softdiv.pair.decoding import CachedDecoder, StatesDecoder
 from softdiv.pair.inputs import Frame, assemble
 from softdiv.pair.layout import Context
 from softdiv.pair.wrapper import ModelWrapper
@@ -109,7 +109,7 @@ def _extended(row: Context, token: int) -> Context:
     return attrs.evolve(row, before=(*row.before, token))
 
 
-class RerunDecoder:
+class RerunDecoder(StatesDecoder):
     """Runs every row anew for each token: right for any causal model, and T times the work.
 
     For models that carry a state which padding would change (state-space layers, linear
@@ -124,15 +124,6 @@ class RerunDecoder:
         batch = assemble(wrapper, contexts, soft=soft, pad_left=False, prefix=())
         self._embeds, self._lengths = batch.embeds, batch.lengths
         self._states = self._run()
-
-    @property
-    def device(self) -> torch.device:
-        """The model's."""
-        return self._wrapper.device
-
-    def log_probs(self) -> Tensor:
-        """``[B, V]`` of the next token, nats."""
-        return self._wrapper.log_probs(self._states)
 
     def advance(self, tokens: Tensor) -> None:
         """Append one token ``[B]`` to every row."""

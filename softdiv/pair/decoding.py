@@ -26,7 +26,24 @@ similar length."""
 Layers = list[tuple[Tensor, Tensor]]
 
 
-class CachedDecoder:
+class StatesDecoder:
+    """What predicts from the states of each row's last position."""
+
+    _wrapper: ModelWrapper
+    _states: Tensor
+    """``[B, H]``"""
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self._wrapper.device
+
+    def log_probs(self) -> Tensor:
+        """``[B, V]`` of the next token, nats."""
+        return self._wrapper.log_probs(self._states)
+
+
+class CachedDecoder(StatesDecoder):
     """B contexts of one model, ready to predict; none longer than an attention window.
 
     The padding between a shared prefix and the rest of a row would push the prefix out of a
@@ -64,15 +81,6 @@ class CachedDecoder:
     def width(self) -> int:
         """Positions of the longest row, padding included."""
         return int(self._mask.shape[1])
-
-    @property
-    def device(self) -> torch.device:
-        """The model's."""
-        return self._wrapper.device
-
-    def log_probs(self) -> Tensor:
-        """``[B, V]`` of the next token, nats."""
-        return self._wrapper.log_probs(self._states)
 
     def advance(self, tokens: Tensor) -> None:
         """Append one token ``[B]`` to every row."""

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import softdiv
 from softdiv.errors import PairError, SoftdivError
+from softdiv.plain_text import said
 
 LONGEST = 300
 """Characters kept of a message nobody has translated."""
@@ -120,8 +121,7 @@ def _error(what: str, error: BaseException, fix: str) -> PairError:
 
 def plain_reason(error: BaseException) -> str:
     """All that the message says, on one printable line; the class's name where that says more."""
-    text = " ".join(str(error).split())
-    text = "".join(character if character.isprintable() else "�" for character in text)
+    text = said(error)
     if len(text) > LONGEST:
         text = text[:LONGEST].rpartition(" ")[0] + " ..."
     if isinstance(error, KeyError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,20 +21,12 @@ def _copy(config: Any) -> Any:
     return copy.deepcopy(config)
 
 
-def _prompts(prompts: Sequence[HardPrompt]) -> tuple[HardPrompt, ...]:
-    return tuple(prompts)
+def _tuple(items: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(items)
 
 
 def _view(numbers: Mapping[str, float]) -> Mapping[str, float]:
     return MappingProxyType(dict(numbers))
-
-
-def _lines(lines: Sequence[str]) -> tuple[str, ...]:
-    return tuple(lines)
-
-
-def _paths(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(paths)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -63,7 +55,7 @@ class TrainEvent:
     timings: Mapping[str, float] = attrs.field(factory=dict, converter=_view)
     """This step's ``seconds``, ``tokens_per_s``, ``share_...`` of the time and
     ``peak_memory_gib``, in ``timings.jsonl``."""
-    notes: tuple[str, ...] = attrs.field(default=(), converter=_lines)
+    notes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     """What happened in this step that a user should read, e.g. smaller micro-batches."""
     rank: int = 0
     stop_reason: str | None = None
@@ -183,7 +175,7 @@ class SearchEvent:
 
     stage: str
     """e.g. ``"halving"`` or ``"baseline natural_pool"``"""
-    prompts: Sequence[HardPrompt] = attrs.field(converter=_prompts)
+    prompts: Sequence[HardPrompt] = attrs.field(converter=_tuple)
     """What the stage left, best first where it ranks."""
     spent_fte: int
     """By the searchers, or by this baseline."""
@@ -193,8 +185,8 @@ class SearchEvent:
 class PromptsEvent:
     """What the search returned, best first, and the baselines run beside it."""
 
-    prompts: Sequence[HardPrompt] = attrs.field(converter=_prompts)
-    baselines: Sequence[HardPrompt] = attrs.field(converter=_prompts)
+    prompts: Sequence[HardPrompt] = attrs.field(converter=_tuple)
+    baselines: Sequence[HardPrompt] = attrs.field(converter=_tuple)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -202,4 +194,4 @@ class ReportEvent:
     """The finished report and the files it was written to."""
 
     report: Any
-    files: tuple[Path, ...] = attrs.field(converter=_paths)
+    files: tuple[Path, ...] = attrs.field(converter=_tuple)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from softdiv.plain_text import said
+
 if TYPE_CHECKING:
     from softdiv.plugin.registry import Registry
 
@@ -63,6 +65,5 @@ class Failures:
 
 def reason(error: BaseException) -> str:
     """``ValueError: what it says``, on one line that no terminal can be moved by."""
-    text = " ".join(str(error).split())
-    text = "".join(character if character.isprintable() else "�" for character in text)
+    text = said(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

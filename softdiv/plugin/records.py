@@ -141,6 +141,19 @@ class Finding:
     metrics: Mapping[str, float] = attrs.field(default=_EMPTY, eq=False)
     """every metric that was available: mean over both answers' tokens, or of the two answers"""
 
+    def as_pair(self, again_1: Sequence[str] = (), again_2: Sequence[str] = ()) -> ResponsePair:
+        """What response metrics see of it, with further samples of each model."""
+        return ResponsePair(
+            example=self.example,
+            prompt=self.prompt,
+            response_1=self.response_1,
+            response_2=self.response_2,
+            tokens_1=self.tokens_1,
+            tokens_2=self.tokens_2,
+            again_1=again_1,
+            again_2=again_2,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Table:

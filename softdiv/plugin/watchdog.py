@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 from softdiv.errors import ConfigError
 
@@ -78,12 +78,7 @@ class TimeLimit:
             self._left, self._every = signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._armed:
             return
         self._armed = False

@@ -8,14 +8,13 @@ from typing import Any
 
 import attrs
 
+from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.redact import HIDDEN, redacted
-from softdiv.errors import RunError
-from softdiv.evaluation.results import EVALUATION, Evaluation, PromptResult
-from softdiv.storage.atomic import read_json
+from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.storage.dotted import dotted
-from softdiv.storage.records import read_record
-from softdiv.storage.run_files import CONFIG, RunFiles
+from softdiv.storage.names import CONFIG
+from softdiv.storage.run_files import RunFiles
 
 _NOT_COMPARED = {"output_dir"}
 
@@ -41,14 +40,11 @@ class RunSummary:
     def of(cls, run_dir: Path) -> RunSummary:
         """Raises RunError if it is no run folder, or was not evaluated yet."""
         run = RunFiles.of(run_dir)
-        if not run.done("evaluate"):
-            raise RunError(
-                f"run {run_dir} has no evaluation yet", fix=f"softdiv evaluate {run_dir}"
-            )
+        evaluation = stored.evaluation(run)
         return cls(
             run_dir=run_dir,
-            pair=str(read_json(run.file("pair.json"))["name"]),
-            evaluation=read_record(run.file(EVALUATION), Evaluation),
+            pair=stored.pair_facts(run).name,
+            evaluation=evaluation,
             config=ExperimentConfig.from_file(run.file(CONFIG)).to_dict(),
             ledger=run.ledger(),
             created=run.manifest["created"],

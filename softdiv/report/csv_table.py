@@ -6,8 +6,8 @@ import csv
 import io
 from typing import Any
 
+from softdiv.plain_text import encodable, strip_hidden
 from softdiv.plugin.records import Table
-from softdiv.report.plain_text import encodable, strip_hidden
 
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """the full-width forms too: some spreadsheets read them alike (OWASP, CSV injection)"""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import PromptResult
 from softdiv.plugin.records import Interval
 
@@ -44,11 +45,6 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{value:.0%}"
 
 
-def prompt_name(result: PromptResult) -> str:
-    """The prompt's text, or ``(empty prompt)``."""
-    return result.text or "(empty prompt)"
-
-
 def metric_names(results: Sequence[PromptResult]) -> tuple[str, ...]:
     """Every metric that was measured, in the config's order."""
     return tuple(dict.fromkeys(name for result in results for name in result.metrics))
@@ -69,7 +65,7 @@ def columns(results: Sequence[PromptResult]) -> tuple[str, ...]:
 def row(result: PromptResult, results: Sequence[PromptResult]) -> tuple[str, ...]:
     """One prompt as a row of the prompts or baselines table; ``results`` decides the columns."""
     base = (
-        prompt_name(result),
+        shown(result.text),
         result.searcher,
         interval(result.divergence_bits),
         interval(result.llr_lift),
@@ -116,7 +112,7 @@ def what_did_not_work(
                 and baseline.llr_lift.value < best.llr_lift.value
             ):
                 lines.append(
-                    f"baseline {baseline.searcher} “{prompt_name(baseline)}” stayed below the best "
+                    f"baseline {baseline.searcher} “{shown(baseline.text)}” stayed below the best "
                     f"prompt: D {number(baseline.divergence_bits.value)} bits, "
                     f"lift {number(baseline.llr_lift.value)} nats"
                 )

@@ -9,6 +9,8 @@ import jinja2
 from markupsafe import Markup
 
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
+from softdiv.analysis.selection import shown
+from softdiv.plain_text import clipped, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.formatting import (
     MESSAGES_SHOWN,
@@ -17,12 +19,10 @@ from softdiv.report.formatting import (
     metric_names,
     number,
     percent,
-    prompt_name,
     row,
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import clipped, visible
 
 MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusive": "open"}
 """colour of the verdict's edge; a difference found has the strongest"""
@@ -60,10 +60,10 @@ def to_html(report: Report) -> str:
         baseline_rows=[row(result, everything) for result in evaluation.baselines],
         mood=MOODS.get(evaluation.verdict.outcome, ""),
         metric_names=list(metrics),
-        metric_rows=[(prompt_name(r), *(r.metrics.get(m) for m in metrics)) for r in everything],
+        metric_rows=[(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
         best=best,
         answers=[_sides(finding) for finding in best.findings[:ANSWERS_SHOWN]] if best else [],
-        prompt_name=prompt_name,
+        shown=shown,
         glance=_glance(report),
         figures_of=figures_of,
         rows_shown=ROWS_SHOWN,

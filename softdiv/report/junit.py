@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from softdiv.evaluation.gate import GateResult
 from softdiv.evaluation.results import Evaluation
-from softdiv.report.plain_text import encodable, one_line
+from softdiv.plain_text import encodable, one_line
 
 
 def to_junit(pair: str, evaluation: Evaluation, results: Sequence[GateResult]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import PromptResult
+from softdiv.plain_text import clipped, markdown, markdown_table, visible
 from softdiv.plugin.records import Section, Table
 from softdiv.report.formatting import (
     MESSAGES_SHOWN,
@@ -13,16 +15,13 @@ from softdiv.report.formatting import (
     interval,
     metric_names,
     number,
-    prompt_name,
     row,
     what_did_not_work,
 )
 from softdiv.report.model import Report
-from softdiv.report.plain_text import clipped, visible
 
 ANSWERS_SHOWN = 3
 LONGEST_TEXT, LONGEST_BEFORE = 4000, 400
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 
 def to_markdown(report: Report) -> str:
@@ -74,7 +73,7 @@ def _metrics(results: Sequence[PromptResult]) -> list[str]:
     names = metric_names(results)
     if not names:
         return []
-    rows = [(prompt_name(r), *(number(r.metrics.get(name)) for name in names)) for r in results]
+    rows = [(shown(r.text), *(number(r.metrics.get(name)) for name in names)) for r in results]
     return ["## All metrics", _table(("prompt", *names), rows)]
 
 
@@ -82,7 +81,7 @@ def _answers(prompts: Sequence[PromptResult]) -> list[str]:
     if not prompts:
         return []
     best = prompts[0]
-    lines = [f"## What each model answers under “{_text(prompt_name(best))}”"]
+    lines = [f"## What each model answers under “{_text(shown(best.text))}”"]
     for finding in best.findings[:ANSWERS_SHOWN]:
         lines += [
             f"{_text(message.role.capitalize())}: {_text(clipped(message.content, LONGEST_BEFORE))}"
@@ -125,10 +124,10 @@ def _data_table(table: Table) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+    def cells(row: Sequence[str]) -> list[str]:
+        return [clipped(cell, LONGEST_TEXT) for cell in row]
 
-    return "\n".join([line(head), "|" + " --- |" * len(head), *(line(cells) for cells in rows)])
+    return markdown_table(cells(head), map(cells, rows))
 
 
 def _list(items: Sequence[str]) -> list[str]:
@@ -136,10 +135,7 @@ def _list(items: Sequence[str]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """One line of prose with every sign that Markdown or HTML would read escaped."""
-    line = " ".join(visible(clipped(text, LONGEST_TEXT)).replace("\n", " ↵ ").split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", line)
+    return markdown(clipped(text, LONGEST_TEXT))
 
 
 def _fence(text: str) -> str:

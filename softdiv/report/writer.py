@@ -11,6 +11,7 @@ from softdiv.report.csv_table import to_csv
 from softdiv.report.html import to_html
 from softdiv.report.markdown import to_markdown
 from softdiv.report.model import Report
+from softdiv.storage.names import REPORT, REPORT_HTML, REPORT_MD, SECTIONS
 from softdiv.storage.run import RunFolder
 
 
@@ -21,17 +22,17 @@ def write_report(report: Report, run: RunFolder) -> dict[str, str]:
         File name -> sha256, for :meth:`RunFolder.complete`.
     """
     files = {
-        **run.write_json("report.json", to_contract(report)),
-        **run.write_text("report.md", to_markdown(report)),
-        **run.write_text("report.html", to_html(report)),
+        **run.write_json(REPORT, to_contract(report)),
+        **run.write_text(REPORT_MD, to_markdown(report)),
+        **run.write_text(REPORT_HTML, to_html(report)),
     }
     for number, section in enumerate(report.sections, 1):
-        files |= _write_section(f"analysis/{number}-{_slug(section.title)}", section, run)
+        files |= _write_section(f"{SECTIONS}/{number}-{_slug(section.title)}", section, run)
     if report.training_curve:
         training = Section(
             title="training", summary="Soft prompt training.", curves=(report.training_curve,)
         )
-        files |= _write_section("analysis/training", training, run)
+        files |= _write_section(f"{SECTIONS}/training", training, run)
     return files
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from softdiv.pair.layout import Context
 from softdiv.pair.vocabulary import Word
-from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.candidate_words import around
 from softdiv.search.swaps import stream
@@ -26,17 +25,6 @@ WIDTH = 1.25
 """Tokens of a word, on average: a quarter of those looked at have two."""
 KEEP = 8
 """Of the words of a round one in so many goes on, to lists of half the length."""
-
-
-def answer_log_probs(
-    task: SearchTask,
-    model: ModelWrapper,
-    contexts: Sequence[Context],
-    answers: Sequence[Answer],
-    soft: Tensor | None = None,
-) -> list[Tensor]:
-    """Nats of each token of a given answer behind each context, under one model."""
-    return task.sampler.log_likelihoods(model, contexts, answers, soft)
 
 
 def group_tested(
@@ -114,13 +102,13 @@ def _list_scores(
 ) -> list[float]:
     """Mean over the answers of how likely each is behind each list, against the median list."""
     found: list[Tensor] = []
-    size = task.config.batch_rows
+    size, sampler, model = task.config.batch_rows, task.sampler, task.pair.model_2
     for start in range(0, len(rows), size):
         if budget.remaining == 0:
             break
         part = rows[start : start + size]
         logs = [
-            torch.stack(answer_log_probs(task, task.pair.model_2, part, [answer] * len(part)))
+            torch.stack(sampler.log_likelihoods(model, part, [answer] * len(part)))
             for answer in answers
         ]
         found.append(torch.stack([each.sum(dim=1) for each in logs], dim=1))

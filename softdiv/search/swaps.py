@@ -66,35 +66,10 @@ def filled(slot: Context, ids: Sequence[int]) -> Context:
     return Context(before=(*slot.before, *ids, *slot.after))
 
 
-def answer_bits(
-    task: SearchTask,
-    contexts: Sequence[Context],
-    responses: Sequence[Sequence[int]],
-    soft: Tensor | None = None,
-) -> Tensor:
-    """``[N]`` JSD in bits at every token of given answers; no gradient.
-
-    Args:
-        soft: ``[k, H]``, for contexts with a slot.
-    """
-    return task.sampler.answer_bits(contexts, responses, soft)
-
-
-def soft_gradient(
-    task: SearchTask,
-    contexts: Sequence[Context],
-    responses: Sequence[Sequence[int]],
-    soft: Tensor,
-) -> Tensor:
-    """``[k, H]`` gradient of given answers' mean D with respect to ``soft [k, H]`` in the
-    contexts' slots."""
-    return task.sampler.bits_gradient(contexts, responses, soft)
-
-
 def bits_gradient(task: SearchTask, prompt: AnsweredPrompt) -> Tensor:
     """``[k, H]`` gradient of the answers' mean D with respect to the prompt's embeddings."""
     soft = _embedded(task.pair.model_1, prompt.ids)
-    return soft_gradient(task, prompt.slots, prompt.responses, soft)
+    return task.sampler.bits_gradient(prompt.slots, prompt.responses, soft)
 
 
 def swap_gains(model: ModelWrapper, gradient: Tensor, ids: Sequence[int], tokens: Tensor) -> Tensor:

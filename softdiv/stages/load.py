@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import attrs
 import torch
 
+from softdiv import stored
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import DataConfig
@@ -26,12 +27,11 @@ from softdiv.stages.texts import (
     with_contexts_kept,
     with_system_prompt,
 )
-from softdiv.stages.work import LEFTOVERS, STAGES, LoadedPair, Work
-from softdiv.storage.atomic import read_json
+from softdiv.stages.work import LoadedPair, Work
 from softdiv.storage.locate import Note
+from softdiv.storage.names import LEFTOVERS, PAIR, STAGES
+from softdiv.storage.records import read_record
 
-PAIR = "pair.json"
-TEMPLATE = "chat_template_sha256"
 BEGUN = (*STAGES, *LEFTOVERS["train"])
 """Finished stages, or what the first leaves before it has finished."""
 
@@ -50,33 +50,38 @@ def load(work: Work) -> LoadedPair:
     with work.stage("load") as stage:
         texts = load_texts(work.parts, config.data, stage.notes.append)
         pair = load_pair(config, work.registry)
-        pair.ledger.by_phase.update(work.ledger())
+        pair.ledger.by_phase.update(work.run.ledger())
         _same_template(work, pair)
         loaded = fitting(texts, pair, config, work.parts, stage.notes.append)
-        facts = {
-            "name": pair.name,
-            "notes": list(pair.report.notes),
-            "identical": pair.report.identical,
-            TEMPLATE: pair.template.sha256 if pair.template else "",
-            "answers_end_with": [{"text": t, "id": i} for t, i in pair.report.ends],
-            "self_check": {
-                wrapper.name: check.line
-                for wrapper, check in zip(
-                    (pair.model_1, pair.model_2), pair.self_checks, strict=True
-                )
-            },
-        }
-        stage.files |= work.run.write_json(PAIR, facts)
+        stage.files |= stored.write_pair(work.run, _facts(pair))
     work.run.note(threads=torch.get_num_threads(), device=str(pair.model_1.device))
     work.loaded = loaded
     return loaded
 
 
+def _facts(pair: ModelPair) -> stored.PairFacts:
+    checks = zip((pair.model_1, pair.model_2), pair.self_checks, strict=True)
+    return stored.PairFacts(
+        name=pair.name,
+        notes=pair.report.notes,
+        identical=pair.report.identical,
+        chat_template_sha256=_template(pair),
+        answers_end_with=tuple({"text": t, "id": i} for t, i in pair.report.ends),
+        self_check={wrapper.name: check.line for wrapper, check in checks},
+    )
+
+
+def _template(pair: ModelPair) -> str:
+    return pair.template.sha256 if pair.template else ""
+
+
 def _same_template(work: Work, pair: ModelPair) -> None:
     """Raises RunError if a run that has begun would go on with another chat template."""
-    path, now = work.run.path / PAIR, pair.template.sha256 if pair.template else ""
+    path, now = work.run.path / PAIR, _template(pair)
     begun = any(work.run.done(name) or (work.run.path / name).exists() for name in BEGUN)
-    if begun and path.exists() and read_json(path).get(TEMPLATE, now) != now:
+    if not begun or not path.exists():
+        return
+    if read_record(path, stored.PairFacts).chat_template_sha256 not in (None, now):
         raise RunError(
             f"the chat template is not the one that {work.run.path} began with",
             fix="put it back, or repeat the run from its first stage with --force",

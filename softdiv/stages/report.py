@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
+from softdiv import stored
 from softdiv.plugin.events import ReportEvent
 from softdiv.report.convergence import convergence_curve
 from softdiv.report.model import Report
 from softdiv.report.writer import write_report
-from softdiv.stages.analyze import read_sections
-from softdiv.stages.evaluate import read_evaluation
-from softdiv.stages.generate import PROMPTS
-from softdiv.stages.train import TRAINING
-from softdiv.stages.work import STAGES, Work
-from softdiv.storage.atomic import read_json_lines
-from softdiv.storage.records import read_record
-from softdiv.storage.run_files import CONFIG
-from softdiv.training.journal import METRICS
-from softdiv.training.result import TrainingFacts
-
-
-@attrs.frozen(kw_only=True)
-class PairFacts:
-    """What the report takes from ``pair.json``."""
-
-    name: str
-    notes: tuple[str, ...]
-    identical: bool
-    answers_end_with: tuple[Mapping[str, Any], ...] = ()
-    self_check: Mapping[str, str] = {}
-    """runs of 0.1.0 have neither"""
+from softdiv.stages.work import Work
+from softdiv.storage.names import CONFIG, PROMPTS, through
 
 
 def report(work: Work) -> None:
@@ -56,14 +35,11 @@ def build_report(work: Work) -> Report:
 
     What a reader is given holds no secret of the config: ``config.toml`` alone has them.
     """
-    sections, evaluation = read_sections(work), read_evaluation(work)
     run, config = work.run, work.config
-    work.require("train", "trained soft prompt")
-    work.require("generate", "text prompts")
-    pair = read_record(run.file("pair.json"), PairFacts)
-    trained = METRICS in run.stage("train")["files"]  # not where prompts were given
-    ledger = work.ledger()
-    finished = ("load", *STAGES[:-1])
+    sections, evaluation = stored.sections(run), stored.evaluation(run)
+    training, pair = stored.training_facts(run), stored.pair_facts(run)
+    run.require("generate")
+    ledger, finished = run.ledger(), through("analyze")
     return Report(
         pair={
             "name": pair.name,
@@ -77,8 +53,8 @@ def build_report(work: Work) -> Report:
             "self_check": pair.self_check,
         },
         evaluation=evaluation,
-        training=attrs.asdict(read_record(run.file(TRAINING), TrainingFacts)),
-        training_curve=convergence_curve(read_json_lines(run.file(METRICS)) if trained else ()),
+        training=attrs.asdict(training),
+        training_curve=convergence_curve(stored.metrics(run)),
         sections=sections,
         ledger={**ledger, "total": sum(ledger.values())},
         seconds={name: value for name, value in work.seconds().items() if name in finished},
@@ -97,7 +73,7 @@ def _command(work: Work) -> str:
         f" --plugin-file {shlex.quote(str(path.absolute()))}" for path in work.plugin_files
     )
     if work.run.manifest["facts"].get("prompts") == "given":  # nothing was searched
-        known = any(not line["baseline"] for line in read_json_lines(run.file(PROMPTS)))
+        known = stored.prompts(run).prompts
         prompts = f" {shlex.quote(str(folder / PROMPTS))}" if known else ""
         return f"softdiv evaluate{prompts} --config {config}{files} --output-dir NEW_DIR"
     return f"softdiv run {config} --output-dir NEW_DIR{files}"

@@ -13,8 +13,8 @@ from softdiv.errors import DataError, RunError
 from softdiv.stages.load import load_texts
 from softdiv.storage import atomic
 from softdiv.storage.existing import config_key
-from softdiv.storage.listing import REVISIONS
-from softdiv.storage.manifest import MANIFEST, read_manifest
+from softdiv.storage.manifest import read_manifest
+from softdiv.storage.names import MANIFEST, REVISIONS
 from softdiv.storage.run import RunFolder
 from softdiv.storage.run_files import RunFiles
 

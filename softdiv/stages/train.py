@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
-
+from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.detector import load_detector
 from softdiv.pair.manager import ModelPair
 from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
-from softdiv.storage.records import read_record
-from softdiv.training.best import BEST
-from softdiv.training.journal import METRICS
-from softdiv.training.result import TrainingFacts, TrainingResult
+from softdiv.storage.names import BEST, METRICS
+from softdiv.training.result import TrainingFacts
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.trainer import DivergenceTrainer
-
-TRAINING = "training.json"
 
 
 def train(work: Work) -> None:
@@ -41,7 +36,7 @@ def train(work: Work) -> None:
                 loaded.pair.model_1, loaded.layout, work.config.training, work.config.seed
             )
             facts = TrainingFacts(best_bits=None, steps=0, stop_reason=reason, engine="none")
-            stage.files |= run.write_json(TRAINING, attrs.asdict(facts))
+            stage.files |= stored.write_training(run, facts)
             stage.files[BEST] = untrained.save(run.path / BEST)
             return
         refuse_no_texts(loaded.split, "training")
@@ -56,8 +51,7 @@ def train(work: Work) -> None:
         )
         result = work.trainer.train()
         stage.notes += result.notes
-        found = attrs.asdict(result, filter=attrs.filters.exclude("prompt"))
-        stage.files |= run.write_json(TRAINING, found)
+        stage.files |= stored.write_training(run, result)
         # again, from memory: the file may be of the process that was killed before this one
         stage.files[BEST] = work.trainer.prompt.copy_of(result.prompt).save(run.path / BEST)
         if (run.path / METRICS).exists():
@@ -69,11 +63,3 @@ def nothing_to_train(config: ExperimentConfig, pair: ModelPair) -> str:
     if pair.report.same:
         return "the models are identical"
     return "no steps were asked for" if config.training.max_steps == 0 else ""
-
-
-def read_training(work: Work) -> TrainingResult:
-    """What training found. Raises RunError if it has not finished."""
-    work.require("train", "trained soft prompt")
-    prompt = DivergenceSoftPrompt.load(work.run.file(BEST))
-    facts = read_record(work.run.file(TRAINING), TrainingFacts)
-    return TrainingResult(prompt=prompt.embeddings.detach(), **attrs.asdict(facts, recurse=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,19 +13,14 @@ import attrs
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
-from softdiv.errors import RunError
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.registry import Registry
 from softdiv.ranks.group import Ranks
+from softdiv.storage.names import LEFTOVERS, STAGES, through
 from softdiv.storage.run import RunFolder
 from softdiv.training.trainer import DivergenceTrainer
-
-STAGES = ("train", "generate", "evaluate", "analyze", "report")
-"""In order; the names of the commands, and of the entries in ``manifest.json``."""
-LEFTOVERS = {"train": ("metrics.jsonl", "timings.jsonl", "checkpoints")}
-"""What a stage writes while it is under way, beside the files it is marked finished with."""
 
 
 @attrs.frozen
@@ -82,28 +76,15 @@ class Work:
             facts["ledger"] = dict(pair.ledger.by_phase)
         self.run.complete(name, stage.files, **facts)
 
-    def require(self, stage: str, what: str) -> None:
-        """Raises RunError with the command to run if ``stage`` is not finished, or if a file it
-        wrote is no longer what it was."""
-        again = f"softdiv {stage} {shlex.quote(str(self.run.path))}"
-        if not self.run.done(stage):
-            raise RunError(f"run {self.run.path} has no {what} yet", fix=again)
-        if problems := self.run.damage(stage):
-            raise RunError(problems[0], fix=f"{again} --force writes it again")
-
     def forget(self, first: str) -> None:
         """Drop the results of a stage and of every later one, which were made from them."""
         for stage in STAGES[STAGES.index(first) :]:
             self.run.forget(stage, LEFTOVERS.get(stage, ()))
 
-    def ledger(self) -> dict[str, int]:
-        """FTE by phase after the last finished stage."""
-        return self.run.ledger()
-
     def seconds(self) -> dict[str, float]:
         """Wall-clock by finished stage."""
         stages = self.run.manifest["stages"]
-        return {name: stages[name]["seconds"] for name in ("load", *STAGES) if name in stages}
+        return {name: stages[name]["seconds"] for name in through(STAGES[-1]) if name in stages}
 
     def notes(self, *stages: str) -> list[str]:
         """What the given stages left out or saw fail."""

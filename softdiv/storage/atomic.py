@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import attrs
-
 from softdiv.errors import DiskError, RunError
 from softdiv.storage.folder import TEMPORARY
+from softdiv.storage.plain import to_plain
 from softdiv.storage.refusal import refusal
 
 if TYPE_CHECKING:
@@ -69,28 +68,14 @@ def write_text(path: Path, text: str) -> str:
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
     """JSON of plain values, attrs records and paths; NaN and infinity are refused."""
+    plain = to_plain(value, strange=float)
 
     def dumped(ascii_only: bool) -> str:
-        return json.dumps(
-            value, indent=indent, default=_plain, ensure_ascii=ascii_only, allow_nan=False
-        )
+        return json.dumps(plain, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
     text = dumped(False)
     # a lone surrogate has no UTF-8; escaped, it is read back as it was
     return dumped(True) if any("\ud800" <= c <= "\udfff" for c in text) else text
-
-
-def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        fields = attrs.fields(type(value))
-        return {field.name: getattr(value, field.name) for field in fields}
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (Path, frozenset, set)):
-        return str(value) if isinstance(value, Path) else sorted(value)
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> str:

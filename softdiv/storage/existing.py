@@ -13,10 +13,9 @@ from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.storage.dotted import dotted
 from softdiv.storage.folder import is_leftover
-from softdiv.storage.locks import LOCK
-from softdiv.storage.manifest import MANIFEST, read_manifest
+from softdiv.storage.manifest import read_manifest
+from softdiv.storage.names import CONFIG, LOCK, MANIFEST
 from softdiv.storage.refusal import refusal
-from softdiv.storage.run_files import CONFIG
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -14,12 +14,10 @@ from softdiv.errors import RunError
 from softdiv.storage.atomic import read_json
 from softdiv.storage.folder import remove
 from softdiv.storage.locks import in_use, turn
-from softdiv.storage.manifest import MANIFEST
+from softdiv.storage.names import MANIFEST, PAIR, REPORT, REVISIONS
 from softdiv.storage.refusal import refusal
 from softdiv.storage.run_files import RunFiles
 
-REVISIONS = "revisions"
-"""Folder in a run folder; the run itself is revision 1."""
 State = Literal["finished", "unfinished", "in use", "damaged", "link"]
 
 
@@ -86,7 +84,7 @@ def run_info(path: Path) -> RunInfo:
     try:
         run = RunFiles.of(path)
         finished = run.done("report")
-        report = read_json(run.file("report.json")) if finished else {}
+        report = read_json(run.file(REPORT)) if finished else {}
         verdict = str(report["verdict"]["outcome"]) if finished else ""
         pair = str(report["pair"]["name"] if finished else _pair_of(run))
     except (RunError, OSError, KeyError, TypeError) as error:
@@ -132,4 +130,4 @@ def _size(path: Path) -> int:
 
 
 def _pair_of(run: RunFiles) -> str:
-    return str(read_json(run.file("pair.json"))["name"]) if run.done("load") else ""
+    return str(read_json(run.file(PAIR))["name"]) if run.done("load") else ""

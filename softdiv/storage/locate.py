@@ -8,8 +8,9 @@ from pathlib import Path
 
 from softdiv.errors import RunError, did_you_mean
 from softdiv.storage.folder import refuse_strange
+from softdiv.storage.names import BEST
 
-BEST_PROMPT = Path("checkpoints", "best.safetensors")
+BEST_PROMPT = Path(BEST)
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 Note = Callable[[str], None]
 

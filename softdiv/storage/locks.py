@@ -12,9 +12,9 @@ from pathlib import Path
 import filelock
 
 from softdiv.errors import RunError
+from softdiv.storage.names import LOCK
 from softdiv.storage.refusal import refusal
 
-LOCK = "run.lock"
 PATIENCE = 10.0
 """Seconds to wait for another process to find or make its run folder; it takes milliseconds."""
 

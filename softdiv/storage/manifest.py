@@ -11,11 +11,11 @@ from typing import Any
 from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.storage.folder import is_plain, refuse_strange
+from softdiv.storage.names import MANIFEST
 from softdiv.storage.refusal import refusal
 from softdiv.storage.sealed import unsealed, write_sealed
 
 SCHEMA_VERSION = 2
-MANIFEST = "manifest.json"
 LARGEST = 1 << 24
 """Bytes; a run's has some thousands."""
 DEEPEST = 8

@@ -19,7 +19,7 @@ from typing import Any
 from softdiv.errors import PluginError, RunError
 from softdiv.plugin.declared import declared, disabled
 from softdiv.storage.cache import cache_root
-from softdiv.storage.run_files import CONFIG
+from softdiv.storage.names import CONFIG
 
 KEY = "origin.key"
 """In the cache: 32 random bytes, readable by the user alone."""

@@ -1,4 +1,4 @@
-"""attrs records as JSON and back, equal to what was written.
+"""attrs records out of JSON, equal to what was written.
 
 The report's contract is for readers and drops what they do not need; this is for the next stage.
 """
@@ -7,42 +7,18 @@ from __future__ import annotations
 
 import collections.abc
 import functools
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-import attrs
 import cattrs
 
 from softdiv.errors import RunError
 from softdiv.storage.atomic import read_json, read_json_lines
+from softdiv.storage.plain import FLOAT, to_plain
 
 T = TypeVar("T")
 _PLAIN = {str, int, float, bool, type(None)}
-_FLOAT = "float"
-"""JSON has no NaN and no infinity; they are written as ``{"float": "nan"}``."""
-
-
-def to_plain(value: Any) -> Any:
-    """JSON values only. Raises TypeError for what is neither a record nor plain."""
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {_FLOAT: str(value)}
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if attrs.has(type(value)):
-        names = [field.name for field in attrs.fields(type(value))]
-        return {name: to_plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        return to_plain(value.tolist())
-    raise TypeError(f"{type(value).__name__} cannot be written as a record")
 
 
 def from_plain(kind: type[T], value: Any) -> T:
@@ -113,8 +89,8 @@ def _is_plain_union(kind: Any) -> bool:
 
 def _decoded(value: Any) -> Any:
     if isinstance(value, dict):
-        if set(value) == {_FLOAT}:
-            return float(value[_FLOAT])
+        if set(value) == {FLOAT}:
+            return float(value[FLOAT])
         return {key: _decoded(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_decoded(item) for item in value]

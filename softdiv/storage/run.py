@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import attrs
@@ -18,13 +17,14 @@ from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.storage.existing import config_key, known_run, new_path, refuse_other
 from softdiv.storage.folder import refuse_strange, remove, remove_leftovers
-from softdiv.storage.locks import LOCK, locked, turn
-from softdiv.storage.manifest import MANIFEST, SCHEMA_VERSION, read_manifest, write_manifest
+from softdiv.storage.locks import locked, turn
+from softdiv.storage.manifest import SCHEMA_VERSION, read_manifest, write_manifest
+from softdiv.storage.names import CONFIG, EVENTS, LOCK, MANIFEST, PAIR
 from softdiv.storage.origin import mark
 from softdiv.storage.refusal import refusal
-from softdiv.storage.run_files import CONFIG, RunFiles
+from softdiv.storage.run_files import RunFiles
 
-_NOTHING_DONE = {LOCK, CONFIG, MANIFEST, "pair.json"}
+_NOTHING_DONE = {LOCK, CONFIG, MANIFEST, PAIR}
 """All that a folder holds when its run failed before it had anything to keep."""
 PACKAGES = ("softdiv", "torch", "transformers", "deepspeed", "peft", "pluggy", "numpy")
 
@@ -40,12 +40,7 @@ class RunFolder(RunFiles):
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         with turn(self.path.parent):
             self._lock.release()
             if error is not None:
@@ -80,19 +75,13 @@ class RunFolder(RunFiles):
         """Write a JSONL file whole; returns ``{name: sha256}`` for :meth:`complete`."""
         return {name: atomic.write_json_lines(self.path / name, values)}
 
-    def write_tensors(
-        self, name: str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None
-    ) -> dict[str, str]:
-        """Write a safetensors file; returns ``{name: sha256}`` for :meth:`complete`."""
-        return {name: atomic.write_tensors(self.path / name, tensors, metadata)}
-
     def append(self, name: str, value: Any) -> None:
         """Append one line to a JSONL file."""
         atomic.append_json_line(self.path / name, value)
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Append to ``events.jsonl``."""
-        self.append("events.jsonl", {"time": _now(), "event": kind, **facts})
+        """Append to its events."""
+        self.append(EVENTS, {"time": _now(), "event": kind, **facts})
 
     def _save(self) -> None:
         write_manifest(self.path, self.manifest)

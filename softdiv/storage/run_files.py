@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ import attrs
 from softdiv.errors import RunError
 from softdiv.storage import atomic
 from softdiv.storage.manifest import read_manifest
+from softdiv.storage.names import PRODUCTS
 from softdiv.storage.refusal import refusal
 
-CONFIG = "config.toml"
-"""The resolved configuration: the run again, on any machine that has its models."""
 _MADE = "the run was made"
 
 
@@ -34,9 +34,14 @@ class RunFiles:
         """Whether a stage finished in this run or in the one it continues."""
         return stage in self.manifest["stages"]
 
-    def damage(self, stage: str) -> list[str]:
-        """A finished stage's files that are missing or not what its sha256 says."""
-        return changed_files(self.path, f"{stage} wrote it", self.stage(stage)["files"])
+    def require(self, stage: str) -> None:
+        """Raises RunError with the command to run if ``stage`` is not finished, or if a file it
+        wrote is missing or not what its sha256 says."""
+        again = f"softdiv {stage} {shlex.quote(str(self.path))}"
+        if not self.done(stage):
+            raise RunError(f"run {self.path} has no {PRODUCTS[stage]} yet", fix=again)
+        if wrong := changed_files(self.path, f"{stage} wrote it", self.stage(stage)["files"]):
+            raise RunError(wrong[0], fix=f"{again} --force writes it again")
 
     def stage(self, name: str) -> Mapping[str, Any]:
         """What the manifest says of a finished stage."""

@@ -13,7 +13,7 @@ from softdiv.plugin.records import Curve, Interval, Table
 from softdiv.report.csv_table import to_csv
 from softdiv.report.formatting import interval
 from softdiv.storage.atomic import write_bytes, write_json, write_text
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 
 JSON, CSV, SVG, PNG = "sweep.json", "sweep.csv", "sweep.svg", "sweep.png"
 SCHEMA_VERSION = 1

@@ -10,24 +10,67 @@
 registered, and importing this does not import torch.
 """
 
-from softdiv.testing.bases import (
-    AnalyzerTests,
-    LossTests,
-    ModelLoaderTests,
-    ObserverTests,
-    ProcessorTests,
-    ResponseMetricTests,
-    SearcherTests,
-    TokenMetricTests,
-)
+from __future__ import annotations
 
-__all__ = [
-    "AnalyzerTests",
-    "LossTests",
-    "ModelLoaderTests",
-    "ObserverTests",
-    "ProcessorTests",
-    "ResponseMetricTests",
-    "SearcherTests",
-    "TokenMetricTests",
-]
+from collections.abc import Callable
+from typing import ClassVar
+
+from softdiv.testing.kit import Check, Kit, Subject, kit_of, run_check
+
+
+class ComponentTests:
+    """Subclass the class of your component's kind and override :meth:`make`."""
+
+    KIT: ClassVar[Kit]
+
+    def make(self) -> object:
+        """A fresh component, with options as a config would give them."""
+        raise NotImplementedError(f"{type(self).__name__} must override make()")
+
+    def __init_subclass__(cls, kit: str = "") -> None:
+        super().__init_subclass__()
+        if kit:
+            cls.KIT = kit_of(kit)
+            for check in cls.KIT.checks:
+                name = "test_" + check.__name__.removeprefix("check_")
+                setattr(cls, name, _test(check, name))
+
+
+def _test(check: Check, name: str) -> Callable[[ComponentTests], None]:
+    def test(self: ComponentTests) -> None:
+        run_check(check, Subject(self.KIT, self.make))
+
+    test.__name__, test.__doc__ = name, check.__doc__
+    return test
+
+
+class TokenMetricTests(ComponentTests, kit="token_metric"):
+    """Token metrics: ``(rows) -> Tensor[N]``."""
+
+
+class ResponseMetricTests(ComponentTests, kit="response_metric"):
+    """Response metrics: ``(pairs) -> one float per pair``."""
+
+
+class LossTests(ComponentTests, kit="loss"):
+    """Losses: ``(rows) -> Tensor[N]``, maximised."""
+
+
+class ProcessorTests(ComponentTests, kit="processor"):
+    """Sources and filters: ``(examples) -> Iterator[Example]``."""
+
+
+class ModelLoaderTests(ComponentTests, kit="model_loader"):
+    """Model loaders: ``load(device) -> (model, tokenizer)``."""
+
+
+class SearcherTests(ComponentTests, kit="searcher"):
+    """Searchers and baselines: ``(task, budget) -> Iterable[HardPrompt]``."""
+
+
+class AnalyzerTests(ComponentTests, kit="analyzer"):
+    """Analyzers: ``(findings) -> Section``."""
+
+
+class ObserverTests(ComponentTests, kit="observer"):
+    """Observers: objects with lifecycle hooks."""

@@ -12,7 +12,7 @@ import attrs
 
 from softdiv.errors import ConfigError, PluginError
 from softdiv.plugin.registry import Registry
-from softdiv.testing.kit import Check, Subject, require
+from softdiv.testing.kit import Subject, checks_in, require
 from softdiv.testing.process import changed_by, seed_all
 from softdiv.testing.snapshot import snapshot
 
@@ -127,13 +127,4 @@ def _is_random(name: str) -> bool:
     return name.endswith("random state")
 
 
-EVERY_KIND: tuple[Check, ...] = (
-    check_fits_the_registry,
-    check_unknown_option_is_refused,
-    check_wrong_type_is_refused,
-    check_deterministic,
-    check_no_global_rng,
-    check_no_output,
-    check_process_unchanged,
-    check_inputs_unchanged,
-)
+EVERY_KIND = checks_in(globals())

@@ -7,13 +7,13 @@ without pytest) and pandas' extension tests (base classes an author subclasses).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
+from softdiv.plain_text import one_line
 from softdiv.plugin.interfaces import Kind
-from softdiv.report.plain_text import one_line
 from softdiv.testing.process import contained
 
 LONGEST = 300
@@ -63,6 +63,12 @@ class Subject:
 
 
 Check = Callable[[Subject], None]
+
+
+def checks_in(module: Mapping[str, Any]) -> tuple[Check, ...]:
+    """The functions ``check_...`` that a module's ``globals()`` define so far, in their order."""
+    own = (v for v in module.values() if getattr(v, "__module__", "") == module["__name__"])
+    return tuple(v for v in own if getattr(v, "__name__", "").startswith("check_"))
 
 
 def kit_for(kind: Kind, factory: Any) -> Kit:

@@ -6,7 +6,7 @@ import attrs
 
 from softdiv.plugin.records import Rows
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 from softdiv.testing.rows import OF_ROWS, rows, values_of
 
 DIRECTIONS, STEP = 6, 1e-6
@@ -74,5 +74,5 @@ KIT = Kit(
     kind="losses",
     inputs=rows,
     call=values_of,
-    checks=(*EVERY_KIND, *OF_ROWS, check_gradient, check_gradient_of_certain_rows),
+    checks=(*EVERY_KIND, *OF_ROWS, *checks_in(globals())),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from softdiv.testing.every_kind import EVERY_KIND, check_inputs_unchanged
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 
 _SAMPLE = "Tell me about boats.\nWas ist ein Baum?"
 
@@ -74,9 +74,6 @@ KIT = Kit(
     call=weights_and_ids,
     checks=(
         *(check for check in EVERY_KIND if check is not check_inputs_unchanged),
-        check_eval_mode,
-        check_no_gradients_kept,
-        check_on_the_device_asked_for,
-        check_usable_in_a_pair,
+        *checks_in(globals()),
     ),
 )

@@ -15,7 +15,7 @@ from softdiv.plugin.hookspecs import lifecycle_hooks
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.state import pack, unpack
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 from softdiv.testing.snapshot import snapshot
 from softdiv.testing.story import STEPS, Story, prompt, tell_whole_run
 
@@ -99,12 +99,5 @@ KIT = Kit(
     inputs=prompt,
     call=tell_whole_run,
     stateful=True,
-    checks=(
-        *EVERY_KIND,
-        check_hooks_take_event,
-        check_logs_finite_numbers,
-        check_run_without_training,
-        check_run_that_fails_early,
-        check_state_round_trip,
-    ),
+    checks=(*EVERY_KIND, *checks_in(globals())),
 )

@@ -13,6 +13,7 @@ import attrs
 
 from softdiv.config.catalogue import ModelRegistry
 from softdiv.errors import PluginError, SoftdivError
+from softdiv.plain_text import one_line
 from softdiv.plugin.discovery import GROUP, Installed, find
 from softdiv.plugin.failures import FOREIGN
 from softdiv.plugin.imports import import_file, import_installed
@@ -20,7 +21,6 @@ from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.manager import BUILTINS, PluginManager
 from softdiv.plugin.options import build_options
 from softdiv.plugin.registry import Entry
-from softdiv.report.plain_text import one_line
 from softdiv.testing.kit import LONGEST, CheckResult, Subject, kit_for, run_check, run_checks
 
 if sys.version_info >= (3, 11):

@@ -8,7 +8,7 @@ from typing import Any
 from softdiv.data.base import BaseDataProcessor
 from softdiv.plugin.records import Example, Message
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 
 _TEXTS = (
     "Hello!",
@@ -110,13 +110,5 @@ KIT = Kit(
     kind="processors",
     inputs=examples,
     call=texts_of,
-    checks=(
-        *EVERY_KIND,
-        check_yields_examples,
-        check_lazy,
-        check_drops_nothing_silently,
-        check_keeps_conversations,
-        check_nothing_to_process,
-        check_one_text,
-    ),
+    checks=(*EVERY_KIND, *checks_in(globals())),
 )

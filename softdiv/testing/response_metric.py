@@ -9,7 +9,7 @@ from typing import Any
 from softdiv.plugin.records import Example, ResponsePair, TokenDivergence
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.hostile import HOSTILE
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 
 _ANSWERS = (
     ("The ship left in March.", "A captain named Rowe found the ship."),
@@ -120,13 +120,5 @@ KIT = Kit(
     kind="metrics",
     inputs=pairs,
     call=values_of,
-    checks=(
-        *EVERY_KIND,
-        check_level,
-        check_finite_value_per_pair,
-        check_no_pairs,
-        check_empty_answers,
-        check_hostile_answers,
-        check_pair_by_pair,
-    ),
+    checks=(*EVERY_KIND, *checks_in(globals())),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from softdiv.plugin.records import Rows
-from softdiv.testing.kit import Check, Subject, require
+from softdiv.testing.kit import Subject, checks_in, require
 
 if TYPE_CHECKING:
     import torch
@@ -148,12 +148,4 @@ def _near(first: float, second: float) -> bool:
     return abs(first - second) <= 1e-5 + 1e-4 * abs(first)
 
 
-OF_ROWS: tuple[Check, ...] = (
-    check_finite_value_per_row,
-    check_no_rows,
-    check_one_row,
-    check_same_value_in_chunks,
-    check_rows_in_any_order,
-    check_bfloat16_rows,
-    check_nan_is_not_hidden,
-)
+OF_ROWS = checks_in(globals())

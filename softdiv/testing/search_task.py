@@ -10,10 +10,10 @@ import attrs
 
 from softdiv.config.schema import GenerationConfig
 from softdiv.plugin.records import Example, HardPrompt
+from softdiv.search.budget import FteBudget
 from softdiv.testing.kit import require
 
 if TYPE_CHECKING:
-    from softdiv.pair.ledger import Ledger
     from softdiv.search.task import SearchTask
 
 ORDINARY_LIMIT = 20_000
@@ -83,34 +83,23 @@ def watched(task: SearchTask) -> tuple[Any, ...]:
 
 
 @attrs.define(eq=False)
-class WatchedBudget:
+class WatchedBudget(FteBudget):
     """A budget that remembers whether anything was spent after it had run out."""
 
-    ledger: Ledger
-    limit: int
     calls: int = 0
     overrun: int = 0
     """FTE spent after the searcher met an exhausted budget."""
-    _start: int = attrs.field(init=False)
     _known_exhausted_at: int | None = attrs.field(init=False, default=None)
-
-    def __attrs_post_init__(self) -> None:
-        self._start = self.ledger.total
 
     @property
     def spent(self) -> int:
         """FTE since this budget was opened."""
         self.look()
-        return self.ledger.total - self._start
-
-    @property
-    def remaining(self) -> int:
-        """FTE left, at least 0."""
-        return max(self.limit - self.spent, 0)
+        return super().spent
 
     def look(self) -> None:
         """A moment at which the searcher could have stopped."""
-        total = self.ledger.total - self._start
+        total = super().spent
         if self._known_exhausted_at is not None:
             self.overrun = max(self.overrun, total - self._known_exhausted_at)
         elif total >= self.limit:

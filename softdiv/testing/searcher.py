@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from softdiv.plugin.records import HardPrompt
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.kit import Kit, Subject, require
+from softdiv.testing.kit import Kit, Subject, checks_in, require
 from softdiv.testing.search_task import (
     ORDINARY_LIMIT,
     PassCounter,
@@ -107,14 +107,5 @@ KIT = Kit(
     inputs=make_task,
     call=prompts_of,
     watched=watched,
-    checks=(
-        *EVERY_KIND,
-        check_role,
-        check_prompts_are_usable_texts,
-        check_stops,
-        check_budget,
-        check_every_pass_is_charged,
-        check_without_soft_prompt,
-        check_without_candidates,
-    ),
+    checks=(*EVERY_KIND, *checks_in(globals())),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import attrs
@@ -35,19 +35,3 @@ def _of_tensor(tensor: Any) -> tuple[str, tuple[int, ...], bytes]:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
     return str(tensor.dtype), tuple(tensor.shape), data
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Every string inside a record."""
-    if isinstance(value, str):
-        yield value
-    elif attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
-            yield from texts(getattr(value, field.name))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from texts(key)
-            yield from texts(item)
-    elif isinstance(value, (Sequence, Set)):
-        for item in value:
-            yield from texts(item)

@@ -11,12 +11,12 @@ from softdiv.cli.pair_table import pair_table
 from softdiv.errors import ConfigError
 
 NONE: dict[str, Any] = dict.fromkeys(
-    ("name", "model_1", "model_2", "adapter", "quantize", "gguf_file")
+    ("pair", "model_1", "model_2", "adapter", "quantize", "gguf_file", "revision_1", "revision_2")
 )
 
 
 def table(**options: str) -> dict[str, Any]:
-    found = pair_table(**{**NONE, **options})
+    found = pair_table({**NONE, **options})
     assert found is not None
     return found
 
@@ -26,7 +26,7 @@ def hf(**options: str) -> dict[str, str]:
 
 
 def test_no_option_leaves_the_config_alone() -> None:
-    assert pair_table(**NONE) is None
+    assert pair_table(NONE) is None
 
 
 def test_adapter_and_quantize_go_on_top_of_model_1() -> None:
@@ -67,8 +67,8 @@ def test_a_folder_may_hold_an_at_sign_and_has_no_revisions(tmp_path: Path) -> No
         ({"adapter": "d"}, "--adapter needs --model-1"),
         ({"revision_1": "d"}, "--revision-1 needs --model-1"),
         ({"model_1": "m"}, "not a pair"),
-        ({"name": "p", "quantize": "int8"}, "--pair cannot be combined with --quantize"),
-        ({"name": "p", "revision_2": "x"}, "--pair cannot be combined with --revision-2"),
+        ({"pair": "p", "quantize": "int8"}, "--pair cannot be combined with --quantize"),
+        ({"pair": "p", "revision_2": "x"}, "--pair cannot be combined with --revision-2"),
         ({"model_1": "m@a", "model_2": "n", "revision_1": "b"}, "m@a and --revision-1 b differ"),
     ],
 )

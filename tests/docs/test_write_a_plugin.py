@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from softdiv.cli.plugins_check import check
 from softdiv.plugin.imports import import_file
 from softdiv.plugin.interfaces import KINDS
-from softdiv.testing.bases import ComponentTests
+from softdiv.testing import ComponentTests
 from softdiv.testing.plugin_under_test import PluginUnderTest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "write-a-plugin.md").read_text(encoding="utf-8")

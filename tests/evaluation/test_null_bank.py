@@ -13,7 +13,7 @@ from softdiv.errors import ConfigError, RunError
 from softdiv.evaluation.null_bank import LEAST, Null, NullBank, null_bank, settings_digest
 from softdiv.evaluation.verdict import decide
 from softdiv.storage.atomic import write_json
-from softdiv.storage.records import to_plain
+from softdiv.storage.plain import to_plain
 from tests.evaluation.test_verdict import EMPTY, result
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from softdiv.builtin.loaders.tiny import tiny_tokenizer
 from softdiv.errors import PairError
-from softdiv.pair import gradient_check, probe
-from softdiv.pair import self_check as checked
+from softdiv.pair import gradient_check, probe, self_check as checked
 from softdiv.pair.probe import Probe
 from softdiv.pair.self_check import self_check
 from softdiv.pair.tolerance import Tolerance

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from softdiv.analysis.figures import for_page, svg
+from softdiv.plain_text import one_line
 from softdiv.plugin.records import Curve, Heatmap, Scatter, Table
 from softdiv.report.contract import to_contract
 from softdiv.report.csv_table import to_csv
 from softdiv.report.html import to_html
 from softdiv.report.markdown import to_markdown
-from softdiv.report.plain_text import one_line
 from softdiv.report.writer import write_report
 from softdiv.storage.run import open_run
 from tests.report.hostile import CANARY, HOSTILE_TEXTS, report_of

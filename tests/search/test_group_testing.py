@@ -11,7 +11,6 @@ from softdiv.search.candidate_words import around, vocabulary_words
 from softdiv.search.group_testing import (
     _cost,
     affordable_lists,
-    answer_log_probs,
     group_tested,
 )
 from softdiv.search.task import SearchTask
@@ -88,5 +87,5 @@ def test_answers_are_scored_as_the_model_gives_them(task: SearchTask) -> None:
             task.next_log_probs(task.pair.model_2, [row, longer]), (7, 9), strict=True
         )
     )
-    (found,) = answer_log_probs(task, task.pair.model_2, [row], [(7, 9)])
+    (found,) = task.sampler.log_likelihoods(task.pair.model_2, [row], [(7, 9)])
     assert found.tolist() == pytest.approx([first, second], abs=1e-4)

@@ -9,7 +9,6 @@ import torch
 
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.searching import (
-    answer_bits,
     answered,
     bits_gradient,
     likely_swaps,
@@ -60,7 +59,9 @@ def test_the_gradient_of_d_is_its_slope(task: Any) -> None:
         step[place] = 0.01 * (vectors(task.pair.model_1, token)[0] - start[place])
         with torch.no_grad():
             ends = [
-                float(answer_bits(task, own.slots, own.responses, start + sign * step).mean())
+                float(
+                    task.sampler.answer_bits(own.slots, own.responses, start + sign * step).mean()
+                )
                 for sign in (1, -1)
             ]
         assert float(gains[place, 0]) == pytest.approx((ends[0] - ends[1]) / 0.02, abs=1e-4)

@@ -13,8 +13,8 @@ from softdiv.config.shipped import config_path
 from softdiv.errors import ConfigError, RunError
 from softdiv.pipeline import STORY, DivergencePipeline
 from softdiv.plugin.hookspecs import hookimpl
-from softdiv.stages.work import STAGES
 from softdiv.storage.atomic import read_json, sha256_file
+from softdiv.storage.names import STAGES
 from softdiv.storage.run_files import RunFiles
 from softdiv.training.best import BEST
 

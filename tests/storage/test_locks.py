@@ -8,7 +8,8 @@ import pytest
 
 from softdiv.errors import DiskError, RunError
 from softdiv.storage import locks
-from softdiv.storage.locks import LOCK, in_use, locked, turn
+from softdiv.storage.locks import in_use, locked, turn
+from softdiv.storage.names import LOCK
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -21,7 +21,8 @@ from softdiv.plugin.records import (
     TokenDivergence,
 )
 from softdiv.storage.atomic import write_json
-from softdiv.storage.records import from_plain, read_record, to_plain
+from softdiv.storage.plain import to_plain
+from softdiv.storage.records import from_plain, read_record
 
 HALF = Interval(value=0.1 + 0.2, low=-math.inf, high=math.inf)
 TOKEN = TokenDivergence(

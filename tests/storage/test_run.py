@@ -175,7 +175,6 @@ def test_files_and_events(tmp_path: Path) -> None:
         written = {
             **run.write_json("a.json", {"x": 1}),
             **run.write_json_lines("b.jsonl", [{"x": 1}]),
-            **run.write_tensors("c.safetensors", {}),
         }
         run.event("stage", name="train")
         run.event("stage", name="search")

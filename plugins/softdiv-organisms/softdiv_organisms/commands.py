@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softdiv.cli.terminal import say
-from softdiv.report.plain_text import one_line
+from softdiv.plain_text import one_line
 
 if TYPE_CHECKING:
     from softdiv.plugin.registry import Registry

@@ -10,9 +10,9 @@ import attrs
 
 from softdiv import Example
 from softdiv.builtin.sources.tables import TableRow, TableTexts
-from softdiv.data.files import clipped, refuse_what_is_no_file
+from softdiv.data.files import refuse_what_is_no_file
 from softdiv.data.lines import BadLines
-from softdiv.errors import DataError
+from softdiv.errors import DataError, in_one_line
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +30,7 @@ class ParquetTexts(TableTexts):
         try:
             file = parquet.ParquetFile(data_path)
         except (pyarrow.ArrowException, OSError) as error:
-            why = clipped(str(error))
+            why = in_one_line(str(error))
             raise DataError(f"{data_path} is not a Parquet file", why=why) from error
 
         def rows() -> Iterator[TableRow]:
@@ -41,7 +41,7 @@ class ParquetTexts(TableTexts):
                         row += 1
                         yield f"{data_path}:{row}", record
             except (pyarrow.ArrowException, OSError, ValueError) as error:
-                why = clipped(str(error))
+                why = in_one_line(str(error))
                 raise DataError(f"{data_path} is damaged behind row {row}", why=why) from error
 
         with file:
@@ -102,7 +102,9 @@ class HubTexts(TableTexts):
 def _unloadable(name: str, error: Exception) -> DataError:
     """With the reason that ``datasets`` keeps behind its own "an error occurred"."""
     cause = error.__cause__ or error
-    return DataError(f"{name} cannot be loaded", why=clipped(str(cause) or type(cause).__name__))
+    return DataError(
+        f"{name} cannot be loaded", why=in_one_line(str(cause) or type(cause).__name__)
+    )
 
 
 _SAVED = ("state.json", "dataset_dict.json")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+
+from softdiv.errors import cut
 
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, clear screen
@@ -13,6 +16,7 @@ _ESCAPE_SEQUENCE = re.compile(
     re.DOTALL,
 )
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 _JOINERS = frozenset({"\u200c", "\u200d"})  # emoji and several scripts are wrong without them
 
 
@@ -37,7 +41,29 @@ def strip_hidden(text: str) -> str:
 def one_line(text: str, limit: int | None = None) -> str:
     """:func:`strip_hidden`, white space collapsed, cut at ``limit`` characters."""
     line = " ".join(strip_hidden(text).split())
-    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return line if limit is None else cut(line, limit)
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, on one line that no terminal can be moved by."""
+    text = " ".join(str(error).split())
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def markdown(text: str) -> str:
+    """One line of prose with every sign that Markdown or HTML would read escaped."""
+    line = " ".join(visible(text).replace("\n", " ↵ ").split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", line)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells as :func:`markdown` has them."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(map(markdown, cells)) + " |"
+
+    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, rows)])
 
 
 def encodable(text: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from softdiv.report.plain_text import encodable, one_line, strip_hidden, visible
+from softdiv.plain_text import encodable, one_line, strip_hidden, visible
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Anything that softdiv writes down, as JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+FLOAT = "float"
+"""JSON has no NaN and no infinity; they are written as ``{"float": "nan"}``."""
+
+
+def _tagged(number: float) -> dict[str, str]:
+    return {FLOAT: str(number)}
+
+
+def to_plain(
+    value: Any, *, text: Callable[[str], str] = str, strange: Callable[[float], Any] = _tagged
+) -> Any:
+    """JSON values only.
+
+    Args:
+        text: what becomes of a text.
+        strange: what becomes of a number that is not finite; by default it is read back.
+
+    Raises:
+        TypeError: it is neither a record nor plain.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else strange(value)
+        if value is None or isinstance(value, (bool, int)):
+            return value
+        if isinstance(value, (str, Path)):
+            return text(str(value))
+        if attrs.has(type(value)):
+            names = [field.name for field in attrs.fields(type(value))]
+            return {name: plain(getattr(value, name)) for name in names}
+        if isinstance(value, Mapping):
+            return {text(str(key)): plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            items = sorted(value) if isinstance(value, (set, frozenset)) else value
+            return [plain(item) for item in items]
+        if hasattr(value, "tolist"):  # NumPy scalars and arrays
+            return plain(value.tolist())
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+    return plain(value)
