@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo test test-all test-plugins test-faults study gpu models structure lint clean
+.PHONY: help venv demo docs test test-all test-plugins test-faults study gpu models structure lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make study     every method on every organism of the test split, and the null pairs (hours, resumable)"
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
+	@echo "make docs      the documentation as a site in build/site, its links checked; no network"
 	@echo "make structure  rooms, sizes, import circles: the rules of docs/architecture.md, checked"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
@@ -44,6 +45,10 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 
 demo: venv
 	$(RUN) $(BIN)/softdiv run configs/quickstart.toml --output-dir demo
+
+docs: venv
+	$(BIN)/python scripts/pages.py
+	$(BIN)/zensical build --strict
 
 lint: venv
 	$(BIN)/ruff check .

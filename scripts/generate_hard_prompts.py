@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from softdiv.cli.finite import Finite
 from softdiv.cli.main import main
 from softdiv.cli.terminal import say
 
@@ -18,7 +17,9 @@ PATH = click.Path(path_type=Path)
 @click.option("--checkpoints", required=True, type=PATH, help="Soft prompts, or run folders.")
 @click.argument("more", nargs=-1, type=PATH)
 @click.option("--output-dir", required=True, type=PATH, help="Where prompts.jsonl goes.")
-@click.option("--min-divergence", default=0.0, type=Finite(0, 1), show_default=True, help="Bits.")
+@click.option(
+    "--min-divergence", default=0.0, type=click.FloatRange(0, 1), show_default=True, help="Bits."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="generation.top_p=0.9")
 def generate(
     config_path: Path,
