@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import re
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from softdiv.analysis import figures
 from softdiv.analysis.figures import for_page, png, svg
 from softdiv.plugin.records import Curve, Heatmap, Scatter
 
@@ -42,6 +45,15 @@ def test_ink_and_series_follow_the_page() -> None:
     assert element.startswith("<svg")
     assert "var(--ink)" in element and "var(--c0)" in element and "var(--c1)" in element
     assert not re.search(r"#1f6fb5|#c4521a|<!--|<metadata", element)
+
+
+def test_a_legend_lies_on_no_point_and_no_label() -> None:
+    with figures._style():
+        made = figures._draw([CURVE, SCATTER])
+        FigureCanvasAgg(made).draw()
+    for part in made.subfigs:
+        (axes,), (legend,) = part.axes, part.legends
+        assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
 
 
 def test_mathematics_is_not_parsed() -> None:
