@@ -12,8 +12,10 @@ from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.analysis.selection import shown
 from softdiv.plain_text import clipped, visible
 from softdiv.plugin.records import Finding, TokenDivergence
+from softdiv.report.conversation import CUT, answers, turns
+from softdiv.report.facts import facts, placement
+from softdiv.report.files import TRAINING, section_file
 from softdiv.report.formatting import (
-    MESSAGES_SHOWN,
     columns,
     interval,
     metric_names,
@@ -49,7 +51,7 @@ def to_html(report: Report) -> str:
     evaluation = report.evaluation
     everything = (*evaluation.prompts, *evaluation.baselines)
     metrics = metric_names(everything)
-    best = evaluation.prompts[0] if evaluation.prompts else None
+    named, place = evaluation.named, placement(report)
     return environment.get_template("report.html.j2").render(
         report=report,
         evaluation=evaluation,
@@ -61,8 +63,11 @@ def to_html(report: Report) -> str:
         mood=MOODS.get(evaluation.verdict.outcome, ""),
         metric_names=list(metrics),
         metric_rows=[(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
-        best=best,
-        answers=[_sides(finding) for finding in best.findings[:ANSWERS_SHOWN]] if best else [],
+        facts=facts(report),
+        named=named,
+        answers=[_sides(found, place) for found in named.findings[:ANSWERS_SHOWN]] if named else [],
+        section_file=section_file,
+        training_file=TRAINING,
         shown=shown,
         glance=_glance(report),
         figures_of=figures_of,
@@ -92,12 +97,7 @@ def _figure(figure: FigureData) -> Markup:
 def _glance(report: Report) -> list[tuple[str, str]]:
     """The few numbers a reader looks for first."""
     evaluation = report.evaluation
-    seconds = report.seconds.get("total", sum(report.seconds.values()))
-    shown = [
-        ("user texts held out", number(evaluation.test_texts)),
-        ("compute, FTE", number(report.ledger.get("total"))),
-        ("seconds", f"{seconds:,.0f}"),
-    ]
+    shown = [("user texts held out", number(evaluation.test_texts))]
     if not evaluation.prompts:
         return shown
     best = evaluation.prompts[0]
@@ -114,15 +114,18 @@ def _glance(report: Report) -> list[tuple[str, str]]:
     return shown
 
 
-def _sides(finding: Finding) -> dict[str, Any]:
-    return {
-        "finding": finding,
-        "before": finding.example.context[-MESSAGES_SHOWN:],
-        "sides": (
-            ("model_1", finding.tokens_1[:TOKENS_SHOWN], finding.response_1),
-            ("model_2", finding.tokens_2[:TOKENS_SHOWN], finding.response_2),
-        ),
-    }
+def _sides(finding: Finding, place: Any) -> dict[str, Any]:
+    tokens, both = (finding.tokens_1, finding.tokens_2), answers(finding)
+    sides = [
+        (
+            f"model_{n + 1}",
+            tokens[n][:TOKENS_SHOWN],
+            CUT if finding.cut[n] or len(tokens[n]) > TOKENS_SHOWN else "",
+            both[n],
+        )
+        for n in (0, 1)
+    ]
+    return {"finding": finding, "turns": turns(finding, place), "sides": sides}
 
 
 def _shade(token: TokenDivergence) -> str:
