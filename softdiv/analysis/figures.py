@@ -10,6 +10,7 @@ import io
 import itertools
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ FigureData = Curve | Heatmap | Scatter
 INK, GRID = "#3d4650", "#8a939d"
 SERIES = ("#1f6fb5", "#c4521a", "#2b8a3e", "#8541a8", "#7a6a00")
 MARKERS = ("o", "s", "^", "D", "v")
-WIDTH, NARROW, LABEL, TICKS = 6.4, 4.2, 40, 20
+WIDTH, NARROW, LABEL, TICKS = 4.8, 4.2, 40, 20
 """inches, of a heatmap (three stand side by side); longest label; most tick labels per axis"""
 STYLE = {
     "text.parse_math": False,
@@ -121,7 +122,7 @@ def _draw(figures: Sequence[FigureData]) -> Figure:
         made.subfigures(1, len(figures), squeeze=False)[0], figures, strict=True
     ):
         axes = part.subplots()
-        axes.set_title(_plain(figure.title, 90))
+        axes.set_title(textwrap.fill(_plain(figure.title, 90), 54))
         axes.set_xlabel(_plain(figure.x_label))
         axes.set_ylabel(_plain(figure.y_label))
         if isinstance(figure, Curve):
@@ -130,9 +131,11 @@ def _draw(figures: Sequence[FigureData]) -> Figure:
             _scatter(axes, figure)
         else:
             _heatmap(axes, figure)
-        if axes.get_legend_handles_labels()[0]:  # below everything: on no point and no label
+        if names := axes.get_legend_handles_labels()[1]:
             axes.grid(color=GRID, alpha=0.25, linewidth=0.6)
-            part.legend(frameon=False, fontsize=8, loc="outside lower left", ncols=3)
+            beside = max(1, min(3, LABEL // max(map(len, names))))
+            # below everything: on no point and no label
+            part.legend(frameon=False, fontsize=8, loc="outside lower left", ncols=beside)
     return made
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import attrs
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from softdiv.analysis import figures
@@ -48,11 +49,14 @@ def test_ink_and_series_follow_the_page() -> None:
 
 
 def test_a_legend_lies_on_no_point_and_no_label() -> None:
+    long = attrs.evolve(CURVE, title="t " * 45, series={"x" * 40: [1.0] * 4, "y" * 40: [2.0] * 4})
     with figures._style():
-        made = figures._draw([CURVE, SCATTER])
+        made = figures._draw([CURVE, SCATTER, long])
         FigureCanvasAgg(made).draw()
     for part in made.subfigs:
         (axes,), (legend,) = part.axes, part.legends
+        for box in (axes.title.get_window_extent(), legend.get_window_extent()):
+            assert part.bbox.x0 <= box.x0 and box.x1 <= part.bbox.x1  # nor is it cut
         assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
 
 
