@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.analysis.selection import shown
-from softdiv.plain_text import clipped, visible
+from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.conversation import CUT, answers, turns
 from softdiv.report.facts import facts, placement
@@ -31,28 +31,18 @@ MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusiv
 ANSWERS_SHOWN = 6
 TOKENS_SHOWN = 256
 ROWS_SHOWN, ROWS_OPEN = 60, 12
-LONGEST_TEXT, LONGEST_CELL = 4000, 400
+LONGEST_TEXT, LONGEST_CELL, LONGEST_BRIEF = 4000, 400, 80
 """characters; with the limits above they keep any report far below 2 MB. report.json has it all."""
 
 
 def to_html(report: Report) -> str:
     """The whole report as one HTML document."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("softdiv.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters.update(
-        number=number, interval=interval, shade=_shade, hint=_hint, cell=_cell, draw=_figure
-    )
     evaluation = report.evaluation
     everything = (*evaluation.prompts, *evaluation.baselines)
     metrics = metric_names(everything)
     named, place = evaluation.named, placement(report)
-    return environment.get_template("report.html.j2").render(
+    template = environment().get_template("report.html.j2")
+    return template.render(
         report=report,
         evaluation=evaluation,
         verdict=evaluation.verdict,
@@ -68,13 +58,38 @@ def to_html(report: Report) -> str:
         answers=[_sides(found, place) for found in named.findings[:ANSWERS_SHOWN]] if named else [],
         section_file=section_file,
         training_file=TRAINING,
-        shown=shown,
         glance=_glance(report),
         figures_of=figures_of,
         rows_shown=ROWS_SHOWN,
         rows_open=ROWS_OPEN,
-        lost=(*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures),
+        lost=(
+            *what_did_not_work(evaluation.prompts, evaluation.baselines),
+            *evaluation.failures,
+        ),
     )
+
+
+def environment() -> jinja2.Environment:
+    """Templates in which every text is escaped, clipped and its hidden characters marked."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("softdiv.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    made.filters.update(
+        number=number,
+        interval=interval,
+        shade=_shade,
+        hint=_hint,
+        cell=_cell,
+        draw=_figure,
+        brief=_brief,
+    )
+    made.globals["shown"] = shown
+    return made
 
 
 def _finalize(value: Any) -> Any:
@@ -86,6 +101,10 @@ def _finalize(value: Any) -> Any:
 
 def _cell(value: Any) -> str:
     return clipped(number(value), LONGEST_CELL)
+
+
+def _brief(text: str) -> str:
+    return one_line(text, LONGEST_BRIEF)
 
 
 def _figure(figure: FigureData) -> Markup:
