@@ -55,9 +55,9 @@ def evaluate(
         )
 
     found = [result(prompt, is_baseline=False) for prompt in prompts]
-    rounding_bits = scorer.rounding_bits()
     found.sort(key=lambda r: -r.llr_lift.value)
     beside = [result(prompt, is_baseline=True) for prompt in baselines]
+    rounding_bits = scorer.rounding_bits()  # last: it leaves other keys and values behind
     unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
     made = Evaluation(
         verdict=decide(

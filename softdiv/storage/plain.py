@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def to_plain(
     """
 
     def plain(value: Any) -> Any:
+        if isinstance(value, Enum):  # PEFT's kinds are texts too, of another wording
+            return plain(value.value)
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else strange(value)
         if value is None or isinstance(value, (bool, int)):

@@ -172,7 +172,7 @@ MISBEHAVING = {
     "keeps-a-set": (
         STEP_END + "pass\ndef state_dict(self):\n    return {'seen': {1, 2}}\n"
         "def load_state_dict(self, state): ...",
-        "failed in state_dict: TypeError: state_dict: keeps-a-set/seen is set",
+        "failed in state_dict: TypeError: state_dict: seen is set",
     ),
     **{
         f"raises-in-{hook.removeprefix('softdiv_')}": (
