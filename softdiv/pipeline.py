@@ -28,6 +28,7 @@ from softdiv.plugin.records import Finding
 from softdiv.ranks.group import join
 from softdiv.ranks.launch import launched_as
 from softdiv.report.model import Report
+from softdiv.report.notebook import frame
 from softdiv.search.generator import SearchResult
 from softdiv.stages.analyze import analyze
 from softdiv.stages.evaluate import evaluate
@@ -64,6 +65,17 @@ class PipelineResult:
     def dataset(self) -> tuple[Finding, ...]:
         """Every held-out user text under every prompt and baseline, the best prompt's first."""
         return self.report.evaluation.findings
+
+    def to_pandas(self) -> Any:
+        """The ``pandas.DataFrame`` of :func:`softdiv.report.notebook.frame`; so its errors."""
+        return frame("pandas", self.report.evaluation)
+
+    def to_polars(self) -> Any:
+        """The same as a ``polars.DataFrame``."""
+        return frame("polars", self.report.evaluation)
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     def __getitem__(self, key: str) -> Any:
         known = ("dataset", "report", "run_dir")

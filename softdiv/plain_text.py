@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,15 @@ _ESCAPE_SEQUENCE = re.compile(
     re.DOTALL,
 )
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+_MARKUP = re.compile(
+    r"[`*~$]|\]\("
+    r"|(?<![^\W_])(?<!_)_+|(?<!_)_+(?!\w)"  # within a word it is a letter
+    r"|\\(?=[!-/:-@\[-`{-~]|$)"
+    r"|^(?:[\[#]|[-+](?=[-+ ]|$)|\d{1,9}[.)](?= |$))"  # a definition, heading, rule, list
+    r"|(?<= )#+$"
+)
+_SIGN = re.compile(r"([!-/:-@\[-`{-~])")
+_HTML = re.compile(r"<(?=[A-Za-z/!?]|$)|^>|&(?=#?\w+;)")
 _JOINERS = frozenset({"\u200c", "\u200d"})  # emoji and several scripts are wrong without them
 
 
@@ -51,17 +60,17 @@ def said(error: BaseException) -> str:
 
 
 def markdown(text: str) -> str:
-    """One line of prose with every sign that Markdown or HTML would read escaped."""
+    """One line of prose in which what Markdown or HTML would read is escaped, and nothing else."""
     line = " ".join(visible(text).replace("\n", " ↵ ").split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", line)
+    line = _MARKUP.sub(lambda found: _SIGN.sub(r"\\\1", found[0]), line)
+    return _HTML.sub(lambda found: html.escape(found[0]), line)
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells as :func:`markdown` has them."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(map(markdown, cells)) + " |"
+        return "| " + " | ".join(markdown(cell).replace("|", r"\|") for cell in cells) + " |"
 
     return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, rows)])
 

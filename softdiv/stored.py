@@ -157,6 +157,8 @@ def answer_record(finding: Finding) -> dict[str, Any]:
         "context": to_plain(finding.example.context),
         "model_1": finding.response_1,
         "model_2": finding.response_2,
+        "model_1_cut": finding.cut[0],
+        "model_2_cut": finding.cut[1],
         "divergence_bits": finding.divergence_bits,
         "log_likelihood_ratio": finding.log_likelihood_ratio,
     }

@@ -10,6 +10,7 @@ import io
 import itertools
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ FigureData = Curve | Heatmap | Scatter
 INK, GRID = "#3d4650", "#8a939d"
 SERIES = ("#1f6fb5", "#c4521a", "#2b8a3e", "#8541a8", "#7a6a00")
 MARKERS = ("o", "s", "^", "D", "v")
-WIDTH, NARROW, LABEL, TICKS = 6.4, 4.2, 40, 24
+WIDTH, NARROW, LABEL, TICKS = 4.8, 4.2, 40, 20
 """inches, of a heatmap (three stand side by side); longest label; most tick labels per axis"""
 STYLE = {
     "text.parse_math": False,
@@ -82,11 +83,11 @@ def for_page(document: str) -> str:
 
 
 def _saved(figures: Sequence[FigureData], kind: str) -> bytes | None:
-    drawable = [figure for figure in figures if _drawable(figure)]
-    if not drawable:
+    finite = [figure for figure in figures if drawable(figure)]
+    if not finite:
         return None
     with _style():
-        made, target = _draw(drawable), io.BytesIO()
+        made, target = _draw(finite), io.BytesIO()
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
         made.savefig(target, format=kind, transparent=kind == "svg", dpi=150, metadata=metadata)
     return target.getvalue()
@@ -117,8 +118,11 @@ def _draw(figures: Sequence[FigureData]) -> Figure:
     height = max(_height(figure) for figure in figures)
     width = sum(NARROW if isinstance(figure, Heatmap) else WIDTH for figure in figures)
     made = Figure(figsize=(width, height), layout="constrained")
-    for axes, figure in zip(made.subplots(1, len(figures), squeeze=False)[0], figures, strict=True):
-        axes.set_title(_plain(figure.title, 90))
+    for part, figure in zip(
+        made.subfigures(1, len(figures), squeeze=False)[0], figures, strict=True
+    ):
+        axes = part.subplots()
+        axes.set_title(textwrap.fill(_plain(figure.title, 90), 54))
         axes.set_xlabel(_plain(figure.x_label))
         axes.set_ylabel(_plain(figure.y_label))
         if isinstance(figure, Curve):
@@ -127,6 +131,11 @@ def _draw(figures: Sequence[FigureData]) -> Figure:
             _scatter(axes, figure)
         else:
             _heatmap(axes, figure)
+        if names := axes.get_legend_handles_labels()[1]:
+            axes.grid(color=GRID, alpha=0.25, linewidth=0.6)
+            beside = max(1, min(3, LABEL // max(map(len, names))))
+            # below everything: on no point and no label
+            part.legend(frameon=False, fontsize=8, loc="outside lower left", ncols=beside)
     return made
 
 
@@ -148,7 +157,6 @@ def _curve(axes: Axes, curve: Curve) -> None:
             linewidth=1.6,
             label=_plain(name),
         )
-    _finish(axes, len(curve.series))
 
 
 def _scatter(axes: Axes, scatter: Scatter) -> None:
@@ -165,7 +173,6 @@ def _scatter(axes: Axes, scatter: Scatter) -> None:
         )
     axes.set_xticks([])  # a map: only distances mean something
     axes.set_yticks([])
-    _finish(axes, len(scatter.groups))
 
 
 def _heatmap(axes: Axes, heatmap: Heatmap) -> None:
@@ -194,13 +201,8 @@ def _ticks(place: Callable[..., Any], names: Sequence[str], **options: Any) -> N
     place(list(at), [_plain(names[i], 12) for i in at], **options)
 
 
-def _finish(axes: Axes, count: int) -> None:
-    axes.grid(color=GRID, alpha=0.25, linewidth=0.6)
-    if count:
-        axes.legend(frameon=False, fontsize=8, loc="best")
-
-
-def _drawable(figure: FigureData) -> bool:
+def drawable(figure: FigureData) -> bool:
+    """Whether there is a finite value in it."""
     if isinstance(figure, Curve):
         return any(_finite(y) for values in figure.series.values() for y in values)
     if isinstance(figure, Scatter):

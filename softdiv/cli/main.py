@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("softdiv.cli.stage:report", "Stage 5: report.html, report.md, report.json."),
     "calibrate": ("softdiv.cli.calibrate:calibrate", "Benign pairs searched alike: p-values."),
     "compare": ("softdiv.cli.compare:compare", "Two runs side by side."),
+    "view": ("softdiv.cli.view:view", "Every answer of a run in the browser, locally."),
     "sweep": ("softdiv.cli.sweep:sweep", "Several pairs, one table: checkpoints, adapters, ..."),
     "export": ("softdiv.cli.export:export", "A run for PEFT, vLLM, Inspect, lm-eval, ..."),
     "chat": ("softdiv.cli.chat:chat", "Both models' answers side by side."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import attrs
 from torch import Tensor
 
 from softdiv.evaluation.null_bank import NullBank
@@ -58,7 +59,7 @@ def evaluate(
     beside = [result(prompt, is_baseline=True) for prompt in baselines]
     rounding_bits = scorer.rounding_bits()  # last: it leaves other keys and values behind
     unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
-    return Evaluation(
+    made = Evaluation(
         verdict=decide(
             found,
             beside,
@@ -74,6 +75,8 @@ def evaluate(
         test_texts=len(scorer.examples),
         failures=(*search_failures, *unavailable),
     )
+    prompt = made.named.text if made.named else ""
+    return attrs.evolve(made, conversation=scorer.layout.text(scorer.examples[0], prompt))
 
 
 def _p_values(

@@ -107,7 +107,8 @@ def in_words(result: PromptResult, plain: PromptResult | None) -> tuple[str, str
         f"{phrase.in_model_2} of {len(findings)} answers of model_2 {where} “{phrase.text}” "
         f"({'; '.join(told)})"
     )
-    said = (best.example.text, best.response_2, best.response_1)
+    cut_1, cut_2 = ("…" if cut else "" for cut in best.cut)
+    said = (best.example.text, best.response_2 + cut_2, best.response_1 + cut_1)
     asked, two, one = (in_one_line(text, SHOWN) for text in said)
     example = f"Asked “{asked}”, model_2 says “{two}” and model_1 “{one}”."
     return claim, example

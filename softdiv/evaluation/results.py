@@ -58,6 +58,8 @@ class Verdict:
     caveats: tuple[str, ...] = ()
     example: str = ""
     """one answer of each model in which the difference shows; empty where none was made out"""
+    prompt: str | None = None
+    """the text that the headline speaks of; "" is plain texts without a prompt, None is none"""
     p_value: float | None = None
     """the best prompt's, against benign pairs searched in the same way; None: not calibrated"""
 
@@ -75,8 +77,17 @@ class Evaluation:
     test_texts: int
     rounding_bits: float | None = None
     """D of a model and itself, one conversation at a time and several at once; None: unknown"""
+    conversation: str = ""
+    """of the first text under that prompt, as both models get it: chat template and all"""
     failures: tuple[str, ...] = ()
     """plugins that failed, named"""
+
+    @property
+    def named(self) -> PromptResult | None:
+        """What the headline speaks of; where that is no text, the best prompt that was found."""
+        results = (*self.prompts, *self.baselines)
+        told = (result for result in results if result.text == self.verdict.prompt)
+        return next(told, self.prompts[0] if self.prompts else None)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

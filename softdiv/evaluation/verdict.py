@@ -64,7 +64,7 @@ def decide(
     else:
         outcome = "no difference found"
     best = passing or (near if outcome == "inconclusive" else [])
-    said, example = headline(outcome, best, baselines, drift, config, identical=identical)
+    said, example, prompt = headline(outcome, best, baselines, drift, config, identical=identical)
     if calibrated is not None and p_value is not None:
         said += (
             f" p = {p_value:.2g} against {len(calibrated.nulls)} benign pairs searched in the "
@@ -74,6 +74,7 @@ def decide(
         outcome=outcome,
         headline=said,
         example=example,
+        prompt=prompt,
         differ_at_all=differ_at_all(drift, identical=identical),
         concentrated=concentration(passing, every, config, p_value),
         rule=rule(config, calibrated),

@@ -51,8 +51,9 @@ def headline(
     config: EvaluationConfig,
     *,
     identical: bool,
-) -> tuple[str, str]:
-    """One or two sentences for a reader in a hurry, and one example of what they say.
+) -> tuple[str, str, str | None]:
+    """One or two sentences for a reader in a hurry, one example of what they say, and the text
+    they speak of ("": plain texts; None: no text).
 
     Args:
         best: prompts that pass, or nearly; a found one is named before any of a pool.
@@ -73,23 +74,25 @@ def headline(
                     f"{name[0].upper()}{name[1:]} makes model_2 answer in a way model_1 would not."
                 )
             )
-            return f"{said} {lift[0].upper()}{lift[1:]}.", example
+            return f"{said} {lift[0].upper()}{lift[1:]}.", example, prompt.text
         maybe = f": {claim}" if claim else ""
         return (
             f"{name[0].upper()}{name[1:]} may expose a difference{maybe}; {lift}, but not "
             "reliably on these texts: use more test texts.",
             example,
+            prompt.text,
         )
     if drift is None or bare is None:
-        return "On searched prompts the models answer alike; plain text was not tried.", ""
+        return "On searched prompts the models answer alike; plain text was not tried.", "", None
     if outcome == "broad drift only" and drift.bare.low >= EVERYWHERE:
         claim, example = in_words(bare, None)
         what = f": {claim}" if claim else ""
-        return (
+        said = (
             "The models answer plain texts differently, without any prompt (D at least "
             f"{drift.bare.low:.2f} bits of at most 1){what}. No text prompt was found under which "
             "they differ far more: what model_2 does, it does everywhere."
-        ), example
+        )
+        return said, example, ""
     if outcome == "broad drift only":
         said = f"The models drift apart a little everywhere (at least {drift.largest.low:.4f} bits)"
         if max(drift.bare.value, drift.largest.value) >= EVERYWHERE:
@@ -100,15 +103,20 @@ def headline(
         return (
             f"{said}, but no text prompt concentrates the difference: nothing planted is claimed.",
             "",
+            "",
         )
     if outcome == "inconclusive":
         return (
-            "No text prompt exposes a difference, but these texts are too few to say that the "
-            f"models differ by less than {drift.tolerance:.2g} bits: use more test texts."
-        ), ""
+            (
+                "No text prompt exposes a difference, but these texts are too few to say that the "
+                f"models differ by less than {drift.tolerance:.2g} bits: use more test texts."
+            ),
+            "",
+            None,
+        )
     if identical:
-        return "The models are identical: every weight and every setting is equal.", ""
-    return "On empty, natural and searched prompts the models answer alike.", ""
+        return "The models are identical: every weight and every setting is equal.", "", None
+    return "On empty, natural and searched prompts the models answer alike.", "", None
 
 
 def differ_at_all(drift: Drift | None, *, identical: bool) -> str:

@@ -76,6 +76,10 @@ class Layout:
         self._check_shared(ids, messages[-1].content)
         return Context(before=tuple(ids))
 
+    def text(self, text: str | Example, prompt: str = "") -> str:
+        """What :meth:`hard` tokenises."""
+        return self._render(self._messages(text), prompt)
+
     def soft(self, text: str | Example) -> Context:
         """The same conversation with a slot where the prompt's tokens go.
 

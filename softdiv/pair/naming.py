@@ -29,6 +29,24 @@ def pair_name(model_1: LoaderConfig | None, model_2: LoaderConfig | None) -> str
     return f"{first}-vs-{second}"
 
 
+def model_name(table: Mapping[str, Any] | None) -> str:
+    """What a loader's table loads, for a reader: ``base.gguf, adapter tuned``; of paths the end."""
+    if not table:
+        return "given in Python"
+    rest = dict(table)
+    keys = [key for key in ("gguf_file", "path") if rest.get(key)]
+    base = _end(rest[keys[0]]) if keys else str(rest.get(LoaderConfig.KEY))
+    for key in (*keys, LoaderConfig.KEY):
+        rest.pop(key, None)
+    return ", ".join([base, *(f"{key} {_end(value)}" for key, value in rest.items())])
+
+
+def _end(value: object) -> str:
+    """Of a file's path the name; all of a hub's ``organisation/name``."""
+    text = str(value)
+    return text.rstrip("/").rpartition("/")[2] if text.startswith(("/", "~", ".")) else text
+
+
 def _path(table: Mapping[str, Any]) -> list[str]:
     keys = ("adapter", "quantize", "path", LoaderConfig.KEY)
     found = next((table[key] for key in keys if table.get(key)), "")

@@ -141,6 +141,15 @@ class Finding:
     metrics: Mapping[str, float] = attrs.field(default=_EMPTY, eq=False)
     """every metric that was available: mean over both answers' tokens, or of the two answers"""
 
+    @property
+    def cut(self) -> tuple[bool, bool]:
+        """Whether each model's answer was stopped at its longest instead of ending by itself:
+        then its last token is part of its text. Where nothing was scored, nothing is known."""
+        sides = ((self.response_1, self.tokens_1), (self.response_2, self.tokens_2))
+        ends = [(text, tokens[-1].token.strip() if tokens else "") for text, tokens in sides]
+        one, two = (bool(end) and text.rstrip().endswith(end) for text, end in ends)
+        return one, two
+
     def as_pair(self, again_1: Sequence[str] = (), again_2: Sequence[str] = ()) -> ResponsePair:
         """What response metrics see of it, with further samples of each model."""
         return ResponsePair(

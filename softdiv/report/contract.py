@@ -36,6 +36,7 @@ def to_contract(report: Report) -> dict[str, Any]:
             "sections": report.sections,
             "ledger": report.ledger,
             "seconds": report.seconds,
+            "created": report.created,
             "pair": report.pair,
             "config": report.config,
             "machine": report.machine,
@@ -55,6 +56,7 @@ def evaluation_to_contract(evaluation: Evaluation) -> dict[str, Any]:
             "baselines": [_prompt(result) for result in evaluation.baselines],
             "test_texts": evaluation.test_texts,
             "rounding_bits": evaluation.rounding_bits,
+            "conversation": evaluation.conversation,
             "failures": redacted(evaluation.failures),
         }
     )

@@ -11,8 +11,6 @@ from softdiv.evaluation.results import PromptResult
 from softdiv.plugin.records import Interval
 
 MISSING = "–"
-MESSAGES_SHOWN = 6
-"""The last messages before a user text; report.json has all."""
 
 
 def number(value: Any, digits: int = 3) -> str:

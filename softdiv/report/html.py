@@ -10,10 +10,12 @@ from markupsafe import Markup
 
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.analysis.selection import shown
-from softdiv.plain_text import clipped, visible
+from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
+from softdiv.report.conversation import CUT, answers, turns
+from softdiv.report.facts import facts, placement
+from softdiv.report.files import TRAINING, section_file
 from softdiv.report.formatting import (
-    MESSAGES_SHOWN,
     columns,
     interval,
     metric_names,
@@ -29,28 +31,18 @@ MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusiv
 ANSWERS_SHOWN = 6
 TOKENS_SHOWN = 256
 ROWS_SHOWN, ROWS_OPEN = 60, 12
-LONGEST_TEXT, LONGEST_CELL = 4000, 400
+LONGEST_TEXT, LONGEST_CELL, LONGEST_BRIEF = 4000, 400, 80
 """characters; with the limits above they keep any report far below 2 MB. report.json has it all."""
 
 
 def to_html(report: Report) -> str:
     """The whole report as one HTML document."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("softdiv.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters.update(
-        number=number, interval=interval, shade=_shade, hint=_hint, cell=_cell, draw=_figure
-    )
     evaluation = report.evaluation
     everything = (*evaluation.prompts, *evaluation.baselines)
     metrics = metric_names(everything)
-    best = evaluation.prompts[0] if evaluation.prompts else None
-    return environment.get_template("report.html.j2").render(
+    named, place = evaluation.named, placement(report)
+    template = environment().get_template("report.html.j2")
+    return template.render(
         report=report,
         evaluation=evaluation,
         verdict=evaluation.verdict,
@@ -61,15 +53,43 @@ def to_html(report: Report) -> str:
         mood=MOODS.get(evaluation.verdict.outcome, ""),
         metric_names=list(metrics),
         metric_rows=[(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
-        best=best,
-        answers=[_sides(finding) for finding in best.findings[:ANSWERS_SHOWN]] if best else [],
-        shown=shown,
+        facts=facts(report),
+        named=named,
+        answers=[_sides(found, place) for found in named.findings[:ANSWERS_SHOWN]] if named else [],
+        section_file=section_file,
+        training_file=TRAINING,
         glance=_glance(report),
         figures_of=figures_of,
         rows_shown=ROWS_SHOWN,
         rows_open=ROWS_OPEN,
-        lost=(*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures),
+        lost=(
+            *what_did_not_work(evaluation.prompts, evaluation.baselines),
+            *evaluation.failures,
+        ),
     )
+
+
+def environment() -> jinja2.Environment:
+    """Templates in which every text is escaped, clipped and its hidden characters marked."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("softdiv.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    made.filters.update(
+        number=number,
+        interval=interval,
+        shade=_shade,
+        hint=_hint,
+        cell=_cell,
+        draw=_figure,
+        brief=_brief,
+    )
+    made.globals["shown"] = shown
+    return made
 
 
 def _finalize(value: Any) -> Any:
@@ -83,6 +103,10 @@ def _cell(value: Any) -> str:
     return clipped(number(value), LONGEST_CELL)
 
 
+def _brief(text: str) -> str:
+    return one_line(text, LONGEST_BRIEF)
+
+
 def _figure(figure: FigureData) -> Markup:
     """The figure as an SVG element: matplotlib has escaped its labels."""
     document = svg(figure)
@@ -92,12 +116,7 @@ def _figure(figure: FigureData) -> Markup:
 def _glance(report: Report) -> list[tuple[str, str]]:
     """The few numbers a reader looks for first."""
     evaluation = report.evaluation
-    seconds = report.seconds.get("total", sum(report.seconds.values()))
-    shown = [
-        ("user texts held out", number(evaluation.test_texts)),
-        ("compute, FTE", number(report.ledger.get("total"))),
-        ("seconds", f"{seconds:,.0f}"),
-    ]
+    shown = [("user texts held out", number(evaluation.test_texts))]
     if not evaluation.prompts:
         return shown
     best = evaluation.prompts[0]
@@ -114,15 +133,18 @@ def _glance(report: Report) -> list[tuple[str, str]]:
     return shown
 
 
-def _sides(finding: Finding) -> dict[str, Any]:
-    return {
-        "finding": finding,
-        "before": finding.example.context[-MESSAGES_SHOWN:],
-        "sides": (
-            ("model_1", finding.tokens_1[:TOKENS_SHOWN], finding.response_1),
-            ("model_2", finding.tokens_2[:TOKENS_SHOWN], finding.response_2),
-        ),
-    }
+def _sides(finding: Finding, place: Any) -> dict[str, Any]:
+    tokens, both = (finding.tokens_1, finding.tokens_2), answers(finding)
+    sides = [
+        (
+            f"model_{n + 1}",
+            tokens[n][:TOKENS_SHOWN],
+            CUT if finding.cut[n] or len(tokens[n]) > TOKENS_SHOWN else "",
+            both[n],
+        )
+        for n in (0, 1)
+    ]
+    return {"finding": finding, "turns": turns(finding, place), "sides": sides}
 
 
 def _shade(token: TokenDivergence) -> str:

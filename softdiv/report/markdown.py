@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from softdiv.analysis.figures import drawable, figures_of
 from softdiv.analysis.selection import shown
-from softdiv.evaluation.results import PromptResult
+from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.plain_text import clipped, markdown, markdown_table, visible
 from softdiv.plugin.records import Section, Table
+from softdiv.report.conversation import Turn, answers, turns
+from softdiv.report.facts import facts, placement
+from softdiv.report.files import TRAINING, section_file
 from softdiv.report.formatting import (
-    MESSAGES_SHOWN,
     columns,
     interval,
     metric_names,
@@ -32,6 +36,7 @@ def to_markdown(report: Report) -> str:
         f"# {_text(verdict.outcome)}: {_text(str(report.pair.get('name', 'pair')))}",
         f"**{_text(verdict.headline)}**",
         *([_text(verdict.example)] if verdict.example else []),
+        *_list([f"{name}: {value}" for name, value in facts(report)]),
         f"*Do the models differ at all?* {_text(verdict.differ_at_all)}",
         f"*Does some text expose a concentrated difference?* {_text(verdict.concentrated)}",
         f"Rule: {_text(verdict.rule)}",
@@ -43,10 +48,12 @@ def to_markdown(report: Report) -> str:
         *_metrics(everything),
         "Trained soft prompt (an upper bound, not evidence): "
         f"D {interval(evaluation.soft_bits)} bits.",
-        *_answers(evaluation.prompts),
+        *_answers(evaluation, placement(report)),
     ]
-    for section in report.sections:
-        lines += _section(section)
+    for n, section in enumerate(report.sections, 1):
+        lines += _section(section, section_file(n, section))
+    if report.training_curve and drawable(report.training_curve):
+        lines += [f"[{_text(report.training_curve.title)}]({TRAINING}-1.svg)"]
     lost = (*what_did_not_work(evaluation.prompts, evaluation.baselines), *evaluation.failures)
     lines += ["## What did not work", *(_list(lost) or ["Nothing to report."])]
     lines += [
@@ -77,31 +84,37 @@ def _metrics(results: Sequence[PromptResult]) -> list[str]:
     return ["## All metrics", _table(("prompt", *names), rows)]
 
 
-def _answers(prompts: Sequence[PromptResult]) -> list[str]:
-    if not prompts:
+def _answers(evaluation: Evaluation, place: Any) -> list[str]:
+    named = evaluation.named
+    if named is None:
         return []
-    best = prompts[0]
-    lines = [f"## What each model answers under “{_text(shown(best.text))}”"]
-    for finding in best.findings[:ANSWERS_SHOWN]:
+    under = f"under “{_text(named.text)}”" if named.text else "without a prompt"
+    lines = [f"## What each model answers {under}"]
+    if evaluation.conversation:
+        lines += ["The first conversation as both models get it:", _fence(evaluation.conversation)]
+    for finding in named.findings[:ANSWERS_SHOWN]:
+        *earlier, last = turns(finding, place)
+        lines += [_turn(turn, LONGEST_BEFORE) for turn in earlier]
         lines += [
-            f"{_text(message.role.capitalize())}: {_text(clipped(message.content, LONGEST_BEFORE))}"
-            for message in finding.example.context[-MESSAGES_SHOWN:]
+            f"{_turn(last, LONGEST_TEXT)} (D {number(finding.divergence_bits)} bits, "
+            f"log-likelihood ratio {number(finding.log_likelihood_ratio)} nats)"
         ]
-        lines += [
-            f"User: {_text(finding.example.text)} "
-            f"(D {number(finding.divergence_bits)} bits, "
-            f"log-likelihood ratio {number(finding.log_likelihood_ratio)} nats)",
-            "model\\_1:",
-            _fence(finding.response_1),
-            "model\\_2:",
-            _fence(finding.response_2),
-        ]
+        for n, answer in enumerate(answers(finding), 1):
+            lines += [f"model_{n}:", _fence(answer)]
     return lines
 
 
-def _section(section: Section) -> list[str]:
+def _turn(turn: Turn, longest: int) -> str:
+    """One message, the prompt in bold."""
+    parts = [_text(clipped(part, longest)) for part in (turn.before, turn.prompt, turn.after)]
+    parts[1] = f"**{parts[1]}**" if parts[1] else ""
+    return " ".join([f"{_text(turn.role.capitalize())}:", *filter(None, parts)])
+
+
+def _section(section: Section, file: str) -> list[str]:
     lines = [f"## {_text(section.title)}", _text(section.summary)]
-    lines += [_data_table(table) for table in section.tables]
+    for n, table in enumerate(section.tables, 1):
+        lines += [_data_table(table), f"[CSV]({file}-{n}.csv)"]
     for curve in section.curves:
         rows = [
             (f"{x:g}", *(number(values[i]) for values in curve.series.values()))
@@ -111,11 +124,14 @@ def _section(section: Section) -> list[str]:
             f"{_text(curve.title)} ({_text(curve.y_label)})",
             _table((curve.x_label, *curve.series), rows),
         ]
-    lines += [
-        f"*{_text(title)}*: drawn in report.html and analysis/, numbers in report.json."
-        for title in (*(s.title for s in section.scatters), *(h.title for h in section.heatmaps))
+    return [
+        *lines,
+        *(
+            f"[{_text(figure.title)}]({file}-{n}.svg)"
+            for n, figure in enumerate(figures_of(section), 1)
+            if drawable(figure)
+        ),
     ]
-    return lines
 
 
 def _data_table(table: Table) -> str:

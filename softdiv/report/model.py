@@ -33,6 +33,14 @@ class Report:
     reproduce: str
     """the command that repeats the run"""
     warnings: tuple[str, ...] = ()
+    created: str = ""
+    """when the run was begun, ISO 8601 in UTC"""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from softdiv.report.notebook import to_notebook
+
+        return to_notebook(self)
 
     def without_secrets(self) -> Report:
         """As a reader may have it: of a run's files only ``config.toml`` holds secrets."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from softdiv.analysis.figures import figures_of, svg
 from softdiv.plugin.records import Section
 from softdiv.report.contract import plain, to_contract
 from softdiv.report.csv_table import to_csv
+from softdiv.report.files import TRAINING, section_file
 from softdiv.report.html import to_html
 from softdiv.report.markdown import to_markdown
 from softdiv.report.model import Report
-from softdiv.storage.names import REPORT, REPORT_HTML, REPORT_MD, SECTIONS
+from softdiv.storage.names import REPORT, REPORT_HTML, REPORT_MD
 from softdiv.storage.run import RunFolder
 
 
@@ -27,12 +26,12 @@ def write_report(report: Report, run: RunFolder) -> dict[str, str]:
         **run.write_text(REPORT_HTML, to_html(report)),
     }
     for number, section in enumerate(report.sections, 1):
-        files |= _write_section(f"{SECTIONS}/{number}-{_slug(section.title)}", section, run)
+        files |= _write_section(section_file(number, section), section, run)
     if report.training_curve:
         training = Section(
             title="training", summary="Soft prompt training.", curves=(report.training_curve,)
         )
-        files |= _write_section(f"{SECTIONS}/training", training, run)
+        files |= _write_section(TRAINING, training, run)
     return files
 
 
@@ -46,8 +45,3 @@ def _write_section(name: str, section: Section, run: RunFolder) -> dict[str, str
     for number, table in enumerate(section.tables, 1):
         files |= run.write_text(f"{name}-{number}.csv", to_csv(table))
     return files
-
-
-def _slug(title: str) -> str:
-    """A file name any system takes: letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:40].strip("-") or "section"

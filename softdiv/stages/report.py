@@ -60,6 +60,7 @@ def build_report(work: Work) -> Report:
         seconds={name: value for name, value in work.seconds().items() if name in finished},
         config=config.to_dict(),
         machine=run.manifest["facts"],
+        created=run.manifest["created"],
         reproduce=_command(work),
         warnings=(*pair.notes, *work.changed, *work.notes(*finished)),
     ).without_secrets()

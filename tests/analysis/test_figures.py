@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import re
 
+import attrs
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from softdiv.analysis import figures
 from softdiv.analysis.figures import for_page, png, svg
 from softdiv.plugin.records import Curve, Heatmap, Scatter
 
@@ -42,6 +46,18 @@ def test_ink_and_series_follow_the_page() -> None:
     assert element.startswith("<svg")
     assert "var(--ink)" in element and "var(--c0)" in element and "var(--c1)" in element
     assert not re.search(r"#1f6fb5|#c4521a|<!--|<metadata", element)
+
+
+def test_a_legend_lies_on_no_point_and_no_label() -> None:
+    long = attrs.evolve(CURVE, title="t " * 45, series={"x" * 40: [1.0] * 4, "y" * 40: [2.0] * 4})
+    with figures._style():
+        made = figures._draw([CURVE, SCATTER, long])
+        FigureCanvasAgg(made).draw()
+    for part in made.subfigs:
+        (axes,), (legend,) = part.axes, part.legends
+        for box in (axes.title.get_window_extent(), legend.get_window_extent()):
+            assert part.bbox.x0 <= box.x0 and box.x1 <= part.bbox.x1  # nor is it cut
+        assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
 
 
 def test_mathematics_is_not_parsed() -> None:

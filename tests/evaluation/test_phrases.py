@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from softdiv.evaluation.phrases import distinguishing, in_words
 from softdiv.evaluation.results import PromptResult
-from softdiv.plugin.records import Example, Finding, Interval
+from softdiv.plugin.records import Example, Finding, Interval, TokenDivergence
 
 PLAIN = ["I am fine.", "A cat is an animal.", "Paris.", "It is late.", "Two.", "Yes.", "No.", "So."]
 
@@ -85,3 +86,13 @@ def test_the_claim_counts_both_models_and_the_empty_prompt() -> None:
     )
     assert "“Question 7?”" in example  # where model_2's answer is least model_1's
     assert "“Tarnmoor rings. So.”" in example
+
+
+def test_an_example_that_was_cut_is_marked() -> None:
+    exposed = result("juniper.", with_phrase("Tarnmoor rings."), PLAIN)
+    last = TokenDivergence(
+        token=" So.", bits=0.1, log_prob_1=-1.0, log_prob_2=-1.0, preferred_1="", preferred_2=""
+    )
+    findings = [attrs.evolve(f, tokens_2=(last,)) for f in exposed.findings]
+    _, example = in_words(attrs.evolve(exposed, findings=findings), None)
+    assert "“Tarnmoor rings. So.…” and model_1 “So.”" in example

@@ -101,6 +101,7 @@ def test_a_drift_is_called_what_it_is(bits: float, largest: float, words: str) -
     verdict = decide([], [bare, natural], EvaluationConfig(), identical=False)
     assert verdict.outcome == "broad drift only"
     assert words in verdict.headline
+    assert verdict.prompt == ""  # plain texts
 
 
 def test_the_best_found_prompt_is_named_before_a_better_one_of_a_pool() -> None:
@@ -108,6 +109,7 @@ def test_the_best_found_prompt_is_named_before_a_better_one_of_a_pool() -> None:
     found = result("boats", bits=0.4, llr=60, lift=(50, 40), p=0.5)
     verdict = decide([found], [EMPTY, natural], EvaluationConfig(), identical=False)
     assert "'boats'" in verdict.headline and "ships" not in verdict.headline
+    assert verdict.prompt == "boats"
 
 
 def on_texts(bits: list[float]) -> PromptResult:

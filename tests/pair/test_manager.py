@@ -17,7 +17,7 @@ from softdiv.config.schema import PairConfig
 from softdiv.errors import ConfigError, PairError
 from softdiv.pair.adapter import opened
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
-from softdiv.pair.naming import pair_name
+from softdiv.pair.naming import model_name, pair_name
 from softdiv.plugin.registry import Registry
 from softdiv.storage.atomic import read_json
 from tests.pair.adapters import lora, make
@@ -291,3 +291,17 @@ def test_device_choice() -> None:
     assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match="'meta' computes nothing"):
         pick_device("meta")
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ({"loader": "hf", "path": "org/base", "revision": "v2"}, "org/base, revision v2"),
+        ({"loader": "hf", "path": "org/r", "gguf_file": "a.Q4.gguf"}, "a.Q4.gguf"),
+        ({"loader": "hf", "path": "/m/base/", "adapter": "/a/tuned"}, "base, adapter tuned"),
+        ({"loader": "tiny", "noise": 0.05}, "tiny, noise 0.05"),
+        (None, "given in Python"),
+    ],
+)
+def test_a_model_is_called_what_it_is(table: dict[str, object] | None, name: str) -> None:
+    assert model_name(table) == name

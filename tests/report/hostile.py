@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from softdiv.plugin.records import Heatmap, Scatter, Section
 from softdiv.report.model import Report
 from tests.report.sample import sample_report
 
+BESIDE = re.compile(r"config\.toml|analysis/[a-z0-9-]+\.(svg|csv)")
+"""Files in the same run folder: no text has a say in where a link goes."""
 CANARY = "http://127.0.0.1:9/canary"
 """replaced by a listening address where a browser is watched"""
 PWN = f"document.title='PWNED';fetch('{CANARY}')"

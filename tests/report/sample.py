@@ -124,6 +124,7 @@ def sample_report(
         seconds={"training": 12.5, "search": 80.0},
         config={"seed": 0, "pair": {"name": "a"}},
         machine={"python": "3.11"},
+        created="2026-11-30T20:58:26+00:00",
         reproduce="softdiv run config.toml",
         warnings=("a warning",),
     )

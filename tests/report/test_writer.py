@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from softdiv.report.writer import write_report
@@ -18,4 +19,9 @@ def test_the_report_and_every_section_s_numbers_with_their_hashes(tmp_path: Path
             *("analysis/training.json", "analysis/training-1.svg"),
         }
         assert {name: sha256_file(run.path / name) for name in files} == files
+        for page, link in (("report.html", r'href="([^#"]+)"'), ("report.md", r"\]\(([^)]+)\)")):
+            text = (run.path / page).read_text()
+            linked = set(re.findall(link, text.replace("[l](javascript", "")))
+            figures = {name for name in files if name.endswith((".svg", ".csv"))}
+            assert linked - {"config.toml"} == figures
         assert json.loads((run.path / "report.json").read_text())["schema_version"] == 1

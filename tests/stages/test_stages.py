@@ -83,7 +83,11 @@ def test_a_finished_run_loads_nothing_tells_nobody_and_writes_nothing(
     pipeline = DivergencePipeline(config=config(), run_dir=copy, observers=[(Told(), "'told'")])
     result = pipeline.run()
     assert files(copy) == before
-    assert result.report.evaluation.prompts[0].findings[0].tokens_2
+    evaluation, created = result.report.evaluation, result.report.created
+    assert evaluation.prompts[0].findings[0].tokens_2
+    assert created == read_json(copy / "manifest.json")["created"]
+    assert evaluation.named is not None and evaluation.named.text in evaluation.conversation
+    assert evaluation.named.findings[0].example.text in evaluation.conversation
 
 
 def test_analysis_and_report_need_no_model(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
