@@ -70,7 +70,8 @@ def rediscovery(summary: Mapping[str, float], rows: Rows) -> str:
     margin = f"{DEFAULT}.{BUDGET}.margin"
     if margin not in summary:
         return table(head, lines)
-    above = f"{DEFAULT} above the best rival at {BUDGET:,} FTE, in points: {share(summary, margin)}"
+    points = share(summary, margin).replace(" %", " points")
+    above = f"{DEFAULT} above the best rival at {BUDGET:,} FTE: {points}"
     return f"{table(head, lines)}\n\n{above}"
 
 

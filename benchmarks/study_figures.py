@@ -11,6 +11,7 @@ from scipy import stats
 from softdiv_organisms.recipe import load_recipe
 from study_cells import DEFAULT, QUICKSTART, RIVALS, Cell
 
+from softdiv.evaluation.null_bank import LEAST
 from softdiv.evaluation.results import Evaluation, PromptResult
 
 STATISTICS = (
@@ -111,7 +112,7 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     nulls = [r for r in shipped if r["family"] == "benign"]
     if ours:
         found |= _gain(ours)
-    for name in STATISTICS if nulls and ours else ():
+    for name in STATISTICS if ours and len(nulls) >= LEAST else ():
         found |= _detection(name, [r[name] for r in ours], [r[name] for r in nulls])
     return found
 
