@@ -157,28 +157,6 @@ def nulls(summary: Mapping[str, float], rows: Rows) -> str:
     return table(["benign pair", "lift", "D", "D without a prompt", "verdict"], lines)
 
 
-def shipped(_: Mapping[str, float], rows: Rows) -> str:
-    """The quickstart on every organism, and on all benign pairs together."""
-    ours = [r for r in rows if r["method"] == QUICKSTART and r["family"] != "benign"]
-    lines = []
-    for pair, family in sorted({(str(r["pair"]), str(r["family"])) for r in ours}):
-        mine = [r for r in ours if r["pair"] == pair]
-        best = max(mine, key=lambda r: float(r["lift"]))
-        lines.append(
-            [
-                pair,
-                family,
-                f"{sum(r['exposed'] for r in mine)} of {len(mine)}",
-                f"`{best['prompt']}`",
-                f"{np.median([r['lift'] for r in mine]):.1f}",
-                f"{sum(r['natural_exposed'] for r in mine)} of {len(mine)}",
-                f"{np.median([r['natural_lift'] for r in mine]):.1f}",
-            ]
-        )
-    head = ["organism", "planted", "exposed, seeds", "best text found", "its lift"]
-    return table([*head, "a pool's best prompt exposes", "its lift"], lines)
-
-
 def bank(_: Mapping[str, float], __: Rows) -> str:
     """The shipped banks: how large the best lift of benign pairs is."""
     lines = []
@@ -221,7 +199,6 @@ def plot(summary: Mapping[str, float]) -> None:
 BLOCKS: Mapping[str, Callable[[Mapping[str, float], Rows], str]] = {
     "rediscovery": rediscovery,
     "organisms": organisms,
-    "shipped": shipped,
     "gain": gain,
     "detection": detection,
     "nulls": nulls,

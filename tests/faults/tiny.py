@@ -43,7 +43,7 @@ metrics = ["jsd"]
 analyzers = ["token_disagreements"]
 """
 STAGES = ("train", "generate", "evaluate", "analyze", "report")
-_OF_THE_RUN = ("seconds", "machine", "reproduce")
+_OF_THE_RUN = ("created", "seconds", "machine", "reproduce")
 
 
 def reported(folder: Path) -> dict[str, Any]:
