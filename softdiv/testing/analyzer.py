@@ -9,9 +9,11 @@ from typing import Any
 
 import attrs
 
+from softdiv.analysis.shape import misshapen
 from softdiv.plugin.records import Example, Finding, Section, TokenDivergence
 from softdiv.storage.atomic import to_json
 from softdiv.storage.plain import to_plain
+from softdiv.storage.records import as_read_back
 from softdiv.testing.every_kind import EVERY_KIND
 from softdiv.testing.hostile import HOSTILE
 from softdiv.testing.kit import Kit, Subject, checks_in, require
@@ -36,23 +38,18 @@ def check_well_formed_section(subject: Subject) -> None:
     """A title, a sentence, rows as wide as their table, curves as long as their axis."""
     section = section_of(subject.make(), findings())
     require(section.title.strip() and section.summary.strip(), "its title or its summary is empty")
-    for table in section.tables:
-        wrong = [row for row in table.rows if len(row) != len(table.columns)]
-        require(
-            not wrong,
-            f"a table of {len(table.columns)} columns has a row of {len(wrong[0]) if wrong else 0}",
-        )
-    for curve in section.curves:
-        lengths = {name: len(values) for name, values in curve.series.items()}
-        require(
-            set(lengths.values()) <= {len(curve.x)},
-            f"curve '{curve.title}' has {len(curve.x)} points but its series {lengths}",
-        )
+    wrong = misshapen(section)
+    require(not wrong, wrong)
 
 
 def check_json(subject: Subject) -> None:
-    """The section can be written as JSON: plain values; NaN only where a curve has no point."""
+    """The section can be written as JSON and read back: plain values in their shapes; NaN only
+    where a curve has no point."""
     section = section_of(subject.make(), findings())
+    try:
+        as_read_back(Section, section)
+    except (TypeError, ValueError) as error:
+        require(False, f"a run could not read its section back: {error}")
     drawn = [
         attrs.evolve(
             curve,

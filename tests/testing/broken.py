@@ -23,7 +23,7 @@ from softdiv import (
     hookimpl,
 )
 from softdiv.builtin.loaders.tiny import TinyLoader
-from softdiv.plugin.records import Curve
+from softdiv.plugin.records import Curve, Scatter
 
 plugin = attrs.frozen(kw_only=True)
 
@@ -400,6 +400,15 @@ class NaNInside(Counts):
     def __call__(self, findings: Sequence[Finding]) -> Section:
         curve = Curve(title="c", x_label="x", y_label="y", x=[float("nan")], series={"s": [1.0]})
         return Section(title="Curve", summary="One.", curves=(curve,))
+
+
+class Columns(Counts):
+    """Two columns where points are wanted, and another form of a curve."""
+
+    def __call__(self, findings: Sequence[Finding]) -> Section:
+        columns: Any = {"a": [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]}
+        scatter = Scatter(title="s", x_label="x", y_label="y", groups=columns)
+        return Section(title="Scatter", summary="One.", scatters=(scatter,))
 
 
 class NeedsFindings(Counts):

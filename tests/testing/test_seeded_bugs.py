@@ -41,6 +41,12 @@ def test_the_bug_is_found_by_its_check_alone(kit: Kit, check: str, factory: type
     assert [outcome.check for outcome in failed] == [check], [o.reason for o in failed]
 
 
+def test_a_figure_that_a_run_could_not_read_is_found_before() -> None:
+    (failed,) = [o for o in run_checks(analyzer.KIT, broken.Columns) if not o.passed]
+    assert failed.check == "check_json"
+    assert "scatters.groups['a']" in failed.reason
+
+
 @pytest.mark.parametrize(
     ("kit", "factory"),
     [
