@@ -74,6 +74,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 def _element(name: str, inside: Iterable[str]) -> Markup:
     texts = (part if isinstance(part, Markup) else _text(part) for part in inside)
+    # names are those above, texts are escaped
     return Markup(f"<{name}>{Markup().join(texts)}</{name}>")  # noqa: S704
 
 
