@@ -14,14 +14,15 @@ from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.conversation import CUT, answers, turns
 from softdiv.report.facts import facts, placement
-from softdiv.report.files import TRAINING, section_file
 from softdiv.report.formatting import (
+    TRAINING,
     columns,
     interval,
     metric_names,
     number,
     percent,
     row,
+    section_file,
     what_did_not_work,
 )
 from softdiv.report.model import Report
@@ -87,6 +88,7 @@ def environment() -> jinja2.Environment:
         cell=_cell,
         draw=_figure,
         brief=_brief,
+        clip=clipped,
     )
     made.globals["shown"] = shown
     return made
