@@ -13,13 +13,14 @@ from softdiv.plain_text import clipped, markdown, markdown_table, visible
 from softdiv.plugin.records import Section, Table
 from softdiv.report.conversation import Turn, answers, turns
 from softdiv.report.facts import facts, placement
-from softdiv.report.files import TRAINING, section_file
 from softdiv.report.formatting import (
+    TRAINING,
     columns,
     interval,
     metric_names,
     number,
     row,
+    section_file,
     what_did_not_work,
 )
 from softdiv.report.model import Report
