@@ -83,11 +83,7 @@ def _command(work: Work) -> str:
 
 
 def convergence_curve(lines: Iterable[Mapping[str, Any]]) -> Curve | None:
-    """Divergence by step on training batches and at each validation; None before any step.
-
-    Args:
-        lines: the records of ``metrics.jsonl``.
-    """
+    """Divergence by step on training batches and at each validation; None before any step."""
     steps = [line for line in lines if isinstance(line, Mapping) and "divergence" in line]
     if not steps:
         return None

@@ -148,11 +148,7 @@ def latest(folder: Path) -> tuple[Saved | None, list[str]]:
 
 
 def changes(folder: Path) -> list[str]:
-    """What of a training under way is not as it was saved, one line each.
-
-    Args:
-        folder: the run's.
-    """
+    """What of a training under way is not as it was saved, one line each."""
     found = []
     for state in sorted((folder / CHECKPOINTS).glob(f"step-*/{STATE}")):
         try:
