@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from softdiv.plugin.records import HardPrompt
 
 
+# with types of their own, which mypy does not know of a generic function as a converter
+def _copy(config: Any) -> Any:
+    return copy.deepcopy(config)
+
+
+def _tuple(items: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(items)
+
+
 def _view(numbers: Mapping[str, float]) -> Mapping[str, float]:
     return MappingProxyType(dict(numbers))
 
@@ -26,7 +35,7 @@ class RunEvent:
     """The run as a whole."""
 
     run_dir: Path
-    config: Any = attrs.field(converter=copy.deepcopy)
+    config: Any = attrs.field(converter=_copy)
     """A copy of the run's :class:`softdiv.ExperimentConfig`."""
     rank: int = 0
     error: BaseException | None = None
@@ -47,7 +56,7 @@ class TrainEvent:
     timings: Mapping[str, float] = attrs.field(factory=dict, converter=_view)
     """This step's ``seconds``, ``tokens_per_s``, ``share_...`` of the time and
     ``peak_memory_gib``, in ``timings.jsonl``."""
-    notes: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    notes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     """What happened in this step that a user should read, e.g. smaller micro-batches."""
     rank: int = 0
     stop_reason: str | None = None
@@ -167,7 +176,7 @@ class SearchEvent:
 
     stage: str
     """e.g. ``"halving"`` or ``"baseline natural_pool"``"""
-    prompts: Sequence[HardPrompt] = attrs.field(converter=tuple)
+    prompts: Sequence[HardPrompt] = attrs.field(converter=_tuple)
     """What the stage left, best first where it ranks."""
     spent_fte: int
     """By the searchers, or by this baseline."""
@@ -177,8 +186,8 @@ class SearchEvent:
 class PromptsEvent:
     """What the search returned, best first, and the baselines run beside it."""
 
-    prompts: Sequence[HardPrompt] = attrs.field(converter=tuple)
-    baselines: Sequence[HardPrompt] = attrs.field(converter=tuple)
+    prompts: Sequence[HardPrompt] = attrs.field(converter=_tuple)
+    baselines: Sequence[HardPrompt] = attrs.field(converter=_tuple)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -186,4 +195,4 @@ class ReportEvent:
     """The finished report and the files it was written to."""
 
     report: Any
-    files: tuple[Path, ...] = attrs.field(converter=tuple)
+    files: tuple[Path, ...] = attrs.field(converter=_tuple)
