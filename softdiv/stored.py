@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,10 @@ def evaluation(files: RunFiles) -> Evaluation:
 
 def answer_record(finding: Finding) -> dict[str, Any]:
     """Both models' answers to one user text, for a reader."""
+    counted = {}
+    if finding.written is not None:
+        two = finding.written[1]
+        counted = {"model_2_counted": two.counted, "model_2_end_counted": two.closed}
     return {
         "user_text": finding.example.text,
         "context": to_plain(finding.example.context),
@@ -159,9 +164,14 @@ def answer_record(finding: Finding) -> dict[str, Any]:
         "model_2": finding.response_2,
         "model_1_cut": finding.cut[0],
         "model_2_cut": finding.cut[1],
-        "divergence_bits": finding.divergence_bits,
-        "log_likelihood_ratio": finding.log_likelihood_ratio,
+        "divergence_bits": _defined(finding.divergence_bits),
+        "log_likelihood_ratio": _defined(finding.log_likelihood_ratio),
+        **counted,
     }
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def write_sections(run: RunFolder, found: tuple[Section, ...]) -> Written:

@@ -33,7 +33,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 def interval(value: Interval | None) -> str:
     """``0.12 [0.10, 0.15]``."""
-    if value is None:
+    if value is None or math.isnan(value.value):
         return MISSING
     return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
 

@@ -21,8 +21,8 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
-from softdiv.stages.evaluate import detector, scorer
-from softdiv.stages.load import fitting, load_texts
+from softdiv.stages.evaluate import scorer
+from softdiv.stages.load import detector, fitting, load_texts
 
 ADVICE = 'a line is {"text": "..."}'
 EXPECTED: dict[str, Any] = {
