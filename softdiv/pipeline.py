@@ -188,6 +188,8 @@ class DivergencePipeline:
         work = self._work
         if work is None:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
+        if self.config.pair.by == "text":
+            raise RunError("no soft prompt was trained", why="the pair is compared by text")
         if work.trainer is None:
             trained = stored.training(work.run)
             texts = load_texts(work.parts, work.config.data, lambda note: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import attrs
 
 from softdiv.analysis.shape import misshapen
 from softdiv.errors import RunError
-from softdiv.evaluation.results import Evaluation
+from softdiv.evaluation.results import Evaluation, defined
 from softdiv.plugin.records import Finding, HardPrompt, Section
 from softdiv.storage.atomic import read_json_lines
 from softdiv.storage.names import (
@@ -164,14 +163,10 @@ def answer_record(finding: Finding) -> dict[str, Any]:
         "model_2": finding.response_2,
         "model_1_cut": finding.cut[0],
         "model_2_cut": finding.cut[1],
-        "divergence_bits": _defined(finding.divergence_bits),
-        "log_likelihood_ratio": _defined(finding.log_likelihood_ratio),
+        "divergence_bits": defined(finding.divergence_bits),
+        "log_likelihood_ratio": defined(finding.log_likelihood_ratio),
         **counted,
     }
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def write_sections(run: RunFolder, found: tuple[Section, ...]) -> Written:

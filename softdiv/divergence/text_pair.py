@@ -57,7 +57,8 @@ class TextPair:
         for which, (name, made) in zip(("model_1", "model_2"), manager.load_apart(), strict=True):
             if isinstance(made, tuple):
                 told = _told(made[1], config)
-                made = LocalSubject.of(which, *made, ledger, told, generation, placement)
+                model, tokenizer = made
+                made = LocalSubject.of(which, model, tokenizer, ledger, told, generation, placement)
             found.append(made)
             names.append(name)
         local = [s.layout.template for s in found if isinstance(s, LocalSubject)]

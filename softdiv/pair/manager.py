@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -191,11 +192,10 @@ class ModelPairManager:
         start_renderer()
         for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
             table = self.config.model_1 if which == "model_1" else self.config.model_2
-            if isinstance(loader, SubjectLoader):
-                made = self._load(which, loader, lambda one=loader: (one.subject(), ""))[0]
-            else:
-                made = self._load(which, loader, lambda one=loader: _both_of(one.load(device)))
-            found.append((table.name if table else which, made))
+            load = partial(_alone, loader, device)
+            made = self._load(which, loader, load)
+            subject = isinstance(loader, SubjectLoader)
+            found.append((table.name if table else which, made[0] if subject else made))
         return found
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
@@ -306,6 +306,13 @@ class ModelPairManager:
             with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
         return found
+
+
+def _alone(loader: ModelLoader, device: str) -> Any:
+    """A served model stands in for model and tokenizer."""
+    if isinstance(loader, SubjectLoader):
+        return loader.subject(), ""
+    return _both_of(loader.load(device))
 
 
 def _both_of(found: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import torch
 
 from softdiv import stored
@@ -14,9 +15,12 @@ from softdiv.data.split import Split
 from softdiv.divergence.text_pair import TextLayout, TextPair
 from softdiv.evaluation.evaluate import evaluate
 from softdiv.evaluation.null_bank import null_bank
+from softdiv.evaluation.results import Evaluation
 from softdiv.evaluation.text_scoring import TextScorer
 from softdiv.pair.manager import ModelPairManager, pick_device
 from softdiv.plugin.events import PromptsEvent
+from softdiv.plugin.failures import Failures
+from softdiv.plugin.registry import Registry
 from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
 from softdiv.search.text_task import SKIPPED, TextTask, by_text
 from softdiv.stages.load import detector, load_texts, refuse_no_texts, split_again
@@ -42,19 +46,25 @@ def load_by_text(work: Work) -> LoadedText:
     """
     if isinstance(work.loaded, LoadedText):
         return work.loaded
-    config = work.config
     with work.stage("load") as stage:
-        texts = load_texts(work.parts, config.data, stage.notes.append)
-        device = pick_device(config.device)
-        manager = ModelPairManager(config.pair, work.registry, device)
-        pair = TextPair.load(manager, config.generation, config.training.placement)
-        pair.ledger.by_phase.update(work.run.ledger())
-        split = _fitting(texts, pair, config, work.parts, stage.notes.append)
-        layout = TextLayout(pair=pair, placement=config.training.placement)
-        stage.files |= stored.write_pair(work.run, _facts(pair))
-    work.run.note(threads=torch.get_num_threads(), device=device)
-    work.loaded = loaded = LoadedText(split, pair, layout)
+        loaded = loaded_alone(work.config, work.parts, work.registry, stage.notes.append)
+        loaded.pair.ledger.by_phase.update(work.run.ledger())
+        stage.files |= stored.write_pair(work.run, _facts(loaded.pair))
+    work.run.note(threads=torch.get_num_threads(), device=pick_device(work.config.device))
+    work.loaded = loaded
     return loaded
+
+
+def loaded_alone(
+    config: ExperimentConfig, parts: Components, registry: Registry, note: Note
+) -> LoadedText:
+    """The same outside a run folder."""
+    texts = load_texts(parts, config.data, note)
+    manager = ModelPairManager(config.pair, registry, pick_device(config.device))
+    placement = config.training.placement
+    pair = TextPair.load(manager, config.generation, placement)
+    split = _fitting(texts, pair, config, parts, note)
+    return LoadedText(split, pair, TextLayout(pair=pair, placement=placement))
 
 
 def skip_training(work: Work) -> None:
@@ -105,31 +115,45 @@ def evaluate_by_text(work: Work) -> None:
     """Held-out scores and the verdict. Writes ``evaluation.json`` and ``generations.jsonl``."""
     found, loaded, config = stored.prompts(work.run), load_by_text(work), work.config
     with work.stage("evaluate") as stage:
-        metrics = work.parts.metrics
-        levels = {name: getattr(m, "level", "") for name, m in metrics.metrics.items()}
-        if tokens := [name for name, level in levels.items() if level != "response"]:
-            stage.notes.append(f"metrics left out, of tokens both models know: {', '.join(tokens)}")
         with loaded.pair.ledger.phase("evaluation"):
-            evaluation = evaluate(
-                TextScorer(
-                    pair=loaded.pair,
-                    layout=loaded.layout,
-                    examples=loaded.split.test[: config.evaluation.test_texts],
-                    generation=config.generation,
-                    evaluation=config.evaluation,
-                    metrics=metrics.beside({}, work.observers.attribution),
-                    seed=config.seed,
-                ),
-                found.prompts,
-                found.baselines,
-                soft=None,
-                detector=detector(config),
-                search_failures=work.notes("generate"),
-                bank=null_bank(config),
+            evaluation = scored(
+                loaded, config, work.parts, found, work.observers.attribution, stage.notes.append
             )
+        kept = (*work.notes("generate"), *evaluation.failures)
+        evaluation = attrs.evolve(evaluation, failures=kept)
         stage.files |= stored.write_evaluation(work.run, evaluation)
         known = stored.pair_facts(work.run).notes
         stage.notes += [note for note in loaded.pair.notes if note not in known]
+
+
+def scored(
+    loaded: LoadedText,
+    config: ExperimentConfig,
+    parts: Components,
+    found: SearchResult,
+    failures: Failures,
+    note: Note,
+) -> Evaluation:
+    """Prompts on the held-out texts, and the verdict."""
+    levels = {name: getattr(m, "level", "") for name, m in parts.metrics.metrics.items()}
+    if tokens := [name for name, level in levels.items() if level != "response"]:
+        note(f"metrics left out, of tokens both models know: {', '.join(tokens)}")
+    return evaluate(
+        TextScorer(
+            pair=loaded.pair,
+            layout=loaded.layout,
+            examples=loaded.split.test[: config.evaluation.test_texts],
+            generation=config.generation,
+            evaluation=config.evaluation,
+            metrics=parts.metrics.beside({}, failures),
+            seed=config.seed,
+        ),
+        found.prompts,
+        found.baselines,
+        soft=None,
+        detector=detector(config),
+        bank=null_bank(config),
+    )
 
 
 def analyzers_by_text(analyzers: dict[str, Any], note: Note) -> dict[str, Any]:
