@@ -81,7 +81,7 @@ class LocalSubject:
     @property
     def notes(self) -> list[str]:
         """What a reader should know of it by now."""
-        wrapper, template = self.pair.model_1, self.layout.template
+        template = self.layout.template
         notes = list(self.pair.report.notes)
         if template.source is None:
             notes.append("no chat template: texts are continued as plain text")
@@ -94,7 +94,7 @@ class LocalSubject:
                 f"{self._otherwise} of its {self._written} answers were drawn as other tokens than "
                 "their text is read as; likelihoods are of the text"
             )
-        return [f"{wrapper.name}: {note}" for note in notes]
+        return notes
 
     @functools.cached_property
     def reader(self) -> TextReader:
@@ -131,11 +131,11 @@ class LocalSubject:
         found = []
         for context, ids in zip(contexts, drawn, strict=True):
             ended = bool(ids) and ids[-1] in self.pair.stop_ids
-            answer = self.reader.written(context, ids, counted, ended=ended)
-            read = self.reader.read(context, answer.counted, closed=False)
+            text = self.reader.text(context, ids)
+            found.append(self.reader.written(context, text, counted, ended=ended))
+            read = self.reader.read(context, text, closed=False)
             self._written += 1
-            self._otherwise += read != self.reader.own(ids[:counted])
-            found.append(answer)
+            self._otherwise += read[:counted] != self.reader.own(ids)[:counted]
         return found
 
     def log_likelihoods(

@@ -103,7 +103,8 @@ class TextPair:
     @property
     def notes(self) -> list[str]:
         """What a reader should know of both by now."""
-        return [UNDEFINED, *(note for subject in self.subjects for note in subject.notes)]
+        told = enumerate(self.subjects, 1)
+        return [UNDEFINED, *(f"model_{n}: {note}" for n, subject in told for note in subject.notes)]
 
     def size(self, context: TextContext) -> int:
         """About how many tokens the model reads that reads more of them."""

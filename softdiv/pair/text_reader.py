@@ -6,13 +6,13 @@ it is read as, in their place behind the context, whoever wrote it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import attrs
 
 from softdiv.errors import PairError
 from softdiv.pair.layout import Context, Layout
+from softdiv.pair.template import common_start
 from softdiv.plugin.records import TextAnswer, TextContext
 
 HALF = "\ufffd"
@@ -64,24 +64,27 @@ class TextReader:
             raise PairError("no token ends an answer of this model")
         return [*ids, self.end] if closed and self.end is not None else ids
 
-    def written(
-        self, context: TextContext, ids: Sequence[int], counted: int, *, ended: bool
-    ) -> TextAnswer:
-        """An answer of token ids, of which the first ``counted`` count."""
-        whole = len(ids) <= counted
-        closed = whole and ended and bool(context.messages) and self.end is not None
-        text, begun = self._text(context, ids), self._text(context, ids[:counted])
-        if not (whole and ended):
-            begun = begun.rstrip(HALF)  # the rest of a character is not there to be read
-            begun = os.path.commonprefix([begun, text])  # what follows can change how it reads
-        read = len(self.read(context, begun, closed=closed))
-        return TextAnswer(text=text, counted=begun, closed=closed, tokens=read, cut=not ended)
+    def written(self, context: TextContext, text: str, counted: int, *, ended: bool) -> TextAnswer:
+        """An answer, counted up to its first ``counted`` tokens as they are read.
+
+        Args:
+            ended: the model ended it; in a conversation that end is a token of its own.
+        """
+        closed = ended and bool(context.messages) and self.end is not None
+        ids = self.read(context, text, closed=closed)
+        if len(ids) <= counted and ended:
+            return TextAnswer(text=text, counted=text, closed=closed, tokens=len(ids))
+        begun = text if len(ids) <= counted else self.text(context, ids[:counted])
+        begun = begun.rstrip(HALF)  # the rest of a character is not there to be read
+        begun = "".join(common_start([begun, text]))  # what follows can change how it reads
+        read = len(self.read(context, begun, closed=False))
+        return TextAnswer(text=text, counted=begun, closed=False, tokens=read, cut=not ended)
 
     def own(self, ids: Sequence[int]) -> list[int]:
         """Without what ends an answer."""
         return [token for token in ids if token not in self.stop_ids]
 
-    def _text(self, context: TextContext, ids: Sequence[int]) -> str:
+    def text(self, context: TextContext, ids: Sequence[int]) -> str:
         """What ids say; behind a plain text, as they read there."""
         if context.text is None:
             return self._decoded(ids)
