@@ -197,13 +197,13 @@ class TextPair:
             self.ledger.charge(subject.spent - before)
 
     def _plain(self, answer: TextAnswer) -> TextAnswer:
-        """Counted up to where one of the models would read a control token in it."""
+        """Counted up to where one of the models would read a control token in it, or no token."""
         if self._reads(answer.counted):
             return answer
         if answer.log_likelihood is not None:
             raise PairError(
                 f"model_2 wrote {answer.counted[:60]!r}",
-                why="model_1 reads a control token in it, and model_2 cannot score less of it",
+                why="model_1 reads something else in it, and model_2 cannot score less of it",
                 fix="another seed may do",
             )
         low, high = 0, len(answer.counted)
@@ -218,7 +218,7 @@ class TextPair:
                 subject.check_plain(text)
         except DataError:
             return False
-        return True
+        return not any(subject.reader.loses(text) for subject in self.local)
 
 
 @attrs.frozen(kw_only=True)

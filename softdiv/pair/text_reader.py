@@ -80,6 +80,11 @@ class TextReader:
         read = len(self.read(context, begun, closed=False))
         return TextAnswer(text=text, counted=begun, closed=False, tokens=read, cut=not ended)
 
+    def loses(self, text: str) -> bool:
+        """Whether the tokenizer has no token for some of it: then its likelihood is not its."""
+        unknown = self.layout.tokenizer.unk_token_id
+        return unknown is not None and unknown in self.layout.template.tokens(text)
+
     def own(self, ids: Sequence[int]) -> list[int]:
         """Without what ends an answer."""
         return [token for token in ids if token not in self.stop_ids]
