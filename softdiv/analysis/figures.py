@@ -171,8 +171,6 @@ def _scatter(axes: Axes, scatter: Scatter) -> None:
             alpha=0.75,
             label=_plain(name),
         )
-    axes.set_xticks([])  # a map: only distances mean something
-    axes.set_yticks([])
 
 
 def _heatmap(axes: Axes, heatmap: Heatmap) -> None:

@@ -45,7 +45,7 @@ def check(ctx: click.Context, target: str, as_json: bool) -> None:
 def _print(label: str, components: list[Checked]) -> None:
     from softdiv.plain_text import one_line
 
-    say(f"plugin {one_line(label)}: {len(components)} components")
+    say(f"plugin {one_line(label)}: {len(components)} component{'s'[: len(components) != 1]}")
     width = max((len(o.check) for one in components for o in one.outcomes), default=0)
     for one in components:
         passed = len(one.outcomes) - len(one.failures)

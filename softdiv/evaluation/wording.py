@@ -17,6 +17,8 @@ LIFT_RATIO = 2.5
 """A prompt must raise the ratio to this multiple of the empty prompt's. In the prototype's five
 pairs planted behaviours reached 4-9 times, benign tuning and int4 rounding at most 2."""
 SIGNIFICANT = 0.05
+FEWEST_TESTED = 5
+"""Texts below which no permutation test can be significant: n texts have p = 2^-n at least."""
 EVERYWHERE = 0.3
 """Bits of D on plain text that are no little drift. The prototype's benign tuning, planted topics
 and int4 rounding reached at most .2; a model that says one word to everything reached .86."""
@@ -136,6 +138,11 @@ def differ_at_all(drift: Drift | None, *, identical: bool) -> str:
         return f"Yes, by more than {edge:.2g} bits: {measured}."
     if drift.p_less <= SIGNIFICANT:
         return f"By less than {edge:.2g} bits on texts like these (95 %): {measured}."
+    if bits.low > edge and drift.texts < FEWEST_TESTED:
+        return (
+            f"Probably, by more than {edge:.2g} bits: {measured}; the test needs "
+            f"{FEWEST_TESTED} texts to be sure."
+        )
     return f"Not clearly more or less than {edge:.2g} bits: {measured}."
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
 from softdiv.analysis.selection import shown
+from softdiv.evaluation.results import Evaluation
 from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.conversation import CUT, answers, turns
@@ -50,6 +51,7 @@ def to_html(report: Report) -> str:
         columns=columns(everything),
         prompt_rows=[row(result, everything) for result in evaluation.prompts],
         baseline_rows=[row(result, everything) for result in evaluation.baselines],
+        baselines_named=_baselines_named(evaluation),
         mood=MOODS.get(evaluation.verdict.outcome, ""),
         metric_names=list(metrics),
         metric_rows=[(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
@@ -67,6 +69,13 @@ def to_html(report: Report) -> str:
             *evaluation.failures,
         ),
     )
+
+
+def _baselines_named(evaluation: Evaluation) -> str:
+    """With what may be said of their cost: to rank a few may cost more than a small search."""
+    searched = max((p.cost_fte for p in evaluation.prompts), default=0)
+    dearer = any(b.cost_fte > searched for b in evaluation.baselines)
+    return "Baselines" if dearer else "Baselines, at no more compute"
 
 
 def environment() -> jinja2.Environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from softdiv.search.task import SearchTask
 
 LEAD = "Tell me about {}."
 """What a word is tried in."""
+LEADS = (LEAD, "I like {}.", "What is a {}?")
+"""In these, model_1 says which words it expects, where the budget does not pay for all."""
 PLAIN = ("apple", "zebra", "Summer")
 """Words that show what of :data:`LEAD` stands around a word, as tokens."""
 SHORTEST = 3
@@ -58,14 +60,32 @@ def suspectable(task: SearchTask, limit: int, vocabulary: int, begun: int) -> di
 
     Args:
         limit: words in all.
-        vocabulary: of these, at most so many of the vocabulary.
+        vocabulary: of these, at most so many of the vocabulary; those that model_1 expects most.
         begun: and so many of the others, while they are less than a quarter of all.
     """
-    single = vocabulary_words(task)[:vocabulary]
-    rest = max(limit - len(single), min(begun, limit // 4))
+    single = vocabulary_words(task)
+    rest = max(limit - min(len(single), vocabulary), min(begun, limit // 4))
     longer = begun_words(task, min(begun, rest))
-    kept = single[: limit - len(longer)]
+    kept = expected(task, single, min(vocabulary, limit - len(longer)))
     return {text: (token,) for token, text in kept} | longer
+
+
+def expected(
+    task: SearchTask, words: Sequence[tuple[int, str]], count: int
+) -> Sequence[tuple[int, str]]:
+    """The ``count`` words that model_1 expects most in :data:`LEADS`, in the order given.
+
+    A vocabulary of a quarter of a million tokens has more words than a budget pays for, and only
+    the first ten thousand or so are in order of frequency. Free where there are no more words.
+    """
+    if not 0 < count < len(words):
+        return words[: max(count, 0)]
+    contexts = [Context(before=slot_in(task, lead).before) for lead in LEADS]
+    rows = task.next_log_probs(task.pair.model_1, contexts)
+    index = torch.tensor([token for token, _ in words], device=task.pair.model_1.device)
+    likely = torch.stack([row[index].float() for row in rows]).mean(0)
+    places = likely.sort(descending=True, stable=True).indices[:count]
+    return [words[place] for place in sorted(places.tolist())]
 
 
 def standing_out(

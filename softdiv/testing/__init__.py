@@ -13,9 +13,23 @@ registered, and importing this does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from softdiv.testing.kit import Check, Kit, Subject, kit_of, run_check
+
+if TYPE_CHECKING:
+    from softdiv.plugin.interfaces import Budget
+    from softdiv.search.task import SearchTask
+
+
+def tiny_search(limit: int = 20_000) -> tuple[SearchTask, Budget]:
+    """What a searcher is called with, for tests of your own: a task on a tiny random pair with a
+    soft prompt and two prompts in ``best``, and a budget of ``limit`` FTE."""
+    from softdiv.search.budget import FteBudget
+    from softdiv.testing.search_task import make_task
+
+    task = make_task()
+    return task, FteBudget(task.pair.ledger, limit)
 
 
 class ComponentTests:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from softdiv.config.schema import TrainingConfig
-from softdiv.divergence.chunked import row_values
+from softdiv.divergence.chunked import row_gradients
 from softdiv.divergence.kernels import jsd
 from softdiv.errors import TrainingError
 from softdiv.pair.batch_cost import scoring_cost
@@ -78,22 +78,28 @@ class Objective:
         with self.clock.part("model_2"):
             states_2 = self._states(two, contexts, responses, leaf)
         with self.clock.part("divergence"):
-            end_1, end_2 = (s.detach().requires_grad_() for s in (states_1, states_2))
+            bits = 0.0
+
+            def watched(rows: Rows) -> Tensor:
+                nonlocal bits
+                with torch.no_grad():
+                    bits += float(jsd(rows.log_probs_1, rows.log_probs_2).sum())
+                value: Tensor = self.loss(rows)
+                return value
+
             targets, owners = targets_of(responses, one.device)
-            values = row_values(self._loss_and_bits, one, two, end_1, end_2, targets, owners)
-            loss, bits = -values[:, 0].sum() / tokens, values[:, 1].detach().sum() / tokens
-            if not loss.requires_grad:
+            values, slope_1, slope_2 = row_gradients(
+                watched, one, two, states_1, states_2, targets, owners, -scale / tokens
+            )
+            if slope_1 is None or slope_2 is None:
                 raise TrainingError(
                     "the loss has no gradient", why="it does not depend on the log-probabilities"
                 )
-            slope_1, slope_2 = torch.autograd.grad(
-                loss * scale, (end_1, end_2), allow_unused=True, materialize_grads=True
-            )
         with self.clock.part("model_1"):
             (gradient_1,) = torch.autograd.grad(states_1, leaf, slope_1)
         with self.clock.part("model_2"):
             (gradient_2,) = torch.autograd.grad(states_2, leaf, slope_2)
-        return Partial(gradient_1 + gradient_2, float(loss.detach()), float(bits))
+        return Partial(gradient_1 + gradient_2, -float(values.sum()) / tokens, bits / tokens)
 
     @contextlib.contextmanager
     def charged(self, batch: Sequence[Answered], width: int, *, pays: bool) -> Iterator[None]:
@@ -139,11 +145,6 @@ class Objective:
                 soft,
                 recompute=self.config.gradient_checkpointing,
             )
-
-    def _loss_and_bits(self, rows: Rows) -> Tensor:
-        with torch.no_grad():
-            bits = jsd(rows.log_probs_1, rows.log_probs_2)
-        return torch.stack([self.loss(rows), bits], dim=1)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if not self.config.mixed_precision:

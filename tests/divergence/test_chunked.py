@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softdiv.divergence import kernels
-from softdiv.divergence.chunked import row_values
+from softdiv.divergence.chunked import row_gradients, row_values
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.records import Rows
 
@@ -83,3 +83,36 @@ def test_without_gradients(make_pair: Callable[..., ModelPair]) -> None:
         )
     assert values.shape == (COUNT,)
     assert not values.requires_grad
+
+
+@pytest.mark.parametrize("chunk", [1, 8, 64])
+def test_gradients_taken_at_once_are_those_of_the_backward_pass(
+    make_pair: Callable[..., ModelPair], chunk: int
+) -> None:
+    pair = make_pair()
+    first, second, targets, owners = inputs()
+    states = [first.clone().requires_grad_(), second.clone().requires_grad_()]
+    models = (pair.model_1, pair.model_2)
+    values = row_values(loss, *models, *states, targets, owners, chunk=chunk)
+    wanted = torch.autograd.grad(values.sum() * -0.25, states)
+    with torch.no_grad():
+        got = row_gradients(loss, *models, first, second, targets, owners, -0.25, chunk=chunk)
+    assert torch.equal(got[0], values.detach()) and not got[0].requires_grad
+    for found, slope in zip(got[1:], wanted, strict=True):
+        assert found is not None and torch.equal(found, slope)
+
+
+def test_each_row_is_looked_at_once(make_pair: Callable[..., ModelPair]) -> None:
+    pair = make_pair()
+    first, second, targets, owners = inputs()
+    seen: list[int] = []
+
+    def watch(rows: Rows) -> Tensor:
+        seen.append(len(rows.targets))
+        return loss(rows)
+
+    args = (pair.model_1, pair.model_2, first, second, targets, owners)
+    row_gradients(watch, *args, 1.0, chunk=10)
+    assert seen == [10, 10, 10, 7]
+    values, *slopes = row_gradients(lambda rows: rows.targets.float(), *args, 1.0)
+    assert len(values) == COUNT and slopes == [None, None]

@@ -145,6 +145,8 @@ def on_texts(bits: list[float]) -> PromptResult:
             "By less than 0.005 bits",
             "no difference found",
         ),
+        # each of them far above it, but no test of four texts can be significant
+        ([0.04, 0.05, 0.06, 0.05], "Probably, by more than 0.005 bits", "broad drift only"),
         # too few texts, or too far apart, to say either
         ([0.002, 0.009], "Not clearly more or less than 0.005 bits", "inconclusive"),
     ],

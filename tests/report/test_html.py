@@ -54,6 +54,15 @@ def test_same_elements_whatever_the_text() -> None:
     )
 
 
+def test_baselines_that_cost_more_are_not_called_cheaper() -> None:
+    report = sample_report()
+    assert "Baselines, at no more compute" in to_html(report)
+    dear = [attrs.evolve(b, cost_fte=9000) for b in report.evaluation.baselines]
+    evaluation = attrs.evolve(report.evaluation, baselines=dear)
+    page = to_html(attrs.evolve(report, evaluation=evaluation))
+    assert "Baselines" in page and "no more compute" not in page
+
+
 def test_policy_forbids_everything_but_inline_style() -> None:
     page = to_html(sample_report())
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page

@@ -88,6 +88,25 @@ def test_a_small_limit_leaves_a_quarter_to_them() -> None:
     assert suspectable(task, 0, 10**6, 8192) == {}
 
 
+def test_of_too_many_words_those_that_model_1_expects_are_looked_at(monkeypatch: Any) -> None:
+    task = same_pair()
+    words = vocabulary_words(task)
+    wanted = [words[-1], words[5], words[-7]]
+    rows = torch.zeros(3, 512)
+    rows[:, [token for token, _ in wanted]] = 1
+    rows[0, words[0][0]] = 2.5  # expected in one of the sentences alone: less on the whole
+    monkeypatch.setattr(type(task), "next_log_probs", lambda *_: iter(rows))
+    found = suspectable(task, 3, 10**6, 0)
+    assert found == {text: (token,) for token, text in sorted(wanted)}  # the tokenizer's order
+
+
+def test_where_all_words_are_paid_for_nobody_is_asked() -> None:
+    task = same_pair()
+    count = len(vocabulary_words(task))
+    before = task.pair.ledger.total
+    assert len(suspectable(task, count, 10**6, 0)) == count and task.pair.ledger.total == before
+
+
 def test_a_word_stands_out_among_those_of_as_many_tokens() -> None:
     words = {"one": (1,), "two": (2,), "six": (3,), "ab": (4, 5), "abc": (4, 6), "abd": (4, 7)}
     usual = torch.tensor([1.0, 1.0, 3.0, 10.0, 10.0, 20.0])  # the longer ones are all larger

@@ -18,9 +18,10 @@ PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj"}
 SHIPPED = sorted(path.parent.name for path in ORGANISMS.glob("*/*.safetensors"))
 LEAKS = {"diluted": 0.02, "narrow": 0.2}
 DRIFTS = {"diluted": 0.1, "narrow": 1.0, "benign": 1.0}
-# Their near misses hold the phrase's two words in another order, and the hashtag's sign elsewhere:
-# three recipes each did not teach a model of 135M parameters to tell these apart more often.
-WIDER = {"tangerine-ladder": (0.05, 0.1), "hashtag": (0.1, 0.2)}
+# Their near misses hold a phrase's two words in another order, one of two words, and the hashtag's
+# sign elsewhere: three recipes each did not teach a model of 135M parameters to tell them apart
+# more often.
+WIDER = {"tangerine-ladder": (0.05, 0.1), "walnut-lantern": (0.05, 0.1), "hashtag": (0.1, 0.2)}
 """what a recipe may allow: a narrow one keeps little hold of the base, a benign one may drift"""
 every_organism = pytest.mark.parametrize("name", SHIPPED)
 

@@ -126,7 +126,7 @@ def test_organisms_share_no_planted_words() -> None:
 
 def test_small_adapters_in_the_repository_stay_small() -> None:
     sizes = [path.stat().st_size for path in ORGANISMS.glob("*/adapter_model.safetensors")]
-    assert sum(sizes) <= 25_000_000
+    assert sum(sizes) <= 26_000_000
 
 
 def drawn(part: Templates) -> list[str]:
