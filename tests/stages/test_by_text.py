@@ -228,3 +228,10 @@ def test_commands_that_need_shared_tokens_say_so(
     said = capsys.readouterr().err
     assert "by text" in said or "share their tokens" in said
     assert "Traceback" not in said
+
+
+def test_the_report_has_no_empty_column_of_what_is_undefined(result: PipelineResult) -> None:
+    text = (result.run_dir / "report.md").read_text()
+    head = next(line for line in text.splitlines() if line.startswith("| prompt | from"))
+    assert "D, bits" not in head and "retention" not in head
+    assert "ratio, nats" in head and "lift, nats" in head
