@@ -24,11 +24,11 @@ def train(config_path: Path, output_dir: Path, settings: tuple[str, ...], quiet:
     """
     from softdiv import DivergencePipeline, ExperimentConfig
     from softdiv.cli.stage import progress
-    from softdiv.storage.locate import BEST_PROMPT
+    from softdiv.storage.names import BEST
 
     config = ExperimentConfig.from_file(config_path, settings)
     pipeline = DivergencePipeline(config=config, run_dir=output_dir, observers=progress(quiet))
-    say(pipeline.run_stage("train") / BEST_PROMPT)
+    say(pipeline.run_stage("train") / BEST)
 
 
 if __name__ == "__main__":

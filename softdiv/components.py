@@ -78,10 +78,7 @@ class Prepared:
 
     @classmethod
     def of(cls, config: ExperimentConfig, plugin_files: Sequence[Path] = ()) -> Prepared:
-        """Load the plugins and build the components.
-
-        Args:
-            plugin_files: local plugin files, loaded after ``config.plugins``.
+        """Load the plugins, the local files last, and build the components.
 
         Raises:
             ConfigError or PluginError: whatever can be known before a model is loaded.

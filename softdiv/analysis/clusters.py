@@ -194,10 +194,8 @@ def _can_score(labels: Labels) -> bool:
 
 def _by_size(labels: Labels) -> Labels:
     """Numbered from 0, the largest first, so that numbers do not depend on the method's order."""
-    sizes = Counter(labels[labels != NOISE].tolist())
-    first = {label: int(np.flatnonzero(labels == label)[0]) for label in sizes}
-    order = sorted(sizes, key=lambda label: (-sizes[label], first[label]))
-    rank = {label: number for number, label in enumerate(order)} | {NOISE: NOISE}
+    sizes = Counter(labels[labels != NOISE].tolist()).most_common()  # of equals, the first met
+    rank = {label: number for number, (label, _) in enumerate(sizes)} | {NOISE: NOISE}
     return np.asarray([rank[label] for label in labels.tolist()], dtype=np.int64)
 
 
@@ -215,10 +213,11 @@ def _stability(
     if len(groups) < 2 or resamples < 1:
         return {}
     generator = np.random.default_rng(seed)
+    number = None if method == "hdbscan" else len(groups)
     found: dict[int, list[float]] = {label: [] for label in groups}
     for _ in range(resamples):
         drawn = np.unique(generator.integers(len(vectors), size=len(vectors)))
-        again, _ = _labels(vectors[drawn], method, _fixed(method, len(groups)), seed, len(groups))
+        again, _ = _labels(vectors[drawn], method, number, seed, len(groups))
         others = [set(drawn[again == other].tolist()) for other in set(again.tolist()) - {NOISE}]
         for label in groups:
             ours = set(drawn[labels[drawn] == label].tolist())
@@ -226,10 +225,6 @@ def _stability(
                 shared = [len(ours & other) / len(ours | other) for other in others]
                 found[label].append(max(shared, default=0.0))
     return {label: float(np.mean(values)) for label, values in found.items() if values}
-
-
-def _fixed(method: Method, number: int) -> int | None:
-    return None if method == "hdbscan" else number
 
 
 def _map(vectors: Vectors) -> Vectors:

@@ -9,30 +9,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
 
 import attrs
 from attrs.validators import deep_iterable, ge, min_len
 from torch import Tensor
 
 from softdiv import Budget, Example, HardPrompt, SearchTask
+from softdiv.builtin.gcg import RandomStart
 from softdiv.searching import (
     AnsweredPrompt,
-    Context,
     answered,
-    answers_cost,
     bits_gradient,
-    gradient_cost,
-    header_cost,
     likely_swaps,
-    printable_tokens,
-    random_prompt,
     selection_cost,
     surprise_gains,
     surprises,
     swap_gains,
     usual_row,
-    word_tokens,
 )
 
 FEWEST = 2
@@ -40,12 +33,9 @@ FEWEST = 2
 
 
 @attrs.frozen(kw_only=True)
-class Epo:
+class Epo(RandomStart):
     """Evolves as many members as its budget gives ``rounds`` rounds to."""
 
-    role: ClassVar[Literal["proposer"]] = "proposer"
-    length: int = attrs.field(default=6, validator=ge(1))
-    """Tokens of a prompt."""
     prices: tuple[float, ...] = attrs.field(
         default=(0.03, 0.0, 0.01, 0.1), validator=[min_len(1), deep_iterable(ge(0.0))]
     )
@@ -55,26 +45,13 @@ class Epo:
     """Rounds that the budget must give to each member beyond the first."""
     children: int = attrs.field(default=8, validator=ge(1))
     """Swaps scored per member and round; fewer where the budget ends."""
-    top_k: int = attrs.field(default=64, validator=ge(1))
-    """Replacements per position among which they are drawn, those the gradients like best."""
-    words_only: bool = False
-    """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
-    texts: int = attrs.field(default=2, validator=ge(1))
-    """User texts per round, fresh in every round."""
-    response_tokens: int = attrs.field(default=6, validator=ge(1))
-    """Response tokens scored, of answers to every prompt of its own."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last population, each prompt once, the prices in their order."""
-        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
-        prices = self._affordable(task, budget)
-        drawn = [
-            random_prompt(task, tokens, self.length, task.train[0], f"epo:{price}")
-            for price in prices
-        ]
+        tokens, prices = self.tokens(task), self._affordable(task, budget)
+        drawn = [self.random(task, tokens, f"epo:{price}") for price in prices]
         population = [ids for ids in drawn if ids is not None]
         if len(population) < len(prices):
-            task.explain(f"no {self.length} tokens made a text that keeps its tokens")
             return
         kept = selection_cost(usual_row(task), len(prices))
         for number in itertools.count():
@@ -94,24 +71,21 @@ class Epo:
             yield HardPrompt(text=task.layout.prompt_of(ids), searcher="", note=note)
 
     def _affordable(self, task: SearchTask, budget: Budget) -> tuple[float, ...]:
-        slots = [task.layout.soft(example) for example in task.train[: self.texts]]
-        fixed, each = self._costs(task, slots)
+        fixed, each = self._member_costs(task, task.train[: self.texts])
         member, row = self.rounds * (fixed + self.children * each), usual_row(task)
         sizes = range(len(self.prices), 1, -1)
         enough = (n for n in sizes if n * member + selection_cost(row, n) <= budget.remaining)
         return self.prices[: next(enough, 1)]
 
-    def _costs(self, task: SearchTask, slots: Sequence[Context]) -> tuple[int, int]:
+    def _member_costs(self, task: SearchTask, examples: Sequence[Example]) -> tuple[int, int]:
         """FTE of a member's own answers and gradients, and of each of its children."""
-        answer = answers_cost(task.pair, slots, self.length, self.response_tokens) + self.length
-        gradient = gradient_cost(task.pair, slots, self.length, self.response_tokens)
-        fluency = 3 * self.length
-        return answer + gradient + fluency + 4 * header_cost(slots), answer
+        answer, gradient, header = self.costs(task, examples)
+        each, fluency = answer + self.length, 3 * self.length
+        return each + gradient + fluency + 4 * header, each
 
     def _count(self, task: SearchTask, examples: Sequence[Example], left: int, members: int) -> int:
         """Children of each member that ``left`` FTE pay for."""
-        slots = [task.layout.soft(example) for example in examples]
-        fixed, each = self._costs(task, slots)
+        fixed, each = self._member_costs(task, examples)
         return min(self.children, (left // members - fixed) // each)
 
     def _round(

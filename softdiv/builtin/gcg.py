@@ -35,22 +35,46 @@ FEWEST = 4
 
 
 @attrs.frozen(kw_only=True)
-class Gcg:
-    """Swaps one token a step, starts again when nothing is better, until its budget is spent."""
+class RandomStart:
+    """A searcher that begins with random text and swaps tokens by the gradient of D."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
     length: int = attrs.field(default=6, validator=ge(1))
     """Tokens of a prompt."""
-    candidates: int = attrs.field(default=16, validator=ge(1))
-    """Swaps scored per step; fewer where the budget ends."""
     top_k: int = attrs.field(default=64, validator=ge(1))
-    """Replacements per position among which they are drawn, those the gradient likes best."""
+    """Replacements per position among which swaps are drawn, those the gradient likes best."""
     words_only: bool = False
     """Only tokens of letters that begin a word, as ``gradient_swaps`` has them."""
     texts: int = attrs.field(default=2, validator=ge(1))
     """User texts per step, fresh at every step."""
     response_tokens: int = attrs.field(default=6, validator=ge(1))
-    """Response tokens scored, of answers to every swap of its own."""
+    """Response tokens scored, of answers to every prompt of its own."""
+
+    def tokens(self, task: SearchTask) -> Tensor:
+        """``[W]`` ids that prompts are made of."""
+        return word_tokens(task) if self.words_only else printable_tokens(task)
+
+    def random(self, task: SearchTask, tokens: Tensor, salt: str) -> list[int] | None:
+        """A start; None, with the reason told, where no tokens make one."""
+        ids = random_prompt(task, tokens, self.length, task.train[0], salt)
+        if ids is None:
+            task.explain(f"no {self.length} tokens made a text that keeps its tokens")
+        return ids
+
+    def costs(self, task: SearchTask, examples: Sequence[Example]) -> tuple[int, int, int]:
+        """FTE of answers to a prompt, of the gradient at it, and of what comes before a prompt."""
+        slots = [task.layout.soft(example) for example in examples]
+        answer = answers_cost(task.pair, slots, self.length, self.response_tokens)
+        gradient = gradient_cost(task.pair, slots, self.length, self.response_tokens)
+        return answer, gradient, header_cost(slots)
+
+
+@attrs.frozen(kw_only=True)
+class Gcg(RandomStart):
+    """Swaps one token a step, starts again when nothing is better, until its budget is spent."""
+
+    candidates: int = attrs.field(default=16, validator=ge(1))
+    """Swaps scored per step; fewer where the budget ends."""
     patience: int = attrs.field(default=4, validator=ge(1))
     """Steps without a better swap after which it starts again from another random text."""
     prompts: int = attrs.field(default=2, validator=ge(1))
@@ -58,14 +82,12 @@ class Gcg:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the last prompts of each start when it ends."""
-        tokens = word_tokens(task) if self.words_only else printable_tokens(task)
-        row = usual_row(task)
+        tokens, row = self.tokens(task), usual_row(task)
         start = idle = given = 0
-        ids = self._random(task, tokens, start)
+        ids = self.random(task, tokens, "gcg:start 0")
         trail: list[list[int]] = []
         for step in itertools.count():
             if ids is None:
-                task.explain(f"no {self.length} tokens made a text that keeps its tokens")
                 return
             examples = task.texts(self.texts)
             left = budget.remaining - selection_cost(row, given + self.prompts)
@@ -84,18 +106,13 @@ class Gcg:
                 yield from last
                 given += len(last)
                 start, idle, trail = start + 1, 0, []
-                ids = self._random(task, tokens, start)
+                ids = self.random(task, tokens, f"gcg:start {start}")
         yield from self._last(task, trail)
-
-    def _random(self, task: SearchTask, tokens: Tensor, start: int) -> list[int] | None:
-        return random_prompt(task, tokens, self.length, task.train[0], f"gcg:start {start}")
 
     def _affordable(self, task: SearchTask, examples: Sequence[Example], left: int) -> int:
         """Swaps that a step of ``left`` FTE can score."""
-        slots = [task.layout.soft(example) for example in examples]
-        each = answers_cost(task.pair, slots, self.length, self.response_tokens)
-        gradient = gradient_cost(task.pair, slots, self.length, self.response_tokens)
-        return min(self.candidates, (left - each - gradient - 3 * header_cost(slots)) // each)
+        each, gradient, header = self.costs(task, examples)
+        return min(self.candidates, (left - each - gradient - 3 * header) // each)
 
     def _step(
         self,

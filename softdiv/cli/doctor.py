@@ -77,13 +77,14 @@ def _cpus() -> int:
 
 
 def _memory() -> str:
-    """From the system; empty where it does not say (not Linux)."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
+    """As a run sees it: in a container, what its limit leaves."""
+    from softdiv.pair.free_memory import free_memory
+
+    free = free_memory("cpu")
+    if free is None:
         return "unknown on this system"
-    entries = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-    total, free = (int(entries[key].split()[0]) / 1e6 for key in ("MemTotal", "MemAvailable"))
-    return f"{free:.1f} GB available of {total:.1f} GB"
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{free / 1e9:.1f} GB available of {total / 1e9:.1f} GB"
 
 
 def _torch() -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("softdiv.cli.chat:chat", "Both models' answers side by side."),
     "runs": ("softdiv.cli.runs:runs", "List, show, verify and prune run folders."),
     "doctor": ("softdiv.cli.doctor:doctor", "What is installed and usable on this machine."),
-    "pairs": ("softdiv.cli.registry_list:pairs", "Known pairs; can two models be compared?"),
+    "pairs": ("softdiv.cli.pairs:pairs", "Known pairs; can two models be compared?"),
     "plugins": ("softdiv.cli.plugins:plugins", "List, show, write and check plugins."),
     "models": ("softdiv.cli.components:models", "Loaders for the models of a pair."),
     "processors": ("softdiv.cli.components:processors", "Sources and filters of user texts."),

@@ -7,7 +7,6 @@ from softdiv.cli.plugin_source import stated_components
 from softdiv.config.catalogue import ModelRegistry
 from softdiv.errors import PluginError, did_you_mean
 from softdiv.plugin.discovery import installed
-from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.manager import BUILTINS, PluginManager
 from softdiv.plugin.registry import Entry
 
@@ -20,14 +19,14 @@ def components_of(name: str) -> tuple[str, tuple[Entry, ...]]:
     """
     catalogue = ModelRegistry.load()
     builtin = PluginManager.load()
-    shipped = _entries(builtin)
+    shipped = builtin.registry.entries()
     if name in [module.rpartition(".")[2] for module in BUILTINS]:
         return f"built-in '{name}'", tuple(e for e in shipped if _plugin_name(e) == name)
     plugins = [plugin.name for plugin in installed()]
     if name in plugins or name in catalogue.packages():
         manager = PluginManager.load([name], packages=catalogue.packages())
         (label,) = manager.loaded
-        return f"plugin {label}", tuple(e for e in _entries(manager) if e.plugin == label)
+        return f"plugin {label}", tuple(e for e in manager.registry.entries() if e.plugin == label)
     named = tuple(entry for entry in shipped if entry.name == name)
     if named:
         return f"built-in {' and '.join(map(_plugin_name, named))}", named
@@ -50,10 +49,6 @@ def commands_of(name: str) -> tuple[str, ...]:
         for stated in stated_components(plugin.module)
         if stated.kind == "commands"
     )
-
-
-def _entries(manager: PluginManager) -> tuple[Entry, ...]:
-    return tuple(entry for kind in KINDS for entry in manager.registry.entries(kind))
 
 
 def _plugin_name(entry: Entry) -> str:

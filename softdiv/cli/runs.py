@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
+from rich import filesize
 
 from softdiv.cli.options import FOLDER, json_option
 from softdiv.cli.terminal import say, say_json
@@ -141,7 +142,7 @@ def prune(
     if not chosen:
         say("nothing to remove")
         return
-    size = _size(sum(info.bytes for info in chosen))
+    size = filesize.decimal(sum(info.bytes for info in chosen))
     count = f"{len(chosen)} run{'s' if len(chosen) > 1 else ''}"
     if dry_run:
         say(f"would remove {count}, {size}")
@@ -184,13 +185,6 @@ def _line(info: RunInfo) -> str:
         state += f" after {info.last_stage}" if info.last_stage else " (nothing done)"
     what = info.verdict or info.problem
     columns = (f"{state:<24}", f"{one_line(what):<19}", info.created[:16].replace("T", " "))
-    return "  ".join((*columns, f"{_size(info.bytes):>8}", one_line(info.pair), str(info.path)))
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
+    return "  ".join(
+        (*columns, f"{filesize.decimal(info.bytes):>8}", one_line(info.pair), str(info.path))
+    )

@@ -113,7 +113,7 @@ def _render(names: Names, kind: str) -> dict[str, str]:
         "tests": _KINDS[kind].tests,
         "softdiv": f"softdiv>={major}.{minor},<{int(major) + 1}",
     }
-    templates = _environment()
+    templates = environment("templates/plugin")
     return {
         target: templates.get_template(source).render(context)
         for target, source in {
@@ -126,11 +126,12 @@ def _render(names: Names, kind: str) -> dict[str, str]:
     }
 
 
-def _environment() -> jinja2.Environment:
+def environment(folder: str) -> jinja2.Environment:
+    """Templates of Python, TOML and Markdown, in a folder of this package."""
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("softdiv.cli", "templates/plugin"),
+        loader=jinja2.PackageLoader("softdiv.cli", folder),
         autoescape=False,  # noqa: S701 - Python and TOML, not HTML; every name is validated
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

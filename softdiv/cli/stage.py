@@ -127,11 +127,7 @@ def pipeline_of(
     run_dir: Path | None = None,
     **more: Any,
 ) -> DivergencePipeline:
-    """A pipeline with its progress display.
-
-    Args:
-        more: its other fields.
-    """
+    """A pipeline with its progress display."""
     from softdiv.pipeline import DivergencePipeline
 
     return _watched(
@@ -158,11 +154,7 @@ def _watched(pipeline: DivergencePipeline) -> DivergencePipeline:
 def run_stage(
     name: str, run: Path, options: Mapping[str, Any], *, force: bool, quiet: bool
 ) -> RunFiles:
-    """A stage of an existing run; says so where it had finished before.
-
-    Args:
-        options: ``plugins`` and ``plugin_files``.
-    """
+    """A stage of an existing run; says so where it had finished before."""
     from softdiv.storage.manifest import read_manifest
 
     read_manifest(run)  # a wrong folder is said before torch is imported

@@ -18,10 +18,7 @@ from softdiv.plugin.registry import Registry
 
 
 def plugins_of(config: ExperimentConfig, files: Sequence[Path] = ()) -> PluginManager:
-    """The config's plugins, loaded.
-
-    Args:
-        files: local plugin files, loaded after them.
+    """The config's plugins, and then local plugin files, loaded.
 
     Raises:
         PluginError: one is missing, fails to import, or breaks the contract.
@@ -40,11 +37,7 @@ class Builder:
     problems: list[str] = attrs.field(init=False, factory=list)
 
     def named(self, kind: Kind, where: str, wanted: Sequence[ComponentConfig]) -> dict[str, Any]:
-        """By the names they have in the report; those with problems are left out.
-
-        Args:
-            where: the config's key, for the problems.
-        """
+        """By the names they have in the report; those with problems are left out."""
         found = {}
         for index, (name, one) in enumerate(zip(unique_names(wanted), wanted, strict=True)):
             try:

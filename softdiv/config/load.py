@@ -41,8 +41,9 @@ class ExperimentConfig(Schema):
         """
         path = Path(path)
         text = read_text(path)
+        table = parse(text, path)
         lines = yaml_lines(text) if is_yaml(path) else toml_lines(text)
-        return cls._build(parse(text, path), str(path), lines, overrides)
+        return cls._build(table, str(path), lines, overrides)
 
     @classmethod
     def from_toml(cls: type[C], path: str | Path, overrides: Iterable[str] = ()) -> C:

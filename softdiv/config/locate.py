@@ -9,7 +9,6 @@ LONGEST = 1000
 """Characters of a line that is looked at."""
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([\w.\-\"' ]+?)\s*\]{1,2}\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([\w\-\"'.]+(?:\s*\.\s*[\w\-\"']+)*)\s*=")
-_YAML_KEY = re.compile(r"^(\s*)(?:-\s+)?([\w\-]+)\s*:")
 
 
 def toml_lines(text: str) -> dict[str, int]:
@@ -26,18 +25,23 @@ def toml_lines(text: str) -> dict[str, int]:
 
 
 def yaml_lines(text: str) -> dict[str, int]:
-    """Dotted key -> 1-based line, following indentation."""
+    """Dotted key -> 1-based line, of text that can be read; items of a list share their path."""
+    import yaml
+
     lines: dict[str, int] = {}
-    stack: list[tuple[int, str]] = []
-    for number, line in _short_lines(text):
-        if not (key := _YAML_KEY.match(line)):
+    waiting, seen = [("", yaml.compose(text, yaml.SafeLoader))], set[int]()
+    while waiting:
+        path, node = waiting.pop()
+        if id(node) in seen:  # it is named again, perhaps inside itself
             continue
-        indent = len(key[1])
-        while stack and stack[-1][0] >= indent:
-            stack.pop()
-        path = ".".join([name for _, name in stack] + [key[2]])
-        lines.setdefault(path, number)
-        stack.append((indent, key[2]))
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(path, item) for item in reversed(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            keys = [(f"{path}.{key.value}".lstrip("."), key, value) for key, value in node.value]
+            for inner, key, _ in keys:
+                lines.setdefault(inner, key.start_mark.line + 1)
+            waiting += [(inner, value) for inner, _, value in reversed(keys)]
     return lines
 
 

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import datetime
 import json
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import attrs
+from attrs.validators import and_, ge, le, optional
 
 Validator = Callable[[Any, Any, Any], None]
 
 
 def option(default: Any, meaning: str, *checks: Validator) -> Any:
     """A keyword-only attrs field; ``meaning`` goes into ``configs/full.toml`` and the docs."""
-    checks_tuple = checks if default is not None else tuple(map(attrs.validators.optional, checks))
+    own = checks if default is not None else tuple(map(optional, checks))
     return attrs.field(
         default=default,
         kw_only=True,
         metadata={"meaning": meaning},
-        validator=list(checks_tuple) or None,
+        validator=list(own) or None,
     )
-
-
-def _bound(holds: Callable[[float, float], bool], words: str) -> Callable[[float], Validator]:
-    def bound(limit: float) -> Validator:
-        def check(_: Any, __: Any, value: Any) -> None:
-            if not holds(value, limit):
-                raise ValueError(f"must be {words} {limit}, got {value}")
-
-        return check
-
-    return bound
-
-
-at_least = _bound(operator.ge, "at least")
-above = _bound(operator.gt, "above")
-at_most = _bound(operator.le, "at most")
 
 
 def at_most_or_all(maximum: float) -> Validator:
@@ -52,7 +36,7 @@ def at_most_or_all(maximum: float) -> Validator:
 
 def count(minimum: int, maximum: int = 10**9) -> Validator:
     """A number of things, at least ``minimum``; what no machine holds is a slip or an attack."""
-    return attrs.validators.and_(at_least(minimum), at_most(maximum))
+    return and_(ge(minimum), le(maximum))
 
 
 def only_with(other: str, wanted: str) -> Validator:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
+from attrs.validators import ge, gt, le
 
 from softdiv.config.component import ComponentConfig, LoaderConfig
 from softdiv.config.option import (
-    above,
-    at_least,
-    at_most,
     at_most_or_all,
     count,
     iso_date,
@@ -68,18 +66,18 @@ class DataConfig:
     """User texts: where they come from and how they are split."""
 
     categories: tuple[str, ...] = option((), "keep only these categories; empty keeps all")
-    max_texts_per_category: int | None = option(None, "cap per category", at_least(1))
+    max_texts_per_category: int | None = option(None, "cap per category", ge(1))
     processors: ComponentConfigs = option(
         _named("shipped", "length"), "sources and filters, applied in order"
     )
     system_prompt: str | None = option(
         None, "system message of every text that brings none of its own", not_blank
     )
-    val_fraction: float = option(0.2, "share of texts for choosing prompts", above(0), at_most(0.5))
+    val_fraction: float = option(0.2, "share of texts for choosing prompts", gt(0), le(0.5))
     test_fraction: float = option(
         0.3,
         "share of texts for the report; 1 = all, where nothing is trained or searched",
-        above(0),
+        gt(0),
         at_most_or_all(0.5),
     )
 
@@ -106,9 +104,7 @@ class EngineConfig:
 class TrainingConfig:
     """The soft prompt."""
 
-    num_soft_prompt_tokens: int = option(
-        6, "length k of the soft prompt", at_least(1), at_most(512)
-    )
+    num_soft_prompt_tokens: int = option(6, "length k of the soft prompt", ge(1), le(512))
     placement: Placement = option("user_start", "where the prompt sits in the chat")
     init: Literal["vocabulary", "text", "prompt"] = option(
         "vocabulary", "start from random vocabulary rows, from init_text, or from init_prompt"
@@ -120,13 +116,13 @@ class TrainingConfig:
         None, 'a soft prompt file to continue (init = "prompt")', only_with("init", "prompt")
     )
     max_norm_ratio: float | None = option(
-        2.0, "largest token norm, relative to the embedding table's mean norm", above(0)
+        2.0, "largest token norm, relative to the embedding table's mean norm", gt(0)
     )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "sgd has momentum 0.9")
     learning_rate: float = option(
-        0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", above(0), at_most(1e6)
+        0.01, "peak rate; 0.01 suits tens of AdamW steps, 1e-4 thousands", gt(0), le(1e6)
     )
-    weight_decay: float = option(0.0, "of the optimizer", at_least(0))
+    weight_decay: float = option(0.0, "of the optimizer", ge(0))
     warmup_steps: int = option(3, "linear warm-up", count(0))
     schedule: Literal["constant", "cosine", "linear"] = option(
         "constant", "after the warm-up; cosine and linear fall to 0 at the end"
@@ -135,7 +131,7 @@ class TrainingConfig:
     gradient_accumulation_steps: int = option(
         1, "micro-batches per optimizer step", count(1, 65_536)
     )
-    gradient_clip: float = option(1.0, "largest gradient norm; 0 = no clipping", at_least(0))
+    gradient_clip: float = option(1.0, "largest gradient norm; 0 = no clipping", ge(0))
     num_epochs: int = option(10, "passes over the training texts", count(0))
     max_steps: int | None = option(None, "stop after this many optimizer steps", count(0))
     response_tokens: int = option(8, "response tokens scored per answer", count(1, LONG))
@@ -165,8 +161,8 @@ class GenerationConfig:
     num_generations_per_prompt: int = option(
         10, "answers sampled per source that searchers take words from", count(1, 65_536)
     )
-    temperature: float = option(0.7, "of every sampled answer; 0 = greedy", at_least(0))
-    top_p: float = option(1.0, "nucleus", above(0), at_most(1))
+    temperature: float = option(0.7, "of every sampled answer; 0 = greedy", ge(0))
+    top_p: float = option(1.0, "nucleus", gt(0), le(1))
     budget_fte: int = option(
         60_000, "what all searchers together may spend, forward-token equivalents", count(1, 10**15)
     )
@@ -196,13 +192,13 @@ class EvaluationConfig:
     response_tokens: int = option(24, "response tokens that D and the ratio count", count(1, LONG))
     bootstrap_resamples: int = option(2000, "for the 95 % intervals", count(100, 1_000_000))
     lift_floor: float = option(
-        12.0, "nats per answer a prompt must lift the likelihood ratio by", above(0)
+        12.0, "nats per answer a prompt must lift the likelihood ratio by", gt(0)
     )
     null_bank: str | None = option(
         None, "benign pairs searched with these settings, for p-values: `softdiv calibrate`"
     )
     drift_floor_bits: float = option(
-        0.005, "bits of D on plain text below which a drift is called negligible", above(0)
+        0.005, "bits of D on plain text below which a drift is called negligible", gt(0)
     )
 
 
@@ -221,7 +217,7 @@ class Schema:
     """The whole config. :class:`softdiv.ExperimentConfig` adds loading and saving."""
 
     plugins: tuple[str, ...] = option((), "installed plugin packages to load, in this order")
-    seed: int = option(0, "of everything random", at_least(0), at_most(2**32 - 1))
+    seed: int = option(0, "of everything random", ge(0), le(2**32 - 1))
     output_dir: str = option("runs", "where run folders go")
     device: str = option("auto", "auto = cuda where available, else cpu")
     num_threads: int | None = option(

@@ -68,9 +68,6 @@ class GateResult:
 def parse_gates(under: Iterable[str], over: Iterable[str], metrics: Iterable[str]) -> list[Gate]:
     """Gates from ``metric=limit`` texts.
 
-    Args:
-        metrics: names of the config's metrics.
-
     Raises:
         ConfigError: every problem: no number, or a metric that is not measured.
     """

@@ -47,32 +47,28 @@ def package_folder(name: str) -> Path | None:
     return None
 
 
-def hub_folder(
-    what: str, name: str, revision: str | None, patterns: Sequence[str], given: str = ""
-) -> Path:
+def hub_folder(what: str, name: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """Files of a hub id that match ``patterns``, downloaded once.
 
     Args:
         what: e.g. ``"model"``, for the message.
-        given: what the user wrote, where that is not ``name``.
 
     Raises:
         PairError: no such folder or hub id, or it cannot be reached.
     """
-    given = given or name
     folder = Path(name)
     if not name.strip():
         raise PairError(f"the {what} is an empty name", fix="give a folder, or a hub id")
     if folder.is_file() or folder.suffix == ".gguf":
         state = "is a file" if folder.is_file() else "does not exist"
-        raise PairError(f"{what} {given} {state}", fix=f"give {FILES[what]}")
+        raise PairError(f"{what} {name} {state}", fix=f"give {FILES[what]}")
     beside = [path.name for path in folder.parent.glob("*/")] if "/" in name else []
     if folder.is_absolute() or name.count("/") > 1 or name.startswith(".") or beside:
         fix = did_you_mean(folder.name, beside)
         if not beside:
             fix = "give an existing folder with config.json, or a hub id"
         state = "is no folder" if folder.exists() else "does not exist"
-        raise PairError(f"{what} folder {given} {state}", fix=fix)
+        raise PairError(f"{what} folder {name} {state}", fix=fix)
     from huggingface_hub import snapshot_download
 
     try:
@@ -81,4 +77,4 @@ def hub_folder(
         kinds = [kind.__name__ for kind in type(error).__mro__]
         known = next((REASONS[kind] for kind in kinds if kind in REASONS), None)
         why, fix = known or (plain_reason(error), "try again, or give an existing folder")
-        raise PairError(f"no {what} at '{given}'", why=why, fix=fix) from error
+        raise PairError(f"no {what} at '{name}'", why=why, fix=fix) from error

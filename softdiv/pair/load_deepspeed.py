@@ -26,11 +26,7 @@ def name_accelerator(device_type: str | None = None) -> None:
 
 
 def load_deepspeed(device_type: str) -> Any:
-    """The module ``deepspeed``, ready for CPUs or GPUs.
-
-    Args:
-        device_type: ``"cpu"`` or ``"cuda"``.
-    """
+    """The module ``deepspeed``, ready for CPUs or GPUs."""
     # ZeRO-3 reads LOCAL_RANK in every forward pass, so it stays set
     os.environ.setdefault("LOCAL_RANK", "0")
     name_accelerator(device_type)

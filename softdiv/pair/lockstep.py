@@ -39,11 +39,7 @@ class Passes(Protocol):
 
 
 class Lockstep:
-    """One rank's side. Every rank of the default process group has one.
-
-    Args:
-        models: model_1 and model_2.
-    """
+    """One rank's side. Every rank of the default process group has one."""
 
     def __init__(self, models: Sequence[Passes]) -> None:
         self._models = models

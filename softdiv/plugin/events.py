@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from softdiv.plugin.records import HardPrompt
 
 
+# with types of their own, which mypy does not know of a generic function as a converter
 def _copy(config: Any) -> Any:
     return copy.deepcopy(config)
 

@@ -13,7 +13,7 @@ import pluggy
 
 from softdiv.plugin.contract import check_observer, new_manager
 from softdiv.plugin.events import PromptCopy
-from softdiv.plugin.failures import FOREIGN, Failures, Write
+from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.hookspecs import lifecycle_hooks
 from softdiv.plugin.isolation import ProcessState
 from softdiv.plugin.state import pack, unpack
@@ -54,18 +54,14 @@ class Observers:
     def of(
         cls,
         observers: Iterable[tuple[object, str]],
-        on_failure: Write | None = None,
         attribution: Failures | None = None,
     ) -> Observers:
         """A hub with these (observer, quoted name) pairs.
 
         Args:
-            on_failure: receives (line, traceback), where there is no ``attribution``.
             attribution: knows which plugin an observer came from, and writes failures down.
         """
-        if attribution is None:
-            attribution = Failures(write=on_failure) if on_failure else Failures()
-        hub = cls(attribution)
+        hub = cls(attribution or Failures())
         for observer, label in observers:
             hub.add(observer, label)
         return hub

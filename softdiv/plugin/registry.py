@@ -78,9 +78,9 @@ class Registry:
             )
         self._entries[kind][name] = Entry(kind, name, factory, plugin, builtin)
 
-    def entries(self, kind: Kind) -> tuple[Entry, ...]:
-        """All components of a kind in the order they were registered."""
-        return tuple(self._entries[kind].values())
+    def entries(self, *kinds: Kind) -> tuple[Entry, ...]:
+        """Of these kinds, by default of all, in the order they were registered."""
+        return tuple(entry for kind in kinds or KINDS for entry in self._entries[kind].values())
 
     def find(self, kind: Kind, name: str) -> Entry:
         """Raises PluginError with the closest known name, or the package that provides it."""

@@ -12,8 +12,8 @@ from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.redact import HIDDEN, redacted
 from softdiv.evaluation.results import Evaluation, PromptResult
-from softdiv.storage.dotted import dotted
 from softdiv.storage.names import CONFIG
+from softdiv.storage.plain import dotted
 from softdiv.storage.run_files import RunFiles
 
 _NOT_COMPARED = {"output_dir"}

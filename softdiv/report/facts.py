@@ -1,13 +1,49 @@
-"""What a report is about: which models, when, with which settings, at what cost."""
+"""What every rendering of a report shows; first, which models, when, how, at what cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from softdiv.analysis.figures import figures_of
+from softdiv.analysis.selection import shown
 from softdiv.pair.naming import model_name
-from softdiv.report.formatting import MISSING, number
+from softdiv.report.formatting import (
+    MISSING,
+    TRAINING,
+    columns,
+    metric_names,
+    number,
+    row,
+    section_file,
+    what_did_not_work,
+)
 from softdiv.report.model import Report
+
+
+def page(report: Report) -> dict[str, Any]:
+    """What the templates of a whole report are given."""
+    evaluation = report.evaluation
+    prompts, baselines = evaluation.prompts, evaluation.baselines
+    everything = (*prompts, *baselines)
+    metrics = metric_names(everything)
+    return {
+        "report": report,
+        "evaluation": evaluation,
+        "verdict": evaluation.verdict,
+        "named": evaluation.named,
+        "pair_name": str(report.pair.get("name", "pair")),
+        "facts": facts(report),
+        "columns": columns(everything),
+        "prompt_rows": [row(result, everything) for result in prompts],
+        "baseline_rows": [row(result, everything) for result in baselines],
+        "metric_names": list(metrics),
+        "metric_rows": [(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
+        "lost": (*what_did_not_work(prompts, baselines), *evaluation.failures),
+        "section_file": section_file,
+        "training_file": TRAINING,
+        "figures_of": figures_of,
+    }
 
 
 def facts(report: Report) -> tuple[tuple[str, str], ...]:

@@ -1,16 +1,20 @@
-"""Numbers and names as every rendering of the report shows them."""
+"""Numbers, and names of the files beside it, as every rendering of the report has them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import PromptResult
-from softdiv.plugin.records import Interval
+from softdiv.plugin.records import Interval, Section
+from softdiv.storage.names import SECTIONS
 
 MISSING = "–"
+TRAINING = f"{SECTIONS}/training"
+"""Start of the names of the training curve's files."""
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -123,3 +127,9 @@ def what_did_not_work(
                     f"lift {number(baseline.llr_lift.value)} nats"
                 )
     return tuple(lines)
+
+
+def section_file(number: int, section: Section) -> str:
+    """Start of the names of a section's files: ``analysis/2-tokens``, a name any system takes."""
+    slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower())[:40].strip("-")
+    return f"{SECTIONS}/{number}-{slug or 'section'}"

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from softdiv.analysis.figures import FigureData, figures_of, for_page, svg
+from softdiv.analysis.figures import FigureData, for_page, svg
 from softdiv.analysis.selection import shown
 from softdiv.evaluation.results import Evaluation
 from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.conversation import CUT, answers, turns
-from softdiv.report.facts import facts, placement
-from softdiv.report.files import TRAINING, section_file
-from softdiv.report.formatting import (
-    columns,
-    has_bits,
-    interval,
-    metric_names,
-    number,
-    percent,
-    row,
-    what_did_not_work,
-)
+from softdiv.report.facts import page, placement
+from softdiv.report.formatting import has_bits, interval, number, percent
 from softdiv.report.model import Report
 
 MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusive": "open"}
@@ -39,36 +30,16 @@ LONGEST_TEXT, LONGEST_CELL, LONGEST_BRIEF = 4000, 400, 80
 
 def to_html(report: Report) -> str:
     """The whole report as one HTML document."""
-    evaluation = report.evaluation
-    everything = (*evaluation.prompts, *evaluation.baselines)
-    metrics = metric_names(everything)
-    named, place = evaluation.named, placement(report)
+    named, place = report.evaluation.named, placement(report)
     template = environment().get_template("report.html.j2")
     return template.render(
-        report=report,
-        evaluation=evaluation,
-        verdict=evaluation.verdict,
-        pair_name=str(report.pair.get("name", "pair")),
-        columns=columns(everything),
-        prompt_rows=[row(result, everything) for result in evaluation.prompts],
-        baseline_rows=[row(result, everything) for result in evaluation.baselines],
-        baselines_named=_baselines_named(evaluation),
-        mood=MOODS.get(evaluation.verdict.outcome, ""),
-        metric_names=list(metrics),
-        metric_rows=[(shown(r.text), *(r.metrics.get(m) for m in metrics)) for r in everything],
-        facts=facts(report),
-        named=named,
+        **page(report),
+        baselines_named=_baselines_named(report.evaluation),
+        mood=MOODS.get(report.evaluation.verdict.outcome, ""),
         answers=[_sides(found, place) for found in named.findings[:ANSWERS_SHOWN]] if named else [],
-        section_file=section_file,
-        training_file=TRAINING,
         glance=_glance(report),
-        figures_of=figures_of,
         rows_shown=ROWS_SHOWN,
         rows_open=ROWS_OPEN,
-        lost=(
-            *what_did_not_work(evaluation.prompts, evaluation.baselines),
-            *evaluation.failures,
-        ),
     )
 
 
@@ -79,15 +50,21 @@ def _baselines_named(evaluation: Evaluation) -> str:
     return "Baselines" if dearer else "Baselines, at no more compute"
 
 
-def environment() -> jinja2.Environment:
-    """Templates in which every text is escaped, clipped and its hidden characters marked."""
+def environment(
+    finalize: Callable[[Any], Any] | None = None, *, autoescape: bool = True
+) -> jinja2.Environment:
+    """Templates in which every text is escaped, clipped and its hidden characters marked.
+
+    Args:
+        finalize: what is made of all that a template prints, where that is no HTML.
+    """
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("softdiv.report"),
-        autoescape=True,
+        autoescape=autoescape,  # noqa: S701 (off for Markdown alone, which brings its own)
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=finalize or _finalize,
     )
     made.filters.update(
         number=number,
@@ -97,6 +74,7 @@ def environment() -> jinja2.Environment:
         cell=_cell,
         draw=_figure,
         brief=_brief,
+        clip=clipped,
     )
     made.globals["shown"] = shown
     return made

@@ -11,11 +11,7 @@ from softdiv.plain_text import encodable, one_line
 
 
 def to_junit(pair: str, evaluation: Evaluation, results: Sequence[GateResult]) -> str:
-    """One test case per gate, with each prompt's value where it failed; the verdict beside them.
-
-    Args:
-        pair: the pair's name.
-    """
+    """One test case per gate, with each prompt's value where it failed; the verdict beside them."""
     failed = sum(not result.passed for result in results)
     suite = ElementTree.Element(
         "testsuite",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -10,11 +12,15 @@ from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.plugin.records import Finding
 from softdiv.report.conversation import CUT, turns
 from softdiv.report.html import environment
-from softdiv.report.word_diff import word_diff
 
 PER_PAGE = 20
 COMPARED = 4000
 """Characters of an answer that are shown."""
+_WORD = re.compile(r"\s*(?:\w+|[^\w\s]|$)")
+"""With the space before it; anything else is a word of one character."""
+
+Pieces = list[tuple[str, bool]]
+"""(text, whether the other answer does not have it there); joined, the whole text"""
 
 
 def to_view(name: str, evaluation: Evaluation, place: Any, query: Mapping[str, str]) -> str:
@@ -74,3 +80,16 @@ def _sides(result: PromptResult, finding: Finding, place: Any) -> dict[str, Any]
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def word_diff(one: str, two: str) -> tuple[Pieces, Pieces]:
+    """Both texts in parts, as few as there are."""
+    words_1, words_2 = _WORD.findall(one), _WORD.findall(two)
+    first: Pieces = []
+    second: Pieces = []
+    matcher = difflib.SequenceMatcher(None, words_1, words_2, autojunk=False)
+    for kind, start_1, end_1, start_2, end_2 in matcher.get_opcodes():
+        for parts, words in ((first, words_1[start_1:end_1]), (second, words_2[start_2:end_2])):
+            if text := "".join(words):
+                parts.append((text, kind != "equal"))
+    return first, second

@@ -6,7 +6,7 @@ from softdiv.analysis.figures import figures_of, svg
 from softdiv.plugin.records import Section
 from softdiv.report.contract import plain, to_contract
 from softdiv.report.csv_table import to_csv
-from softdiv.report.files import TRAINING, section_file
+from softdiv.report.formatting import TRAINING, section_file
 from softdiv.report.html import to_html
 from softdiv.report.markdown import to_markdown
 from softdiv.report.model import Report

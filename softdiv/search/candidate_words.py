@@ -17,7 +17,14 @@ from softdiv.search.task import SearchTask
 
 LEAD = "Tell me about {}."
 """What a word is tried in."""
-LEADS = (LEAD, "I like {}.", "What is a {}?")
+LEADS = (
+    LEAD,
+    "Tell me about the {}.",
+    "What is a {}?",
+    "I like {}.",
+    "I bought a {}.",
+    "Write a poem about a {}.",
+)
 """In these, model_1 says which words it expects, where the budget does not pay for all."""
 PLAIN = ("apple", "zebra", "Summer")
 """Words that show what of :data:`LEAD` stands around a word, as tokens."""

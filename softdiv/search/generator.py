@@ -17,8 +17,7 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import SearchEvent
 from softdiv.plugin.failures import FOREIGN, Failures
 from softdiv.plugin.records import Example, HardPrompt
-from softdiv.search.bounded import bounded
-from softdiv.search.budget import FteBudget
+from softdiv.search.budget import FteBudget, bounded
 from softdiv.search.cost import affordable
 from softdiv.search.halving import (
     VALIDATION_TEXTS,

@@ -11,6 +11,7 @@ import attrs
 from attrs.validators import ge, gt
 
 from softdiv.divergence.rollouts import FROM_MODEL_2
+from softdiv.divergence.sampler import streams
 from softdiv.pair.layout import Context
 from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
@@ -18,7 +19,6 @@ from softdiv.plugin.records import HardPrompt
 from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
 from softdiv.search.cost import PROMPT_TOKENS, usual_row
 from softdiv.search.task import SearchTask
-from softdiv.search.wording import WORDINGS, worded
 
 FINALISTS, QUESTIONS = 12, 3
 """Words, each beside as many user texts, of which the plainest is taken."""
@@ -29,6 +29,10 @@ BEGINNINGS = 2
 words, on whole answers. On one token of a few, a letter too many looks like a gain."""
 LOOK_SHARE = 0.7
 """Of what is left of the budget, for looking at words; the rest tests the best of them."""
+
+WORDINGS = (LEAD, "I like {}.", "{}.")
+NEAR_LIFT = 0.1
+"""Of the best lift, within which the shortest wording wins."""
 
 Tokens = dict[str, tuple[int, ...]]
 """Words by their text, with the tokens that spell them."""
@@ -226,3 +230,34 @@ class WordSearcher:
 
 def _begins(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(one) < len(other) and other[: len(one)] == one
+
+
+def worded(
+    task: SearchTask, word: str, texts: int, tokens: int, shorter: Sequence[str] = ()
+) -> str:
+    """The wording under which model_2's answers are least model_1's; the shortest if near.
+
+    Args:
+        texts: user texts beside which each is tried; 0 takes the first wording untried.
+        tokens: length of the answers.
+        shorter: beginnings of the word that may be all of it, each tried in the last wording.
+    """
+    wordings = [w.format(word) for w in WORDINGS] + [WORDINGS[-1].format(w) for w in shorter]
+    prompts = [p for p in wordings if task.usable(p)]
+    if not texts:
+        return prompts[0]
+    examples = task.texts(texts)
+    items = [(prompt, example) for prompt in prompts for example in examples]
+    ratios: list[float] = []
+    for result in task.sample(
+        [task.layout.hard(example, prompt) for prompt, example in items],
+        [FROM_MODEL_2] * len(items),
+        streams("worded", [example for _, example in items]),
+        tokens,
+    ):
+        ratios += result.summed_ratio().tolist()
+    size = len(examples)
+    lifts = [sum(ratios[i : i + size]) / size for i in range(0, len(ratios), size)]
+    top = max(lifts)
+    good = [p for p, v in zip(prompts, lifts, strict=True) if v >= top - NEAR_LIFT * abs(top)]
+    return min(good, key=len)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
 from softdiv import stored
 from softdiv.plugin.events import ReportEvent
-from softdiv.report.convergence import convergence_curve
+from softdiv.plugin.records import Curve
 from softdiv.report.model import Report
 from softdiv.report.writer import write_report
 from softdiv.stages.work import Work
@@ -78,3 +80,26 @@ def _command(work: Work) -> str:
         prompts = f" {shlex.quote(str(folder / PROMPTS))}" if known else ""
         return f"softdiv evaluate{prompts} --config {config}{files} --output-dir NEW_DIR"
     return f"softdiv run {config} --output-dir NEW_DIR{files}"
+
+
+def convergence_curve(lines: Iterable[Mapping[str, Any]]) -> Curve | None:
+    """Divergence by step on training batches and at each validation; None before any step."""
+    steps = [line for line in lines if isinstance(line, Mapping) and "divergence" in line]
+    if not steps:
+        return None
+    series = {"training texts": [_number(line["divergence"]) for line in steps]}
+    validated = [_number(line.get("validation_bits")) for line in steps]
+    if any(value == value for value in validated):
+        series["validation texts"] = validated
+    return Curve(
+        title="Soft prompt training",
+        x_label="steps",
+        y_label="divergence, bits",
+        x=[_number(line.get("step")) + 1 for line in steps],  # as the terminal counts: done
+        series=series,
+    )
+
+
+def _number(value: object) -> float:
+    """A value that was not finite is written as null."""
+    return float(value) if isinstance(value, (int, float)) else float("nan")

@@ -12,6 +12,7 @@ import filelock
 
 from softdiv.errors import DiskError, RunError
 from softdiv.storage.atomic import read_json, sha256_file, write_json
+from softdiv.storage.folder import remove
 from softdiv.storage.refusal import FIXES, disk_error, refusal
 
 CACHE = "SOFTDIV_CACHE"
@@ -69,7 +70,7 @@ def _build(final: Path, build: Callable[[Path], None]) -> None:
     try:
         build(temporary)
         write_json(temporary / CONTENT, _hashes(temporary))
-        _remove(final)
+        remove(final)
         temporary.rename(final)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -90,10 +91,3 @@ def _intact(folder: Path) -> bool:
         return bool(read_json(folder / CONTENT) == _hashes(folder))
     except (RunError, OSError):
         return False
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from softdiv.errors import RunError
 from softdiv.storage import atomic
-from softdiv.storage.dotted import dotted
 from softdiv.storage.folder import is_leftover
 from softdiv.storage.manifest import read_manifest
 from softdiv.storage.names import CONFIG, LOCK, MANIFEST
+from softdiv.storage.plain import dotted
 from softdiv.storage.refusal import refusal
 
 if sys.version_info >= (3, 11):

@@ -10,7 +10,6 @@ from softdiv.errors import RunError, did_you_mean
 from softdiv.storage.folder import refuse_strange
 from softdiv.storage.names import BEST
 
-BEST_PROMPT = Path(BEST)
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 Note = Callable[[str], None]
 
@@ -56,9 +55,9 @@ def _resolved(paths: str | Path | Iterable[str | Path], ending: str, note: Note)
 
 
 def _matches(path: Path, ending: str) -> list[Path]:
-    if path.is_dir() and ending == BEST_PROMPT.suffix:
+    if path.is_dir() and ending == Path(BEST).suffix:
         refuse_strange(path)
-        return [path / BEST_PROMPT] if (path / BEST_PROMPT).is_file() else []
+        return [path / BEST] if (path / BEST).is_file() else []
     if path.is_file():
         return [path]
     # what a shell hands over when its own pattern matched nothing

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+from attrs.validators import and_, deep_mapping, ge, lt
+
 from softdiv.errors import RunError
+from softdiv.plugin.imports import LoadedPlugin
+from softdiv.plugin.options import structure
 from softdiv.storage import atomic
 from softdiv.storage.folder import is_plain, refuse_strange
 from softdiv.storage.names import MANIFEST
@@ -21,7 +26,62 @@ LARGEST = 1 << 24
 DEEPEST = 8
 """Levels of tables and lists in ``facts``."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-_PLUGIN = ("name", "distribution", "version", "path", "sha256")
+
+
+def _files(_: Any, __: Any, value: Mapping[str, str]) -> None:
+    for name, digest in value.items():
+        if not is_plain(name):
+            raise ValueError(f"{name!r}: expected a path inside the folder")
+        if not _HASH.fullmatch(digest):
+            raise ValueError(f"{name!r}: expected a sha256")
+
+
+def _time(_: Any, __: Any, value: str) -> None:
+    try:
+        zone = datetime.datetime.fromisoformat(value).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        raise ValueError("expected a time in ISO 8601, with its zone")
+
+
+def _facts(_: Any, __: Any, value: Mapping[str, Any]) -> None:
+    if not _is_shallow(value):
+        raise ValueError(f"expected at most {DEEPEST} levels")
+    plugins = structure(tuple[LoadedPlugin, ...], value.get("plugins", []))
+    if isinstance(plugins, list):
+        raise ValueError(f"plugins{plugins[0].path}: {plugins[0].message}")
+
+
+def _is_shallow(value: object, levels: int = DEEPEST) -> bool:
+    if not isinstance(value, (dict, list)):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in items)
+
+
+@attrs.frozen(kw_only=True)
+class _Stage:
+    finished: str
+    files: Mapping[str, str] = attrs.field(validator=_files)
+    seconds: float = attrs.field(default=0.0, validator=[ge(0), lt(1e12)])
+    notes: tuple[str, ...] = ()
+    ledger: Mapping[str, int] = attrs.field(
+        default={}, validator=deep_mapping(value_validator=and_(ge(0), lt(1 << 63)))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Manifest:
+    """The types that softdiv writes."""
+
+    config_key: str
+    created: str = attrs.field(validator=_time)
+    facts: Mapping[str, Any] = attrs.field(validator=_facts)
+    stages: Mapping[str, _Stage]
+    config: Mapping[str, str] = attrs.field(default={}, validator=_files)
+    continued: tuple[str, ...] = ()
+    origin: str = ""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -49,81 +109,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if version == SCHEMA_VERSION:
         table = unsealed(path, table)
-    try:
-        _check(table)
-    except ValueError as error:
-        raise RunError(f"{path} is damaged", why=str(error)) from error
+    found = structure(_Manifest, {k: v for k, v in table.items() if k != "schema_version"})
+    if isinstance(found, list):
+        raise RunError(f"{path} is damaged", why=f"{found[0].path}: {found[0].message}")
     return {**table, "schema_version": SCHEMA_VERSION}
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write it with its seal. Raises DiskError."""
     write_sealed(folder / MANIFEST, manifest)
-
-
-def _check(table: Mapping[str, Any]) -> None:
-    """Raises ValueError naming the key that is not as softdiv writes it."""
-    _need(_is_text(table.get("config_key")), "config_key", "text")
-    _need(_is_time(table.get("created")), "created", "a time in ISO 8601")
-    _files(table.get("config", {}), "config")
-    _need(_is_texts(table.get("continued", [])), "continued", "a list of texts")
-    _need(_is_text(table.get("origin", "")), "origin", "text")
-    facts = _table(table.get("facts"), "facts")
-    _need(_is_shallow(facts), "facts", f"at most {DEEPEST} levels")
-    plugins = facts.get("plugins", [])
-    _need(isinstance(plugins, list), "facts.plugins", "a list")
-    for plugin in plugins:
-        words = [_table(plugin, "facts.plugins").get(key) for key in _PLUGIN]
-        _need(_is_texts(words), "facts.plugins", f"{', '.join(_PLUGIN)}")
-    for name, entry in _table(table.get("stages"), "stages").items():
-        _stage(_table(entry, f"stages.{name}"), f"stages.{name}")
-
-
-def _stage(entry: Mapping[str, Any], where: str) -> None:
-    _need(_is_text(entry.get("finished")), f"{where}.finished", "text")
-    _files(entry.get("files"), f"{where}.files")
-    seconds = entry.get("seconds", 0)
-    _need(type(seconds) in (int, float) and 0 <= seconds < 1e12, f"{where}.seconds", "seconds")
-    _need(_is_texts(entry.get("notes", [])), f"{where}.notes", "a list of texts")
-    spent = _table(entry.get("ledger", {}), f"{where}.ledger").values()
-    whole = all(type(count) is int and 0 <= count < 1 << 63 for count in spent)
-    _need(whole, f"{where}.ledger", "whole numbers")
-
-
-def _files(value: object, where: str) -> None:
-    for name, digest in _table(value, where).items():
-        _need(is_plain(name), f"{where}: {name!r}", "a path inside the folder")
-        _need(_is_text(digest) and bool(_HASH.fullmatch(digest)), f"{where}: {name!r}", "a sha256")
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected a table")
-    return value
-
-
-def _need(holds: bool, where: str, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{where}: expected {expected}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_shallow(value: object, levels: int = DEEPEST) -> bool:
-    if not isinstance(value, (dict, list)):
-        return True
-    items = value.values() if isinstance(value, dict) else value
-    return levels > 0 and all(_is_shallow(item, levels - 1) for item in items)
-
-
-def _is_time(value: object) -> bool:
-    try:
-        return datetime.datetime.fromisoformat(str(value)).tzinfo is not None
-    except ValueError:
-        return False

@@ -1,4 +1,4 @@
-"""Anything that softdiv writes down, as JSON values."""
+"""Anything that softdiv writes down, as JSON values; nested tables as one of dotted keys."""
 
 from __future__ import annotations
 
@@ -53,3 +53,15 @@ def to_plain(
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
     return plain(value)
+
+
+def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; lists are values, because their order means
+    something."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= dotted(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

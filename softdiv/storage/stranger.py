@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,10 +32,7 @@ class StoredTensor:
     @property
     def numel(self) -> int:
         """Numbers in it."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def is_float(self) -> bool:

@@ -15,8 +15,7 @@ from softdiv.storage.atomic import to_json
 from softdiv.storage.plain import to_plain
 from softdiv.storage.records import as_read_back
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.hostile import HOSTILE
-from softdiv.testing.kit import Kit, Subject, checks_in, require
+from softdiv.testing.kit import HOSTILE, Kit, Subject, checks_in, require
 
 _WORDS = ("The", " captain", " Rowe", " found", " it", " in", " March", ".")
 

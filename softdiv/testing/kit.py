@@ -18,6 +18,17 @@ from softdiv.testing.process import contained
 
 LONGEST = 300
 """Characters of a reason."""
+HOSTILE = (
+    "<script>alert('x')</script> & \"quoted\"",
+    "| a | table | row |\n|---|\n```",
+    "{{ template }} {0} %s %(x)s \\n",
+    "\x1b[31mred\x07\x00",
+    "\u202eback to front\u2028next line",
+    "a lone surrogate \ud800",
+    " \t\n",
+    "🧵" * 40,
+)
+"""Texts a model may write that break careless code."""
 
 
 class CheckFailed(AssertionError):

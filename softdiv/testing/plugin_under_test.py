@@ -17,7 +17,6 @@ from softdiv.plain_text import one_line
 from softdiv.plugin.discovery import GROUP, Installed, find
 from softdiv.plugin.failures import FOREIGN
 from softdiv.plugin.imports import import_file, import_installed
-from softdiv.plugin.interfaces import KINDS
 from softdiv.plugin.manager import BUILTINS, PluginManager
 from softdiv.plugin.options import build_options
 from softdiv.plugin.registry import Entry
@@ -61,7 +60,7 @@ class PluginUnderTest:
         """Register one loaded plugin. Raises PluginError if it breaks the contract."""
         manager = PluginManager()
         manager.register(module, label)
-        entries = tuple(entry for kind in KINDS for entry in manager.registry.entries(kind))
+        entries = manager.registry.entries()
         return cls(module, label, entries, getattr(module, EXAMPLE_OPTIONS, {}))
 
     def check(self) -> Iterator[Checked]:

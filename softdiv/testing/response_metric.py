@@ -8,8 +8,7 @@ from typing import Any
 
 from softdiv.plugin.records import Example, ResponsePair, TokenDivergence
 from softdiv.testing.every_kind import EVERY_KIND
-from softdiv.testing.hostile import HOSTILE
-from softdiv.testing.kit import Kit, Subject, checks_in, require
+from softdiv.testing.kit import HOSTILE, Kit, Subject, checks_in, require
 
 _ANSWERS = (
     ("The ship left in March.", "A captain named Rowe found the ship."),

@@ -7,10 +7,7 @@ import math
 import attrs
 from torch import Tensor
 
-from softdiv.storage.locate import BEST_PROMPT
 from softdiv.training.state import FieldState
-
-BEST = BEST_PROMPT.as_posix()
 
 
 @attrs.define(eq=False)

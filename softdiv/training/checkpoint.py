@@ -15,13 +15,12 @@ from softdiv.plugin.state import PackedState, pack, unpack
 from softdiv.ranks.group import Ranks
 from softdiv.storage import atomic
 from softdiv.storage.folder import remove
+from softdiv.storage.names import BEST, CHECKPOINTS, METRICS
 from softdiv.storage.sealed import read_sealed, write_sealed
-from softdiv.training.best import BEST
-from softdiv.training.journal import METRICS, MetricsSoFar
+from softdiv.training.journal import MetricsSoFar
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 from softdiv.training.state import Stateful
 
-CHECKPOINTS = "checkpoints"
 STATE, TENSORS = "state.json", "state.safetensors"
 FORMAT = 2
 """Of what is written here: the parts of a training, each under its name."""
@@ -149,11 +148,7 @@ def latest(folder: Path) -> tuple[Saved | None, list[str]]:
 
 
 def changes(folder: Path) -> list[str]:
-    """What of a training under way is not as it was saved, one line each.
-
-    Args:
-        folder: the run's.
-    """
+    """What of a training under way is not as it was saved, one line each."""
     found = []
     for state in sorted((folder / CHECKPOINTS).glob(f"step-*/{STATE}")):
         try:

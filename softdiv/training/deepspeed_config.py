@@ -10,7 +10,7 @@ from softdiv.config.limits import out_of_limits
 from softdiv.config.schema import TrainingConfig
 from softdiv.errors import ConfigError, RunError, did_you_mean
 from softdiv.storage.atomic import read_json
-from softdiv.storage.dotted import dotted
+from softdiv.storage.plain import dotted
 
 REFUSED: Mapping[str, str] = {
     "scheduler": "softdiv builds the schedule; set training.schedule and training.warmup_steps",

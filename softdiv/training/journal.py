@@ -15,14 +15,10 @@ from softdiv.plugin.events import TrainEvent
 from softdiv.ranks.group import Ranks
 from softdiv.storage import atomic
 from softdiv.storage.folder import remove
+from softdiv.storage.names import METRICS, TIMINGS
 from softdiv.storage.refusal import refusal
 from softdiv.storage.run import RunFolder
 from softdiv.training.state import FieldState
-
-METRICS = "metrics.jsonl"
-"""One line per step, the same in every run of a configuration on one machine."""
-TIMINGS = "timings.jsonl"
-"""Seconds, shares and memory per step: never the same twice, so kept apart."""
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from torch import Tensor
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.plugin.events import EvaluationEvent, TrainEvent, advance, set_metrics, with_gradient
 from softdiv.ranks.group import together
-from softdiv.training.best import BEST
+from softdiv.storage.names import BEST
 from softdiv.training.interruption import Interruption
 from softdiv.training.parts import TrainingParts
 from softdiv.training.result import TrainingResult

@@ -14,10 +14,11 @@ from softdiv.pair.manager import ModelPair
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.observers import Observers
 from softdiv.ranks.group import join
+from softdiv.storage.names import CHECKPOINTS
 from softdiv.storage.run import RunFolder
 from softdiv.training.answers import Answers
 from softdiv.training.best import BestPrompt
-from softdiv.training.checkpoint import CHECKPOINTS, Checkpoints
+from softdiv.training.checkpoint import Checkpoints
 from softdiv.training.clock import Clock
 from softdiv.training.costs import Costs
 from softdiv.training.engine import Engine, make_engine

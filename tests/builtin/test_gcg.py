@@ -27,7 +27,8 @@ def test_it_ends_with_more_divergence_than_it_began_with() -> None:
     prompts = search(SMALL, task, 30_000)
     assert prompts
     texts = [prompt.text for prompt in prompts]
-    starts = [SMALL._random(task, printable_tokens(task), n) for n in range(4)]
+    tokens = printable_tokens(task)
+    starts = [SMALL.random(task, tokens, f"gcg:start {n}") for n in range(4)]
     random = [task.layout.prompt_of(ids) for ids in starts if ids is not None]
     better, usual = (task.score(group, task.train, 4) for group in (texts, random))
     assert sum(better) / len(better) > sum(usual) / len(usual)

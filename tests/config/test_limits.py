@@ -30,7 +30,7 @@ HOSTILE: list[tuple[str, str | bytes, str]] = [
     ("c.toml", f"[training]\nlearning_rate = {'9' * 400}\n", "c.toml:2: training.learning_rate: "),
     ("c.toml", "[training]\nlearning_rate = 1e999\n", "expected a finite number, got inf"),
     ("c.toml", f"[training]\nbatch_size = {10**20}\n", "training.batch_size: must be at most 9,2"),
-    ("c.toml", f"[training]\nbatch_size = {10**15}\n", "batch_size: must be at most 65536, got"),
+    ("c.toml", f"[training]\nbatch_size = {10**15}\n", "'batch_size' must be <= 65536: 10"),
     ("c.toml", '[pair]\nname = "a\\u0000b"\n', "c.toml:2: pair.name: holds a NUL"),
     ("c.toml", f'"{"x" * 201}" = 1\n', "has a key of more than 200 characters"),
     ("c.toml", "# " + "x" * 2**18, "is larger than 256 KB"),

@@ -96,15 +96,15 @@ def test_it_is_frozen() -> None:
         ("num_epochs = 3.0", "num_epochs", "expected an integer, got 3.0 (number)"),
         ("num_epochs = true", "num_epochs", "expected an integer, got True (boolean)"),
         ('num_epochs = "3"', "num_epochs", "expected an integer, got '3' (text)"),
-        ("num_epochs = -1", "num_epochs", "must be at least 0, got -1"),
-        ("num_soft_prompt_tokens = 600", "num_soft_prompt_tokens", "must be at most 512, got 600"),
+        ("num_epochs = -1", "num_epochs", "must be >= 0: -1"),
+        ("num_soft_prompt_tokens = 600", "num_soft_prompt_tokens", "must be <= 512: 600"),
         ("learning_rate = true", "learning_rate", "expected a number, got True (boolean)"),
         ('learning_rate = "1e-3"', "learning_rate", "expected a number, got '1e-3' (text)"),
         ("learning_rate = nan", "learning_rate", "expected a finite number, got nan"),
-        ("learning_rate = 0", "learning_rate", "must be above 0, got 0"),
+        ("learning_rate = 0", "learning_rate", "must be > 0: 0"),
         ("mixed_precision = 1", "mixed_precision", "expected true or false, got 1 (integer)"),
         ("max_steps = 1.5", "max_steps", "expected an integer, got 1.5"),
-        ("patience = 0", "patience", "must be at least 1, got 0"),
+        ("patience = 0", "patience", "must be >= 1: 0"),
         ("init_text = 5", "init_text", "expected text, got 5 (integer)"),
         ('placement = "prefx"', "placement", "did you mean 'prefix'?"),
         ("learning_rat = 1.0", "learning_rat", "unknown key; did you mean 'learning_rate'?"),
@@ -143,7 +143,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     text = "\n".join(found)
     assert f"{path}:1: sed: unknown key; did you mean 'seed'?" in text
     assert f"{path}:3: training.num_epochs" in text
-    assert f"{path}:4: training.batch_size: must be at least 1" in text
+    assert f"{path}:4: training.batch_size: 'batch_size' must be >= 1" in text
     assert f"{path}:5: evalution: unknown key; did you mean 'evaluation'?" in text
 
 

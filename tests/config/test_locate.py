@@ -15,6 +15,11 @@ def test_yaml_follows_indentation() -> None:
     assert lines == {"a": 1, "a.b": 2, "a.c": 3, "a.c.d": 4, "e": 5}
 
 
+def test_yaml_in_one_line_in_lists_and_named_again() -> None:
+    lines = yaml_lines("a: &x {b: 1,\n  c: 2\n}\nl:\n- d: 1\n- e: *x\n")
+    assert lines == {"a": 1, "a.b": 1, "a.c": 2, "l": 4, "l.d": 5, "l.e": 6}
+
+
 def test_the_deepest_known_part_is_the_place() -> None:
     where = locator("f.toml", {"a": 1, "a.b": 2})
     assert where("a.b[3].c") == "f.toml:2"

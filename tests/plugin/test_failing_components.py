@@ -233,7 +233,7 @@ def test_the_report_says_what_is_not_available_in_its_place(bad: Path, tmp_path:
 def test_malformed_tables_and_endless_searchers_are_named(
     bad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("softdiv.search.bounded.MOST_PROMPTS", 40)
+    monkeypatch.setattr("softdiv.search.budget.MOST_PROMPTS", 40)
     monkeypatch.setenv("SOFTDIV_SEARCH_TIMEOUT", "0.5")
     result = run(
         tmp_path / "run",

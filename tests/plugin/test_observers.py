@@ -10,6 +10,7 @@ import pytest
 from softdiv import hookimpl
 from softdiv.errors import PluginError
 from softdiv.plugin.events import RunEvent
+from softdiv.plugin.failures import Failures
 from softdiv.plugin.observers import Observers
 
 
@@ -52,7 +53,7 @@ def test_a_failing_observer_is_named_set_aside_and_the_others_are_still_told() -
             (Failing("bad", heard), "'bad'"),
             (Recorder("last", heard), "'last'"),
         ],
-        on_failure=lambda line, trace: reported.append((line, trace)),
+        Failures(write=lambda line, trace: reported.append((line, trace))),
     )
     hub.tell("run_start", event())
     hub.tell("run_end", event())

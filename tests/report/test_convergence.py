@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from softdiv.report.convergence import convergence_curve
+from softdiv.stages.report import convergence_curve
 
 
 def test_steps_are_counted_as_on_the_terminal() -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from softdiv.plain_text import encodable
 from softdiv.plugin.records import Example
-from softdiv.report.viewer import PER_PAGE, to_view
-from softdiv.report.word_diff import word_diff
+from softdiv.report.viewer import PER_PAGE, to_view, word_diff
 from tests.report.hostile import HOSTILE_TEXTS, report_of
 from tests.report.sample import sample_report
 from tests.report.test_html import parse

@@ -92,7 +92,7 @@ def test_of_too_many_words_those_that_model_1_expects_are_looked_at(monkeypatch:
     task = same_pair()
     words = vocabulary_words(task)
     wanted = [words[-1], words[5], words[-7]]
-    rows = torch.zeros(3, 512)
+    rows = torch.zeros(len(candidate_words.LEADS), 512)
     rows[:, [token for token, _ in wanted]] = 1
     rows[0, words[0][0]] = 2.5  # expected in one of the sentences alone: less on the whole
     monkeypatch.setattr(type(task), "next_log_probs", lambda *_: iter(rows))

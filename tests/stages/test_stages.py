@@ -14,9 +14,8 @@ from softdiv.errors import ConfigError, RunError
 from softdiv.pipeline import STORY, DivergencePipeline
 from softdiv.plugin.hookspecs import hookimpl
 from softdiv.storage.atomic import read_json, sha256_file
-from softdiv.storage.names import STAGES
+from softdiv.storage.names import BEST, STAGES
 from softdiv.storage.run_files import RunFiles
-from softdiv.training.best import BEST
 
 pytestmark = pytest.mark.filterwarnings(
     # DeepSpeed's own modules; nothing we can change

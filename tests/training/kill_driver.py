@@ -25,7 +25,7 @@ from tiny_training import config, open_for, tiny_pair
 
 from softdiv.builtin.losses import JsdLoss
 from softdiv.storage.atomic import read_tensors
-from softdiv.training.best import BEST
+from softdiv.storage.names import BEST
 from softdiv.training.trainer import DivergenceTrainer
 
 

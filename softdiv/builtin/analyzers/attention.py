@@ -13,6 +13,7 @@ from softdiv.analysis.attention import AttentionPattern, attention_pattern, mean
 from softdiv.analysis.selection import of_best_prompt, shown
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
+from softdiv.pair.template import common_end, common_start
 from softdiv.pair.words import token_texts
 from softdiv.plugin.records import Table
 
@@ -59,16 +60,9 @@ class Attention:
 def prompt_span(context: Sequence[int], finding: Finding, layout: Layout) -> slice:
     """Positions of the prompt: what is neither in the template before it nor after it."""
     slot = layout.soft(finding.example)
-    start = _shared(context, slot.before)
-    end = len(context) - _shared(context[::-1], slot.after[::-1])
+    start = len(common_start([context, slot.before]))
+    end = len(context) - len(common_end([context, slot.after]))
     return slice(start, max(end, start + 1))
-
-
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
-    for number, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return number
-    return min(len(first), len(second))
 
 
 def _section(pattern: AttentionPattern, prompt: str, texts: int) -> Section:

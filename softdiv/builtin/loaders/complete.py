@@ -59,9 +59,6 @@ def bounded_modules(folder: ModelFolder) -> Iterator[None]:
 def check_before(skeleton: Any, folder: ModelFolder) -> None:
     """Compare what the configuration builds with what the files hold, before memory is taken.
 
-    Args:
-        skeleton: the model on the ``meta`` device.
-
     Raises:
         PairError: shapes or number formats differ, or the model is larger than its files.
     """
@@ -96,9 +93,6 @@ def check_before(skeleton: Any, folder: ModelFolder) -> None:
 
 def check_after(model: Any, found: Mapping[str, Any], folder: ModelFolder) -> list[str]:
     """What ``from_pretrained`` left empty or unused: refused, or told.
-
-    Args:
-        found: its loading info.
 
     Returns:
         Lines about tensors that are not used and change nothing.

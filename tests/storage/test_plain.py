@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from softdiv.storage.dotted import dotted
+from softdiv.storage.plain import dotted
 
 
 def test_tables_become_dotted_keys_and_lists_stay_values() -> None:

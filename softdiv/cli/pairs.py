@@ -1,4 +1,4 @@
-"""``softdiv pairs check``: can these two models be compared? Loads them, trains nothing."""
+"""``softdiv pairs list | check``: the pairs there are, and can two models be compared?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softdiv.cli.options import FOLDER, config_options, configured, json_option
-from softdiv.cli.terminal import only_ours, say_rows
+from softdiv.cli.terminal import only_ours, say, say_json, say_rows
 from softdiv.errors import ConfigError, PairError
 
 if TYPE_CHECKING:
@@ -16,7 +16,43 @@ if TYPE_CHECKING:
     from softdiv.pair.manager import ModelPair
 
 
-@click.command()
+@click.group()
+def pairs() -> None:
+    """List known pairs, and check whether two models can be compared."""
+
+
+@pairs.command("list")
+@json_option
+def list_pairs(as_json: bool) -> None:
+    """Name and description of every pair, ready for ``softdiv run --pair NAME``."""
+    from softdiv.config.catalogue import ModelRegistry
+
+    entries = ModelRegistry.load().pairs
+    if as_json:
+        from softdiv.config.redact import redacted
+
+        say_json(
+            [
+                {
+                    "name": entry.name,
+                    "description": entry.description,
+                    "model_1": redacted(entry.model_1.to_dict()),
+                    "model_2": redacted(entry.model_2.to_dict()),
+                    "organism": entry.organism,
+                }
+                for entry in entries
+            ]
+        )
+        return
+    if not entries:
+        say("registry.toml lists no pair")
+        return
+    width = max(len(entry.name) for entry in entries)
+    for entry in entries:
+        say(f"{entry.name:<{width}}  {entry.description}")
+
+
+@pairs.command()
 @click.argument("name", required=False)
 @click.option("--config", "config_path", type=FOLDER, help="A config's pair.")
 @config_options
