@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Processor as Processor,
         ResponseMetric as ResponseMetric,
         Searcher as Searcher,
+        TextSubject as TextSubject,
         TokenMetric as TokenMetric,
     )
     from softdiv.plugin.manager import PluginManager as PluginManager
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
         Scatter as Scatter,
         Section as Section,
         Table as Table,
+        TextAnswer as TextAnswer,
+        TextContext as TextContext,
         TokenDivergence as TokenDivergence,
     )
     from softdiv.plugin.registry import Register as Register
@@ -81,10 +84,10 @@ _NAMES: dict[str, str] = {
     "RunEvent SearchEvent TrainEvent",
     "softdiv.plugin.hookspecs": "hookimpl",
     "softdiv.plugin.interfaces": "Analyzer Budget Loss ModelLoader "
-    "Processor ResponseMetric Searcher TokenMetric",
+    "Processor ResponseMetric Searcher TextSubject TokenMetric",
     "softdiv.plugin.manager": "PluginManager",
     "softdiv.plugin.records": "Curve Example Finding HardPrompt Heatmap Message "
-    "ResponsePair Rows Scatter Section Table TokenDivergence",
+    "ResponsePair Rows Scatter Section Table TextAnswer TextContext TokenDivergence",
     "softdiv.plugin.registry": "Register",
     "softdiv.search.generator": "HardPromptGenerator",
     "softdiv.search.task": "SearchTask",

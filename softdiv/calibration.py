@@ -83,6 +83,8 @@ def calibrate(
     """
     config = attrs.evolve(config, pair=resolve_pair(config.pair, ModelRegistry.load()))
     model_1 = config.pair.model_1
+    if config.pair.by == "text":
+        raise ConfigError("pair.by: a null bank is of pairs that share their tokens")
     if model_1 is None:
         raise ConfigError("pair: model_1 is not given")
     wanted = {f"{pair.name}-seed-{seed}": (pair, seed) for seed in seeds for pair in pairs}

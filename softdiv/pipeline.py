@@ -16,7 +16,7 @@ from softdiv.components import Components, Prepared
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.of_run import config_of_run
 from softdiv.divergence.metrics import DivergenceMetrics
-from softdiv.errors import Interrupted, RunError, did_you_mean
+from softdiv.errors import ConfigError, Interrupted, RunError, did_you_mean
 from softdiv.pair.manager import pick_device
 from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
@@ -26,7 +26,7 @@ from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Finding
 from softdiv.ranks.group import join
-from softdiv.ranks.launch import launched_as
+from softdiv.ranks.launch import launched_as, world_size
 from softdiv.report.model import Report
 from softdiv.report.notebook import frame
 from softdiv.search.generator import SearchResult
@@ -188,6 +188,8 @@ class DivergencePipeline:
         work = self._work
         if work is None:
             raise RunError("this pipeline has no trainer yet", fix="call run() first")
+        if self.config.pair.by == "text":
+            raise RunError("no soft prompt was trained", why="the pair is compared by text")
         if work.trainer is None:
             trained = stored.training(work.run)
             texts = load_texts(work.parts, work.config.data, lambda note: None)
@@ -211,6 +213,8 @@ class DivergencePipeline:
             torch.set_num_threads(self.config.num_threads)
         prepared = Prepared.of(self.config, self.plugin_files)
         self.config, parts = prepared.config, self._with_own(prepared.parts)
+        if self.config.pair.by == "text" and world_size() > 1:
+            raise ConfigError('pair.by = "text" runs in one process', fix="start without torchrun")
         ranks = join(torch.device(pick_device(self.config.device)).type)
         if not ranks.first:
             follow(ranks, attrs.evolve(prepared, parts=parts), self.observers)

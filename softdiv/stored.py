@@ -9,7 +9,7 @@ import attrs
 
 from softdiv.analysis.shape import misshapen
 from softdiv.errors import RunError
-from softdiv.evaluation.results import Evaluation
+from softdiv.evaluation.results import Evaluation, defined
 from softdiv.plugin.records import Finding, HardPrompt, Section
 from softdiv.storage.atomic import read_json_lines
 from softdiv.storage.names import (
@@ -152,6 +152,10 @@ def evaluation(files: RunFiles) -> Evaluation:
 
 def answer_record(finding: Finding) -> dict[str, Any]:
     """Both models' answers to one user text, for a reader."""
+    counted = {}
+    if finding.written is not None:
+        two = finding.written[1]
+        counted = {"model_2_counted": two.counted, "model_2_end_counted": two.closed}
     return {
         "user_text": finding.example.text,
         "context": to_plain(finding.example.context),
@@ -159,8 +163,9 @@ def answer_record(finding: Finding) -> dict[str, Any]:
         "model_2": finding.response_2,
         "model_1_cut": finding.cut[0],
         "model_2_cut": finding.cut[1],
-        "divergence_bits": finding.divergence_bits,
-        "log_likelihood_ratio": finding.log_likelihood_ratio,
+        "divergence_bits": defined(finding.divergence_bits),
+        "log_likelihood_ratio": defined(finding.log_likelihood_ratio),
+        **counted,
     }
 
 

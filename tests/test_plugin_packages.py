@@ -16,7 +16,7 @@ PACKAGES = sorted((ROOT / "plugins").iterdir())
 SOURCES = sorted(path for folder in PACKAGES for path in folder.rglob("*.py"))
 each_package = pytest.mark.parametrize("folder", PACKAGES, ids=lambda f: f.name)
 PUBLIC_MODULES = {"softdiv.testing"}
-OURS = {"softdiv-organisms"}
+OURS = {"softdiv-openai", "softdiv-organisms"}
 """taken out of the core, they work with its parts: bound to one minor version of it"""
 
 

@@ -19,6 +19,7 @@ class Empty:
     """No prompt at all: how the models differ on plain texts."""
 
     role: ClassVar[Literal["baseline"]] = "baseline"
+    by_text: ClassVar[bool] = True
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the empty prompt."""
@@ -30,6 +31,7 @@ class NaturalPool:
     """The best of a pool of natural prompts that a curious auditor might try."""
 
     role: ClassVar[Literal["baseline"]] = "baseline"
+    by_text: ClassVar[bool] = True
     most: int = attrs.field(default=120, validator=ge(1))
     """Prompts tried at most."""
 
@@ -45,6 +47,7 @@ class RandomTokens:
     """The best of random token strings: what a maximum over many draws reaches by luck."""
 
     role: ClassVar[Literal["baseline"]] = "baseline"
+    by_text: ClassVar[bool] = True
     length: int = attrs.field(default=6, validator=ge(1))
     """Tokens per string."""
     most: int = attrs.field(default=80, validator=ge(1))

@@ -56,6 +56,7 @@ class Ensemble:
     of the best prompt's tokens."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
+    by_text: ClassVar[bool] = True
     arms: tuple[Arm, ...] = (
         "forms",
         "amplified",
@@ -82,6 +83,8 @@ class Ensemble:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the best of all, best first."""
+        if task.by_text:
+            self = self._of_texts(task)
         total, row = budget.remaining, usual_row(task)
         screening = 2 * SCREENED * SCREEN.texts * (row + SCREEN.tokens)
         reserve = min(screening + selection_cost(row, self.prompts), int(MOST_KEPT * total))
@@ -110,6 +113,13 @@ class Ensemble:
                 break
             left = budget.remaining - reserve
         yield from ranked[: self.prompts]
+
+    def _of_texts(self, task: SearchTask) -> Ensemble:
+        """With the searchers that need texts alone."""
+        kept = tuple(arm for arm in self.arms if getattr(getattr(self, arm), "by_text", False))
+        if lost := [arm for arm in self.arms if arm not in kept]:
+            task.left_out(f"ensemble: {', '.join(lost)}")
+        return attrs.evolve(self, arms=kept)
 
     def _asked(self, name: str, task: SearchTask, limit: int) -> dict[str, HardPrompt]:
         """The first proposals of one searcher, by text."""

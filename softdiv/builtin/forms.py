@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 import attrs
 from attrs.validators import ge
 
-from softdiv import Budget, HardPrompt, SearchTask
+from softdiv import Budget, Example, HardPrompt, SearchTask
+from softdiv.searching import usual_row
 
 FORMS = (
     "- bread\n- milk",
@@ -83,12 +84,16 @@ class Forms:
     """Tried on the first token of the models' answers; those where they differ most come first."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
+    by_text: ClassVar[bool] = True
     texts: int = attrs.field(default=1, validator=ge(1))
     """User texts that each form is put before."""
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield the forms, best first."""
         forms, examples = [form for form in FORMS if task.usable(form)], task.texts(self.texts)
+        if task.by_text:
+            yield from self._by_text(task, budget, forms, examples)
+            return
         contexts = [task.layout.hard(example, form) for form in forms for example in examples]
         each = 2 * max(map(len, contexts), default=1) * len(examples)
         forms = forms[: budget.remaining // each]
@@ -100,4 +105,18 @@ class Forms:
         means = [sum(bits[n : n + size]) / size for n in range(0, len(bits), size)]
         for place in sorted(range(len(forms)), key=lambda n: -means[n]):
             note = f"form, {means[place]:.2f} bits at the first token"
+            yield HardPrompt(text=forms[place], searcher="", note=note)
+
+    @staticmethod
+    def _by_text(
+        task: SearchTask, budget: Budget, forms: list[str], examples: list[Example]
+    ) -> Iterator[HardPrompt]:
+        """By the likelihood ratio of model_2's first token."""
+        forms = forms[: budget.remaining // (2 * usual_row(task) * len(examples))]
+        if not forms:
+            task.explain("the budget pays for no form")
+            return
+        values = task.score(forms, examples, 1)
+        for place in sorted(range(len(forms)), key=lambda n: -values[n]):
+            note = f"form, {values[place]:.2f} nats at the first token"
             yield HardPrompt(text=forms[place], searcher="", note=note)

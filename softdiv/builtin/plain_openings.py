@@ -50,7 +50,7 @@ def opened_with(task: SearchTask, openings: Iterable[str], count: int) -> list[C
             context = task.layout.plain(opening)
         except DataError:  # half a character sequence can need tokens that the models do not share
             continue
-        if len(context):
+        if task.by_text or len(context):
             found.append(context)
     return found
 

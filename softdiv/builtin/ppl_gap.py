@@ -35,6 +35,7 @@ class PplGap:
     """Needs texts alone, no weights and no chat template."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
+    by_text: ClassVar[bool] = True
     continuations: int = attrs.field(default=768, validator=ge(FEWEST))
     """Continuations sampled at most."""
     tokens: int = attrs.field(default=24, validator=ge(1))

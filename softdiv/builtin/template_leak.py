@@ -24,6 +24,7 @@ class TemplateLeak:
     """Needs a chat template."""
 
     role: ClassVar[Literal["proposer"]] = "proposer"
+    by_text: ClassVar[bool] = True
     turns: int = attrs.field(default=256, validator=ge(1))
     """User turns sampled at most."""
     tokens: int = attrs.field(default=16, validator=ge(1))
@@ -37,10 +38,10 @@ class TemplateLeak:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield turns, the most frequent first, of those the ones model_2 finds likelier."""
-        if task.layout.template.source is None:
-            task.explain("the tokenizer has no chat template")
-            return
         try:
+            if task.layout.template.source is None:
+                task.explain("the tokenizer has no chat template")
+                return
             header = task.layout.header()
         except PairError as error:
             task.explain(str(error))

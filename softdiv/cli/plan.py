@@ -28,8 +28,7 @@ def print_plan(
     from softdiv.pair.free_memory import free_memory
     from softdiv.pair.manager import ModelPairManager, pick_device
     from softdiv.ranks.launch import world_size
-    from softdiv.stages.evaluate import detector
-    from softdiv.stages.load import load_texts
+    from softdiv.stages.load import detector, load_texts
     from softdiv.stages.plan import plan
     from softdiv.stages.room import refuse_too_large
 

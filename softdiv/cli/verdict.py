@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from softdiv.analysis.selection import shown
 from softdiv.cli.terminal import show
 from softdiv.plain_text import one_line
-from softdiv.report.formatting import interval, number, percent
+from softdiv.report.formatting import has_bits, interval, number, percent
 from softdiv.storage.names import REPORT_HTML
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 
 def _numbers(result: PromptResult) -> str:
-    text = (
-        f"D {interval(result.divergence_bits)} bits, "
-        f"lift {interval(result.llr_lift)} nats per answer"
-    )
+    text = f"lift {interval(result.llr_lift)} nats per answer"
+    if has_bits([result]):
+        text = f"D {interval(result.divergence_bits)} bits, {text}"
     if result.detector_rate_1 is not None or result.detector_rate_2 is not None:
         text += (
             f", planted behaviour fires: model_1 {percent(result.detector_rate_1)}, "

@@ -43,6 +43,10 @@ class PairConfig:
         None,
         "folder of a planted organism: its detector is shown as ground truth, never searched with",
     )
+    by: Literal["tokens", "text"] = option(
+        "tokens",
+        "text = each through its own tokenizer and template, for models that share no tokens",
+    )
     template_of: Literal["model_1", "model_2"] = option(
         "model_1", "whose tokenizer and chat template both models are given"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -12,15 +13,18 @@ from softdiv.evaluation.null_bank import NullBank
 from softdiv.evaluation.results import Evaluation, PromptResult
 from softdiv.evaluation.scoring import Scorer, Scores
 from softdiv.evaluation.statistics import benjamini_hochberg, interval, paired_p_value
+from softdiv.evaluation.text_scoring import TextScorer
+from softdiv.evaluation.text_verdict import decide_by_text
 from softdiv.evaluation.verdict import decide
 from softdiv.plugin.records import Finding, HardPrompt, Interval
 
+AnyScorer = Scorer | TextScorer
 RETENTION_FLOOR = 0.02
 """bits; below this gap between soft and empty, retention is a ratio of noise"""
 
 
 def evaluate(
-    scorer: Scorer,
+    scorer: AnyScorer,
     prompts: Sequence[HardPrompt],
     baselines: Sequence[HardPrompt],
     *,
@@ -57,17 +61,25 @@ def evaluate(
     found = [result(prompt, is_baseline=False) for prompt in prompts]
     found.sort(key=lambda r: -r.llr_lift.value)
     beside = [result(prompt, is_baseline=True) for prompt in baselines]
-    rounding_bits = scorer.rounding_bits()  # last: it leaves other keys and values behind
-    unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
-    made = Evaluation(
-        verdict=decide(
+    rounding_bits = None
+    if isinstance(scorer, TextScorer):
+        undefined, calibrated = scorer.pair.undefined, bank is not None
+        verdict = decide_by_text(
+            found, beside, scorer.evaluation, undefined=undefined, bank_given=calibrated
+        )
+    else:
+        rounding_bits = scorer.rounding_bits()  # last: it leaves other keys and values behind
+        verdict = decide(
             found,
             beside,
             scorer.evaluation,
             identical=scorer.pair.report.same,
             rounding_bits=rounding_bits,
             bank=bank,
-        ),
+        )
+    unavailable = [f"metric '{n}' {why}" for n, why in scorer.metrics.unavailable.items()]
+    made = Evaluation(
+        verdict=verdict,
         prompts=tuple(found),
         baselines=tuple(beside),
         soft_bits=_interval(soft_scores.bits, scorer) if soft_scores else None,
@@ -89,6 +101,8 @@ def _p_values(
         return {}
     means = {b.text: sum(scores[b.text].llr) / len(scores[b.text].llr) for b in baselines}
     rival = scores[max(means, key=means.__getitem__)].llr
+    if any(map(math.isnan, rival)):
+        return {}
     raw = [paired_p_value(scores[p.text].llr, rival, seed=seed) for p in prompts]
     return dict(zip([p.text for p in prompts], benjamini_hochberg(raw), strict=True))
 
@@ -100,7 +114,7 @@ def _result(
     scores: dict[str, Scores],
     soft: Scores | None,
     p_value: float | None,
-    scorer: Scorer,
+    scorer: AnyScorer,
     detector: re.Pattern[str] | None,
 ) -> PromptResult:
     own, empty = scores[prompt.text], scores[""]
@@ -127,7 +141,9 @@ def _result(
     )
 
 
-def _interval(values: Sequence[float], scorer: Scorer) -> Interval:
+def _interval(values: Sequence[float], scorer: AnyScorer) -> Interval:
+    if any(map(math.isnan, values)):
+        return Interval(value=math.nan, low=math.nan, high=math.nan)
     return interval(values, resamples=scorer.evaluation.bootstrap_resamples, seed=scorer.seed)
 
 

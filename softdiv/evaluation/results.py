@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,6 +13,11 @@ from softdiv.plugin.records import Finding, Interval
 Outcome = Literal["difference found", "broad drift only", "no difference found", "inconclusive"]
 
 
+def defined(value: float) -> float | None:
+    """A number that can be undefined, for a file: NaN is nothing there."""
+    return None if math.isnan(value) else value
+
+
 @attrs.frozen(kw_only=True)
 class PromptResult:
     """A text prompt (or baseline) scored on held-out user texts."""
@@ -20,9 +26,10 @@ class PromptResult:
     searcher: str
     is_baseline: bool
     divergence_bits: Interval
-    """D, with its 95 % bootstrap interval over user texts."""
+    """D, with its 95 % bootstrap interval over user texts; NaN where no tokens are shared."""
     llr: Interval
-    """log-likelihood ratio of model_2's own fresh answers, nats per answer"""
+    """log-likelihood ratio of model_2's own fresh answers, nats per answer; NaN where a served
+    model gives no log-probabilities"""
     llr_lift: Interval
     """the same minus the empty prompt's, paired by user text"""
     p_value: float | None

@@ -43,8 +43,8 @@ def decide(
     every = [*found, *baselines]
     calibrated = bank if bank is not None and bank.calibrates else None
     if calibrated is None:
-        passing = [p for p in every if _concentrated(p, every, config)]
-        near = [p for p in every if p not in passing and _on_average(p, every, config)]
+        passing = [p for p in every if clear(p, every, config)]
+        near = [p for p in every if p not in passing and on_average(p, every, config)]
         p_value = None
     else:
         values = calibrated.p_values([p.llr_lift.value for p in every])
@@ -105,16 +105,15 @@ def _drift(
     )
 
 
-def _concentrated(
-    prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig
-) -> bool:
+def clear(prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig) -> bool:
     """The rule: on average, and with the whole interval above the floor."""
-    return prompt.llr_lift.low > config.lift_floor and _on_average(prompt, every, config)
+    return prompt.llr_lift.low > config.lift_floor and on_average(prompt, every, config)
 
 
-def _on_average(
+def on_average(
     prompt: PromptResult, every: Sequence[PromptResult], config: EvaluationConfig
 ) -> bool:
+    """The rule for the means alone."""
     empty = next((p.llr.value for p in every if p.text == ""), 0.0)
     return prompt.llr_lift.value > config.lift_floor and prompt.llr.value >= LIFT_RATIO * max(
         empty, 0.0

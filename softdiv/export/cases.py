@@ -11,7 +11,7 @@ from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.schema import Placement
 from softdiv.errors import RunError
-from softdiv.evaluation.results import Evaluation, PromptResult
+from softdiv.evaluation.results import Evaluation, PromptResult, defined
 from softdiv.pair.layout import with_prompt
 from softdiv.plugin.records import Finding, Message
 from softdiv.storage.names import CONFIG
@@ -40,8 +40,8 @@ class Case:
     """the original's answer"""
     model_2: str
     """the suspect's answer"""
-    divergence_bits: float
-    log_likelihood_ratio: float
+    divergence_bits: float | None
+    log_likelihood_ratio: float | None
     """nats: log p2 - log p1 of the suspect's answer"""
 
     @property
@@ -118,6 +118,6 @@ def _case(name: str, result: PromptResult, finding: Finding, placement: Placemen
         category=finding.example.category,
         model_1=finding.response_1,
         model_2=finding.response_2,
-        divergence_bits=finding.divergence_bits,
-        log_likelihood_ratio=finding.log_likelihood_ratio,
+        divergence_bits=defined(finding.divergence_bits),
+        log_likelihood_ratio=defined(finding.log_likelihood_ratio),
     )

@@ -38,14 +38,14 @@ class SoftRun:
             RunError: no soft prompt was trained.
             SoftdivError: as a run's loading does.
         """
-        trained = stored.training(files)
-        if not trained.steps:
+        facts = stored.training_facts(files)
+        if not facts.steps:
             raise RunError(
                 f"run {files.path} trained no soft prompt",
-                why=trained.stop_reason,
+                why=facts.stop_reason,
                 fix="export its answers: jsonl, dataset, inspect, lm-eval or promptfoo",
             )
-        config = prepared.config
+        trained, config = stored.training(files), prepared.config
         texts = load_texts(prepared.parts, config.data, lambda note: None)
         pair = load_pair(config, prepared.registry)
         loaded = fitting(texts, pair, config, prepared.parts, lambda note: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from softdiv.evaluation.results import defined
 from softdiv.export.cases import SAMPLES, Evaluated
 from softdiv.storage.atomic import write_json_lines
 
@@ -26,8 +27,8 @@ def dataset(run: Evaluated, folder: Path) -> str:
             "prompt": result.text,
             "searcher": result.searcher,
             "baseline": result.is_baseline,
-            "divergence_bits": result.divergence_bits.value,
-            "llr_lift": result.llr_lift.value,
+            "divergence_bits": defined(result.divergence_bits.value),
+            "llr_lift": defined(result.llr_lift.value),
             "p_value": result.p_value,
         }
         for result in run.results

@@ -72,7 +72,7 @@ def check_pair(
         raise PairError(
             f"hidden sizes differ: {sizes[0]} and {sizes[1]}",
             why="one soft prompt cannot be fed to both models",
-            fix="choose two models of one size",
+            fix='choose two models of one size, or compare them by text: pair.by = "text"',
         )
     _usable(template, tokens)
     return PairReport(
@@ -136,7 +136,8 @@ def _usable(template: ChatTemplate, tokens: SharedTokens) -> None:
         raise PairError(
             f"the chat template or the end of a turn needs {names}",
             why="which the two models do not share",
-            fix="compare models that share a chat format, or use the other's: pair.template_of",
+            fix="compare models that share a chat format, use the other's (pair.template_of), or "
+            'compare by text: pair.by = "text"',
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -25,7 +26,7 @@ from softdiv.pair.template import ChatTemplate, stop_ids, template_file
 from softdiv.pair.unchanged import fingerprint
 from softdiv.pair.wrapper import ModelWrapper
 from softdiv.plugin.failures import FOREIGN, reason
-from softdiv.plugin.interfaces import ModelLoader, SharingLoader
+from softdiv.plugin.interfaces import ModelLoader, SharingLoader, SubjectLoader
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.registry import Registry
 
@@ -155,8 +156,20 @@ class ModelPairManager:
             ConfigError: a model is not given, or a loader's options are wrong.
             PairError: a model cannot be loaded, or the two cannot be compared.
         """
+        if self.config.by == "text":
+            raise PairError(
+                "this needs models that share their tokens",
+                why='the pair is compared by text (pair.by = "text")',
+                fix="run and evaluate do without, the rest takes two models of one tokenizer",
+            )
         loaders, device = self.loaders(), pick_device(self.device)
         start_renderer()
+        for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
+            if isinstance(loader, SubjectLoader):
+                raise PairError(
+                    f"{which} is served: it has no weights here",
+                    fix='compare it by text: pair.by = "text"',
+                )
         if not self.shard:
             return self._with_notes(self._pair(*self._both(loaders, device)), loaders)
         with sharded_loading(torch.device(device).type):
@@ -166,6 +179,24 @@ class ModelPairManager:
         same = everywhere(pair.report.identical)
         pair = attrs.evolve(pair, report=attrs.evolve(pair.report, identical=same))
         return self._with_notes(pair, loaders)
+
+    def load_apart(self) -> list[tuple[str, Any]]:
+        """Each model by itself, for ``pair.by = "text"``: its loader's name with its subject, or
+        with (model, tokenizer).
+
+        Raises:
+            ConfigError: a model is not given, or a loader's options are wrong.
+            PairError, PluginError: a model cannot be loaded or asked.
+        """
+        loaders, device, found = self.loaders(), pick_device(self.device), []
+        start_renderer()
+        for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
+            table = self.config.model_1 if which == "model_1" else self.config.model_2
+            load = partial(_alone, loader, device)
+            made = self._load(which, loader, load)
+            subject = isinstance(loader, SubjectLoader)
+            found.append((table.name if table else which, made[0] if subject else made))
+        return found
 
     def _both(self, loaders: tuple[ModelLoader, ModelLoader], device: str) -> tuple[Any, ...]:
         loader_1, loader_2 = loaders
@@ -275,6 +306,13 @@ class ModelPairManager:
             with translated(f"{which} cannot be loaded"):
                 raise  # a bug of ours keeps its traceback
         return found
+
+
+def _alone(loader: ModelLoader, device: str) -> Any:
+    """A served model stands in for model and tokenizer."""
+    if isinstance(loader, SubjectLoader):
+        return loader.subject(), ""
+    return _both_of(loader.load(device))
 
 
 def _both_of(found: Any) -> Any:

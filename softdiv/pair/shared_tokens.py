@@ -50,7 +50,7 @@ def shared_tokens(tokenizer_1: Any, tokenizer_2: Any, heads: Sequence[int]) -> S
             f"the tokenizers differ in {len(ordinary)} of {len({*vocab_1, *vocab_2})} tokens "
             f"(first: {ordinary[0]!r})",
             why="the same ids would mean different texts",
-            fix="compare models that share a tokenizer",
+            fix='compare models that share a tokenizer, or compare them by text: pair.by = "text"',
         )
     lost = sorted((i, t) for t, i in vocab_1.items() if i >= min(heads))
     if [t for _, t in lost if t not in added]:

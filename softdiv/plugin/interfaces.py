@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from softdiv.plugin.records import Example, Finding, HardPrompt, ResponsePair, Rows, Section
+    from softdiv.plugin.records import (
+        Example,
+        Finding,
+        HardPrompt,
+        ResponsePair,
+        Rows,
+        Section,
+        TextAnswer,
+        TextContext,
+    )
 
 Kind = Literal["models", "processors", "losses", "metrics", "searchers", "analyzers", "observers"]
 
@@ -52,6 +61,64 @@ class PlannableLoader(Protocol):
 
     def weight_bytes(self, skeleton: Any, other: ModelLoader | None = None) -> int:
         """Memory its weights will take, beside ``other`` where they share some."""
+
+
+class TextSubject(Protocol):
+    """A model that is asked in text: in this process, or behind an API."""
+
+    @property
+    def scores(self) -> Literal["texts", "own", "none"]:
+        """Whose log-likelihoods it gives: those of any text, of what it wrote itself, or none."""
+
+    @property
+    def spent(self) -> int:
+        """Tokens read and written so far, where nothing else counts them."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader should know of it by now."""
+
+    def size(self, context: TextContext) -> int:
+        """About how many tokens it reads."""
+
+    def shown(self, context: TextContext) -> str:
+        """The context as the model gets it, as far as that is known."""
+
+    def check_plain(self, text: str) -> None:
+        """Raises DataError for a text that it would not read as text."""
+
+    def answers(
+        self,
+        contexts: Sequence[TextContext],
+        keys: Sequence[str],
+        *,
+        tokens: int,
+        counted: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+    ) -> list[TextAnswer]:
+        """One for each context.
+
+        Args:
+            keys: names of the random streams, one for each context.
+            tokens: of an answer, at most.
+            counted: of its first tokens, that likelihoods are of.
+            temperature: 0 = greedy.
+        """
+
+    def log_likelihoods(
+        self, contexts: Sequence[TextContext], answers: Sequence[TextAnswer]
+    ) -> list[float]:
+        """Nats of each answer's ``counted`` behind its context, and of its end where ``closed``."""
+
+
+@runtime_checkable
+class SubjectLoader(Protocol):
+    """A loader of a model that is only asked in text (optional; for ``pair.by = "text"``)."""
+
+    def subject(self) -> TextSubject:
+        """The model, ready to be asked."""
 
 
 class Processor(Protocol):

@@ -38,6 +38,36 @@ class Example:
     metadata: Mapping[str, Any] = attrs.field(default=_EMPTY, eq=False)
 
 
+@attrs.frozen(kw_only=True)
+class TextContext:
+    """What a model is to go on from, as text: each reads it through a template of its own."""
+
+    messages: tuple[Message, ...] = ()
+    """A conversation that it answers; empty where it is one of the other two."""
+    text: str | None = None
+    """A text outside any conversation, which it goes on with."""
+    user_turn: bool = False
+    """The opening of a user's turn, which it writes."""
+
+
+@attrs.frozen(kw_only=True)
+class TextAnswer:
+    """What a model wrote, as text."""
+
+    text: str
+    counted: str
+    """The beginning of it that likelihoods are of."""
+    closed: bool
+    """``counted`` is all of it, the model ended it there, and likelihoods count that end."""
+    tokens: int
+    """Of ``counted``, by the model that wrote it; an end that counts is one."""
+    cut: bool = False
+    """``text`` was stopped at its longest instead of ending by itself."""
+    log_likelihood: float | None = None
+    """Nats of ``counted`` by the model that wrote it, of the tokens as it drew them; for one that
+    cannot be asked of texts."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Rows:
     """Both models' next-token log-probabilities at response positions, unpadded.
@@ -131,20 +161,24 @@ class Finding:
     response_1: str
     response_2: str
     divergence_bits: float
-    """Mean JSD over both responses' tokens."""
+    """Mean JSD over both responses' tokens; NaN where the models share no tokens."""
     log_likelihood_ratio: float
-    """nats: log p2 - log p1 summed over model_2's own answer"""
+    """nats: log p2 - log p1 summed over model_2's own answer; NaN where it cannot be measured"""
     tokens_1: Sequence[TokenDivergence] = ()
     """model_1's answer as both models score it"""
     tokens_2: Sequence[TokenDivergence] = ()
     """model_2's answer as both models score it"""
     metrics: Mapping[str, float] = attrs.field(default=_EMPTY, eq=False)
     """every metric that was available: mean over both answers' tokens, or of the two answers"""
+    written: tuple[TextAnswer, TextAnswer] | None = None
+    """both answers with what counts of them, where the models are compared by text"""
 
     @property
     def cut(self) -> tuple[bool, bool]:
         """Whether each model's answer was stopped at its longest instead of ending by itself:
         then its last token is part of its text. Where nothing was scored, nothing is known."""
+        if self.written is not None:
+            return self.written[0].cut, self.written[1].cut
         sides = ((self.response_1, self.tokens_1), (self.response_2, self.tokens_2))
         ends = [(text, tokens[-1].token.strip() if tokens else "") for text, tokens in sides]
         one, two = (bool(end) and text.rstrip().endswith(end) for text, end in ends)

@@ -37,7 +37,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 def interval(value: Interval | None) -> str:
     """``0.12 [0.10, 0.15]``."""
-    if value is None:
+    if value is None or math.isnan(value.value):
         return MISSING
     return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
 
@@ -57,24 +57,32 @@ def has_detector(results: Sequence[PromptResult]) -> bool:
     return any(rate is not None for r in results for rate in (r.detector_rate_1, r.detector_rate_2))
 
 
+def has_bits(results: Sequence[PromptResult]) -> bool:
+    """Whether D is defined; it is not where the models share no tokens."""
+    return not results or not all(math.isnan(r.divergence_bits.value) for r in results)
+
+
 def columns(results: Sequence[PromptResult]) -> tuple[str, ...]:
     """Headings of :func:`row`."""
-    base = ("prompt", "from", "D, bits [95 %]", "lift, nats [95 %]", "p", "retention", "perplexity")
+    measured: tuple[str, ...] = ("D, bits [95 %]", "lift, nats [95 %]", "p", "retention")
+    if not has_bits(results):
+        measured = ("ratio, nats [95 %]", "lift, nats [95 %]", "p")
+    base = ("prompt", "from", *measured, "perplexity")
     detector = ("fires in model_1", "fires in model_2") if has_detector(results) else ()
     return (*base, *detector, "cost, FTE")
 
 
 def row(result: PromptResult, results: Sequence[PromptResult]) -> tuple[str, ...]:
     """One prompt as a row of the prompts or baselines table; ``results`` decides the columns."""
-    base = (
-        shown(result.text),
-        result.searcher,
+    measured: tuple[str, ...] = (
         interval(result.divergence_bits),
         interval(result.llr_lift),
         number(result.p_value, 2),
         percent(result.retention),
-        number(result.perplexity),
     )
+    if not has_bits(results):
+        measured = (interval(result.llr), *measured[1:3])
+    base = (shown(result.text), result.searcher, *measured, number(result.perplexity))
     detector = (
         (percent(result.detector_rate_1), percent(result.detector_rate_2))
         if has_detector(results)

@@ -16,7 +16,7 @@ from softdiv.plain_text import clipped, one_line, visible
 from softdiv.plugin.records import Finding, TokenDivergence
 from softdiv.report.conversation import CUT, answers, turns
 from softdiv.report.facts import page, placement
-from softdiv.report.formatting import interval, number, percent
+from softdiv.report.formatting import has_bits, interval, number, percent
 from softdiv.report.model import Report
 
 MOODS = {"no difference found": "calm", "broad drift only": "open", "inconclusive": "open"}
@@ -109,15 +109,18 @@ def _glance(report: Report) -> list[tuple[str, str]]:
         return shown
     best = evaluation.prompts[0]
     empty = next((b for b in evaluation.baselines if not b.text), None)
-    shown = [
+    bits = [
         ("D under the best prompt found, bits", number(best.divergence_bits.value)),
         ("D without a prompt, bits", number(empty.divergence_bits.value if empty else None)),
+    ]
+    shown = [
+        *(bits if has_bits([best]) else ()),
         ("its lift of the likelihood ratio, nats", number(best.llr_lift.value)),
         *shown,
     ]
     if best.detector_rate_2 is not None:
         rates = f"{percent(best.detector_rate_1)} → {percent(best.detector_rate_2)}"
-        shown.insert(3, ("planted behaviour, model_1 → model_2", rates))
+        shown.insert(-1, ("planted behaviour, model_1 → model_2", rates))
     return shown
 
 

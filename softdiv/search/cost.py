@@ -8,7 +8,7 @@ from softdiv.pair.layout import Context
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.interfaces import Budget
 from softdiv.search.halving import ROUNDS, VALIDATION_TEXTS, VALIDATION_TOKENS
-from softdiv.search.task import SearchTask
+from softdiv.search.text_task import AnyTask, TextTask
 
 PROMPT_TOKENS = 16
 """Tokens a prompt may add to a row."""
@@ -44,8 +44,10 @@ def header_cost(slots: Sequence[Context]) -> int:
     return 2 * min(len(slot.before) for slot in slots)
 
 
-def usual_row(task: SearchTask) -> int:
+def usual_row(task: AnyTask) -> int:
     """Positions of a prompt beside an average user text, without the header that rows share."""
+    if isinstance(task, TextTask):
+        return PROMPT_TOKENS + task.usual_row()
     texts = task.train[:64]
     header = len(task.layout.soft(texts[0]).before)
     return PROMPT_TOKENS - header + sum(len(task.layout.hard(t)) for t in texts) // len(texts)
@@ -66,7 +68,7 @@ def selection_cost(row: int, prompts: int) -> int:
     return total + 4 * prompts * VALIDATION_TEXTS * (row + VALIDATION_TOKENS)
 
 
-def affordable(task: SearchTask, budget: Budget, pool: int) -> int:
+def affordable(task: AnyTask, budget: Budget, pool: int) -> int:
     """How many of ``pool`` candidates can be chosen from within the budget, at least 1."""
     row = usual_row(task)
     counts = (n for n in range(pool, 0, -1) if selection_cost(row, n) <= budget.remaining)

@@ -26,6 +26,7 @@ from softdiv.search.halving import (
     successive_halving,
 )
 from softdiv.search.task import SearchTask
+from softdiv.search.text_task import AnyTask
 from softdiv.storage.locate import as_safetensors
 from softdiv.training.soft_prompt import DivergenceSoftPrompt
 
@@ -139,7 +140,7 @@ class HardPromptGenerator:
 
     def search(
         self,
-        task: SearchTask,
+        task: AnyTask,
         val: Sequence[Example],
         searchers: Sequence[NamedSearcher],
         baselines: Sequence[NamedSearcher] = (),
@@ -185,7 +186,7 @@ class HardPromptGenerator:
 
     def _halved(
         self,
-        task: SearchTask,
+        task: AnyTask,
         found: Sequence[HardPrompt],
         budget: FteBudget,
         *,
@@ -199,7 +200,7 @@ class HardPromptGenerator:
         self.on_stage(SearchEvent(stage=stage, prompts=prompts, spent_fte=budget.spent))
 
     def _propose(
-        self, task: SearchTask, searchers: Sequence[NamedSearcher], budget: FteBudget
+        self, task: AnyTask, searchers: Sequence[NamedSearcher], budget: FteBudget
     ) -> list[HardPrompt]:
         found: list[HardPrompt] = []
         for searcher in searchers:
@@ -223,7 +224,7 @@ class HardPromptGenerator:
 
 
 def choose(
-    task: SearchTask, val: Sequence[Example], prompts: Sequence[HardPrompt], count: int
+    task: AnyTask, val: Sequence[Example], prompts: Sequence[HardPrompt], count: int
 ) -> list[HardPrompt]:
     """The best by the likelihood ratio of model_2's answers to validation texts, which no searcher
     has seen.
@@ -242,7 +243,7 @@ def choose(
     return sorted(scored, key=_llr, reverse=True)[:count]
 
 
-def _why_nothing(task: SearchTask, budget: int, given: int) -> str:
+def _why_nothing(task: AnyTask, budget: int, given: int) -> str:
     """Of a searcher that left no prompt, having had ``budget`` FTE and ``given`` proposals."""
     if given:
         most = task.config.max_prompt_tokens

@@ -9,7 +9,7 @@ import attrs
 
 from softdiv.plugin.interfaces import Budget
 from softdiv.plugin.records import HardPrompt
-from softdiv.search.task import SearchTask
+from softdiv.search.text_task import AnyTask
 
 
 @attrs.frozen(kw_only=True)
@@ -39,14 +39,15 @@ def in_turn(candidates: Sequence[HardPrompt]) -> list[HardPrompt]:
 
 
 def successive_halving(
-    task: SearchTask,
+    task: AnyTask,
     candidates: Sequence[HardPrompt],
     budget: Budget,
     rounds: Sequence[Round] = ROUNDS,
     *,
     ordered: bool = True,
 ) -> list[HardPrompt]:
-    """The best prompts by D, best first, each with its latest score.
+    """The best prompts by D, best first, each with its latest score; by the likelihood ratio, and
+    without a score in bits, where the models are compared by text.
 
     Every round uses new user texts, so that a prompt that was lucky once must be lucky again.
     Stops early, with what it has, when the budget is spent. A round in which nobody would go is
@@ -61,11 +62,18 @@ def successive_halving(
             break
         if len(current) <= stage.keep and not (ordered and number == len(rounds)):
             continue
-        bits = task.score([c.text for c in current], task.texts(stage.texts), stage.tokens)
+        values = task.score([c.text for c in current], task.texts(stage.texts), stage.tokens)
         scored = [
-            attrs.evolve(candidate, score_bits=value, cost_fte=budget.spent)
-            for candidate, value in zip(current, bits, strict=True)
+            (
+                attrs.evolve(
+                    candidate,
+                    score_bits=None if task.by_text else value,
+                    cost_fte=budget.spent,
+                ),
+                value,
+            )
+            for candidate, value in zip(current, values, strict=True)
         ]
-        scored.sort(key=lambda c: -(c.score_bits or 0.0))
-        current = scored[: stage.keep]
+        scored.sort(key=lambda one: -one[1])
+        current = [candidate for candidate, _ in scored[: stage.keep]]
     return current

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
+from softdiv.divergence.rollouts import FROM_MODEL_2
+from softdiv.errors import PairError
 from softdiv.pair.layout import Context, Layout
 from softdiv.pair.sampling import Sampling
 from softdiv.plugin.interfaces import Budget
+from softdiv.plugin.records import TextContext
 from softdiv.search.task import SearchTask
+from softdiv.search.text_task import AnyTask, TextTask
 
 _BEGUN = re.compile(r"[^\W\d_]+")
 """What is left of a word that the context has begun."""
@@ -28,9 +33,9 @@ class SampledText:
 
 
 def sample_texts(
-    task: SearchTask,
+    task: AnyTask,
     budget: Budget,
-    contexts: Sequence[Context],
+    contexts: Sequence[Any],
     weights: Sequence[tuple[float, float]],
     keys: Sequence[str],
     *,
@@ -45,7 +50,14 @@ def sample_texts(
         keys: names of the random streams.
         tokens: longest text.
         sampling: the task's by default.
+
+    Raises:
+        PairError: by text nothing but model_2's own texts can be drawn.
     """
+    if isinstance(task, TextTask):
+        if any(tuple(one) != tuple(FROM_MODEL_2) for one in weights):
+            raise PairError("by text no mixture of two models' tokens can be drawn")
+        return _texts_of_model_2(task, budget, contexts, keys, tokens, share, sampling)
     start, found = budget.remaining, list[SampledText]()
     while len(found) < len(contexts):
         spent, done = start - budget.remaining, len(found)
@@ -61,6 +73,31 @@ def sample_texts(
                 answer, context = result.answer(row), contexts[len(found)]
                 ended = length < tokens or answer[-1] in task.pair.stop_ids
                 found.append(SampledText(_behind(task.layout, context, answer), gap, ended))
+    return found
+
+
+def _texts_of_model_2(
+    task: TextTask,
+    budget: Budget,
+    contexts: Sequence[TextContext],
+    keys: Sequence[str],
+    tokens: int,
+    share: float,
+    sampling: Sampling | None,
+) -> list[SampledText]:
+    """The same by text, where each of the two reads everything."""
+    left, size = int(budget.remaining * share), 0
+    for context in contexts:
+        left -= 2 * (task.pair.size(context) + tokens)
+        if left < 0:
+            break
+        size += 1
+    told = task.sampled(contexts[:size], keys[:size], tokens, sampling)
+    found = []
+    for context, (answer, ratio) in zip(contexts, told, strict=False):
+        begun = _BEGUN.match(answer.text) if (context.text or "")[-1:].isalpha() else None
+        text = answer.text[begun.end() :] if begun else answer.text
+        found.append(SampledText(text, ratio / max(answer.tokens, 1), not answer.cut))
     return found
 
 

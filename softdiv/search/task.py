@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -46,6 +47,7 @@ class Score:
 class SearchTask:
     """One search on one pair. Searchers never see validation or test texts."""
 
+    by_text: ClassVar[bool] = False
     pair: ModelPair
     layout: Layout
     train: Sequence[Example]
@@ -83,6 +85,10 @@ class SearchTask:
         """A searcher says why it found nothing; the report shows it if it proposes nothing."""
         if why not in self.explanations:
             self.explanations.append(why)
+
+    def left_out(self, what: str) -> None:
+        """A searcher says which of its parts need what this pair does not have."""
+        self.explain(f"left out: {what}")
 
     def usable(self, prompt: str) -> bool:
         """Whether a text can be a prompt here: not blank, not too long, no special token."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from softdiv.plugin.records import HardPrompt
-from softdiv.search.task import SearchTask
+from softdiv.search.text_task import AnyTask
 
 _WORD = r"[^\W\d_](?:[^\W\d_]|['’-])*"
 _RUN = re.compile(rf"{_WORD}(?: {_WORD})*")
@@ -68,7 +68,7 @@ def over_represented(
 
 
 def phrase_prompts(
-    task: SearchTask, phrases: Sequence[str], source: str, templates: Sequence[str] = TEMPLATES
+    task: AnyTask, phrases: Sequence[str], source: str, templates: Sequence[str] = TEMPLATES
 ) -> Iterator[HardPrompt]:
     """The phrases, best first, in each template in turn: who stops early has tried most phrases."""
     for template in templates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from softdiv import stored
 from softdiv.analysis.analyzer import DivergenceAnalyzer
 from softdiv.plugin.interfaces import ModelAnalyzer
+from softdiv.stages.by_text import analyzers_by_text
 from softdiv.stages.load import load
 from softdiv.stages.work import Work
 
@@ -20,10 +21,13 @@ def analyze(work: Work) -> None:
     if work.run.done("analyze"):
         return
     evaluation = stored.evaluation(work.run)
-    analyzers = work.parts.analyzers
+    analyzers, notes = work.parts.analyzers, list[str]()
+    if work.config.pair.by == "text":
+        analyzers = analyzers_by_text(analyzers, notes.append)
     needed = any(isinstance(analyzer, ModelAnalyzer) for analyzer in analyzers.values())
     loaded = load(work) if needed else None
     with work.stage("analyze") as stage:
+        stage.notes += notes
         analyzer = DivergenceAnalyzer(analyzers=analyzers, failures=work.observers.attribution)
         if loaded is None:
             sections = analyzer.analyze(evaluation.findings)

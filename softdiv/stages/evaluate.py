@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from softdiv import stored
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
-from softdiv.evaluation.detector import load_detector
 from softdiv.evaluation.evaluate import evaluate as score
 from softdiv.evaluation.null_bank import null_bank
 from softdiv.evaluation.scoring import Scorer
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.ranks.group import Ranks
-from softdiv.stages.load import load
+from softdiv.stages.by_text import evaluate_by_text
+from softdiv.stages.load import detector, load
 from softdiv.stages.work import LoadedPair, Work
 
 
@@ -27,6 +24,8 @@ def evaluate(work: Work) -> None:
     """
     if work.run.done("evaluate"):
         return
+    if work.config.pair.by == "text":
+        return evaluate_by_text(work)
     trained, found = stored.training(work.run), stored.prompts(work.run)
     loaded = load(work)
     with work.stage("evaluate") as stage:
@@ -71,9 +70,3 @@ def scorer(
         limit=limit,
         ranks=ranks,
     )
-
-
-def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
-    """Of the pair's planted organism, if it has one."""
-    organism = config.pair.organism
-    return load_detector(Path(organism)) if organism else None

@@ -7,6 +7,7 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import PromptsEvent
 from softdiv.search.generator import HardPromptGenerator, SearchResult
 from softdiv.search.task import SearchTask
+from softdiv.stages.by_text import generate_by_text
 from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work
 
@@ -19,6 +20,8 @@ def generate(work: Work) -> None:
     """
     if work.run.done("generate"):
         return
+    if work.config.pair.by == "text":
+        return generate_by_text(work)
     trained, loaded, config = stored.training(work.run), load(work), work.config
     if loaded.pair.report.same:
         with work.stage("generate") as stage:

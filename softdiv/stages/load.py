@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import attrs
 import torch
@@ -14,6 +16,7 @@ from softdiv.config.schema import DataConfig
 from softdiv.data.assemble import assemble_examples
 from softdiv.data.split import Split, split_examples
 from softdiv.errors import ConfigError, RunError
+from softdiv.evaluation.detector import load_detector
 from softdiv.pair.manager import ModelPair, ModelPairManager, pick_device
 from softdiv.plugin.records import Example
 from softdiv.plugin.registry import Registry
@@ -44,7 +47,7 @@ def load(work: Work) -> LoadedPair:
         PairError: a model cannot be loaded, or the two cannot be compared.
         RunError: the chat template has changed since the run began.
     """
-    if work.loaded is not None:
+    if isinstance(work.loaded, LoadedPair):
         return work.loaded
     config = work.config
     with work.stage("load") as stage:
@@ -113,7 +116,7 @@ def fitting(
     )
     examples = with_contexts_kept(examples, layout, config.data.system_prompt, note)
     check_lengths(examples, layout, pair, config)
-    texts = _split(examples, config.data)
+    texts = split_again(examples, config.data)
     first = (texts.train or texts.test)[0]
     return LoadedPair(texts, pair, attrs.evolve(layout, context=first.context))
 
@@ -129,6 +132,12 @@ def load_pair(config: ExperimentConfig, registry: Registry) -> ModelPair:
     return ModelPairManager(config.pair, registry, device, shard).load()
 
 
+def detector(config: ExperimentConfig) -> re.Pattern[str] | None:
+    """Of the pair's planted organism, if it has one. Raises ConfigError."""
+    organism = config.pair.organism
+    return load_detector(Path(organism)) if organism else None
+
+
 def refuse_no_texts(split: Split, what: str) -> None:
     """Raises ConfigError where all texts are test texts and ``what`` needs some of its own."""
     if not split.train:
@@ -140,10 +149,11 @@ def refuse_no_texts(split: Split, what: str) -> None:
 def load_texts(parts: Components, config: DataConfig, note: Note) -> Split:
     """The user texts, split. Raises DataError."""
     examples = assemble_examples(parts.processors, config, note)
-    return _split(with_system_prompt(examples, config.system_prompt), config)
+    return split_again(with_system_prompt(examples, config.system_prompt), config)
 
 
-def _split(examples: Iterable[Example], config: DataConfig) -> Split:
+def split_again(examples: Iterable[Example], config: DataConfig) -> Split:
+    """As the config says."""
     return split_examples(
         examples, val_fraction=config.val_fraction, test_fraction=config.test_fraction
     )

@@ -85,6 +85,8 @@ def plan(
     Raises:
         PairError: a loader cannot say what it will load.
     """
+    if config.pair.by == "text":
+        raise PairError("a pair that is compared by text cannot be planned", fix="run it")
     skeletons = []
     for which, loader in zip(("model_1", "model_2"), loaders, strict=True):
         if not isinstance(loader, PlannableLoader):

@@ -21,8 +21,9 @@ from softdiv.pair.memory import RowLimit
 from softdiv.plugin.failures import Failures
 from softdiv.plugin.records import HardPrompt
 from softdiv.search.generator import SearchResult
-from softdiv.stages.evaluate import detector, scorer
-from softdiv.stages.load import fitting, load_texts
+from softdiv.stages.by_text import loaded_alone, scored
+from softdiv.stages.evaluate import scorer
+from softdiv.stages.load import detector, fitting, load_texts
 
 ADVICE = 'a line is {"text": "..."}'
 EXPECTED: dict[str, Any] = {
@@ -78,6 +79,8 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
     config, notes = prepared.config, list[str]()
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
+    if config.pair.by == "text":
+        return _replayed_by_text(prepared, suite)
     texts = load_texts(prepared.parts, config.data, notes.append)
     pair = ModelPairManager(config.pair, prepared.registry, config.device).load()
     loaded = fitting(texts, pair, config, prepared.parts, notes.append)
@@ -97,6 +100,15 @@ def replay(prepared: Prepared, suite: SearchResult) -> Evaluation:
         detector=detector(config),
     )
     return attrs.evolve(evaluation, failures=(*evaluation.failures, *pair.report.notes, *notes))
+
+
+def _replayed_by_text(prepared: Prepared, suite: SearchResult) -> Evaluation:
+    config, parts, notes = prepared.config, prepared.parts, list[str]()
+    loaded = loaded_alone(config, parts, prepared.registry, notes.append)
+    failures = Failures(prepared.registry)
+    evaluation = scored(loaded, config, parts, suite, failures, notes.append)
+    told = (*evaluation.failures, *loaded.pair.notes, *notes)
+    return attrs.evolve(evaluation, failures=told)
 
 
 def _check_prompt(prompt: HardPrompt, pair: ModelPair, layout: Layout) -> None:

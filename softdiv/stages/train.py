@@ -8,6 +8,7 @@ from softdiv import stored
 from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.detector import load_detector
 from softdiv.pair.manager import ModelPair
+from softdiv.stages.by_text import skip_training
 from softdiv.stages.load import load, refuse_no_texts
 from softdiv.stages.work import Work
 from softdiv.storage.atomic import sha256_file
@@ -28,6 +29,8 @@ def train(work: Work) -> None:
         return
     if work.config.pair.organism is not None:
         load_detector(Path(work.config.pair.organism))
+    if work.config.pair.by == "text":
+        return skip_training(work)
     loaded, run = load(work), work.run
     with work.stage("train") as stage:
         loaded.pair.forget_prefixes()

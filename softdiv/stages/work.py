@@ -13,6 +13,7 @@ import attrs
 from softdiv.components import Components
 from softdiv.config.load import ExperimentConfig
 from softdiv.data.split import Split
+from softdiv.divergence.text_pair import TextLayout, TextPair
 from softdiv.pair.layout import Layout
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.observers import Observers
@@ -30,6 +31,15 @@ class LoadedPair:
     split: Split
     pair: ModelPair
     layout: Layout
+
+
+@attrs.frozen
+class LoadedText:
+    """The same for a pair that is compared by text."""
+
+    split: Split
+    pair: TextPair
+    layout: TextLayout
 
 
 @attrs.define
@@ -56,7 +66,7 @@ class Work:
     """Who shares the search and the evaluation."""
     changed: tuple[str, ...] = attrs.field(init=False, default=())
     """Plugins that are not what they were when the run began, one line each."""
-    loaded: LoadedPair | None = attrs.field(init=False, default=None)
+    loaded: LoadedPair | LoadedText | None = attrs.field(init=False, default=None)
     trainer: DivergenceTrainer | None = attrs.field(init=False, default=None)
     _failures_told: int = attrs.field(init=False, default=0)
 

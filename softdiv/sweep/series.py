@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.errors import ConfigError
 from softdiv.evaluation.results import Evaluation
 from softdiv.pipeline import DivergencePipeline
 from softdiv.plugin.records import HardPrompt
@@ -42,6 +43,8 @@ def sweep(
     Raises:
         SoftdivError: as a run does.
     """
+    if any(member.config.pair.by == "text" for member in members):
+        raise ConfigError("pair.by: a sweep needs pairs that share their tokens")
     searched: dict[str, Evaluation] = {}
     found_on: dict[str, str] = {}
     if prompts is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import attrs
 from attrs.validators import ge, optional
@@ -21,6 +22,7 @@ STRUCTURE = ((0.5, "clear"), (0.25, "weak"))
 class Clusters:
     """Groups of answer pairs in which model_2 departs from model_1 in the same direction."""
 
+    by_text: ClassVar[bool] = True
     method: Method = "kmeans"
     """hdbscan finds the number of clusters itself and leaves outliers in none."""
     n_clusters: int | None = attrs.field(default=None, validator=optional(ge(1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import attrs
 import numpy as np
@@ -43,6 +43,7 @@ def _installed(_: object, __: object, embedding: str) -> None:
 class SemanticDifferences:
     """Distance between the two answers to each text, by prompt and for the widest pairs."""
 
+    by_text: ClassVar[bool] = True
     embedding: Embedding = attrs.field(default="tfidf", validator=_installed)
     """tfidf needs no model; sentence-transformers (extra) compares meaning rather than words."""
     top: int = attrs.field(default=5, validator=ge(1))
