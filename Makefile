@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo docs test test-all test-plugins test-faults study gpu models structure lint clean
+.PHONY: help venv demo docs test test-all test-plugins test-faults study bench gpu models structure lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-plugins  build each package under plugins/, test it in a clean environment"
 	@echo "make test-faults  full disks, flipped bits, kills, races, mutated configs: all of tests/faults (15 min)"
 	@echo "make study     every method on every organism of the test split, and the null pairs (hours, resumable)"
+	@echo "make bench     step, rollouts and scoring beside their limits (minutes, on an idle machine)"
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make docs      the documentation as a site in build/site, its links checked; no network"
@@ -71,6 +72,9 @@ test-faults: venv
 # Hours; what has finished is kept under runs/study, and the same command goes on.
 study: venv
 	$(RUN) $(BIN)/python benchmarks/study.py $(STUDY)
+
+bench: venv
+	$(RUN) $(BIN)/python benchmarks/speed.py
 
 gpu: venv
 	$(BIN)/python benchmarks/gpu.py
