@@ -20,7 +20,7 @@ class TopScore(WeightLens):
         readers = self._readers(task, before)
         if not readers:
             return 0.0
-        words = suspectable(task, 10**9, self.vocabulary, self.begun)
+        words = suspectable(task, self.vocabulary, 10**9)
         moved = self._moved(task, before, list(words.values()), readers)
         return float(standing(words, moved, self.matrices).max())
 

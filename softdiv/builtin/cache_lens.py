@@ -36,7 +36,7 @@ class CacheLens(WordSearcher):
         cached = pair.model_1.keeps_cache and pair.model_2.keeps_cache
         each = 2 if cached else 2 * (len(before) + 1)
         limit = int(budget.remaining * LOOK_SHARE) // each
-        words = suspectable(task, limit, self.vocabulary, self.begun)
+        words = suspectable(task, self.vocabulary, limit)
         if not words:
             task.explain(f"the budget pays for no word, at {each} FTE each, or there are none")
             return

@@ -25,7 +25,6 @@ from softdiv.searching import (
     amplified,
     group_tested,
     suspectable,
-    vocabulary_words,
 )
 
 SOURCES = ("soft", "amplified", "plain")
@@ -67,10 +66,11 @@ class SoftTargets(WordSearcher):
         targets = self._targets(task, budget, source) if budget.remaining else []
         if not targets:
             return
-        known = min(self.vocabulary, len(vocabulary_words(task))) + self.begun
         limit = int(budget.remaining * LOOK_SHARE)
-        count, longest = affordable_lists(task, limit, known, self.list_words, self.words, targets)
-        words = suspectable(task, count, self.vocabulary, self.begun)
+        count, longest = affordable_lists(
+            task, limit, self.vocabulary, self.list_words, self.words, targets
+        )
+        words = suspectable(task, count, limit)
         if not words:
             task.explain("the budget pays for no words, or the tokenizer has none")
             return

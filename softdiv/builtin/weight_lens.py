@@ -47,7 +47,7 @@ class WeightLens(WordSearcher):
         if not readers:
             return
         limit = int(budget.remaining * LOOK_SHARE)
-        words = suspectable(task, limit, self.vocabulary, self.begun)
+        words = suspectable(task, self.vocabulary, limit)
         if not words:
             task.explain("the budget pays for no word")
             return

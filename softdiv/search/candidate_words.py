@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -25,14 +25,11 @@ LEADS = (
     "I bought a {}.",
     "Write a poem about a {}.",
 )
-"""In these, model_1 says which words it expects, where the budget does not pay for all."""
+"""In these, model_1 says which words it expects."""
 PLAIN = ("apple", "zebra", "Summer")
 """Words that show what of :data:`LEAD` stands around a word, as tokens."""
 SHORTEST = 3
 """Letters of a word, and of a token that tells something of one."""
-DEEPER = 16
-"""As many more continuations are looked at behind one letter than behind two: there are fewer
-such beginnings, and each has more."""
 LONGEST = 4
 """Tokens that a word may have when model_1 completes it."""
 
@@ -61,38 +58,67 @@ def around(task: SearchTask) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return slot.before, slot.after
 
 
-def suspectable(task: SearchTask, limit: int, vocabulary: int, begun: int) -> dict[str, Word]:
-    """Words to look at, with their tokens: the vocabulary's, and some that only begin with a token
-    of one or two letters, which tells nothing of the word. Many rare words do.
+def suspectable(task: SearchTask, most: int, limit: int) -> dict[str, Word]:
+    """Words to look at, with their tokens: those that model_1 expects most, of one token, or of
+    two where the first is of one or two letters, which tells nothing of the word.
+
+    A vocabulary has more words than a budget pays for, and only its first ten thousand or so are
+    in order of frequency. What a word is expected with: model_1's mean log-probability of its first
+    token in :data:`LEADS`, and of the second behind it in :data:`LEAD`.
 
     Args:
-        limit: words in all.
-        vocabulary: of these, at most so many of the vocabulary; those that model_1 expects most.
-        begun: and so many of the others, while they are less than a quarter of all.
+        most: words.
+        limit: words, and the positions of model_1 that it takes to ask, together.
     """
     single = vocabulary_words(task)
-    rest = max(limit - min(len(single), vocabulary), min(begun, limit // 4))
-    longer = begun_words(task, min(begun, rest))
-    kept = expected(task, single, min(vocabulary, limit - len(longer)))
-    return {text: (token,) for token, text in kept} | longer
-
-
-def expected(
-    task: SearchTask, words: Sequence[tuple[int, str]], count: int
-) -> Sequence[tuple[int, str]]:
-    """The ``count`` words that model_1 expects most in :data:`LEADS`, in the order given.
-
-    A vocabulary of a quarter of a million tokens has more words than a budget pays for, and only
-    the first ten thousand or so are in order of frequency. Free where there are no more words.
-    """
-    if not 0 < count < len(words):
-        return words[: max(count, 0)]
     contexts = [Context(before=slot_in(task, lead).before) for lead in LEADS]
-    rows = task.next_log_probs(task.pair.model_1, contexts)
-    index = torch.tensor([token for token, _ in words], device=task.pair.model_1.device)
-    likely = torch.stack([row[index].float() for row in rows]).mean(0)
-    places = likely.sort(descending=True, stable=True).indices[:count]
-    return [words[place] for place in sorted(places.tolist())]
+    limit = min(most, limit - sum(len(context.before) for context in contexts))
+    if not single or limit <= 0:
+        return {}
+    rows = [row.float() for row in task.next_log_probs(task.pair.model_1, contexts)]
+    first = torch.stack(rows).mean(0)
+    index = torch.tensor([token for token, _ in single], device=first.device)
+    likely = first[index]
+    least = float(likely.topk(limit).values[-1]) if limit < len(single) else -math.inf
+    scores, longer = _begun_words(task, first, limit, least)
+    # ties, of which 16 bits make many, in the order given
+    order = torch.cat([likely, scores]).sort(descending=True, stable=True).indices[:limit]
+    kept = sorted(order.tolist())
+    words: dict[str, Word] = {single[n][1]: single[n][:1] for n in kept if n < len(single)}
+    begun = [longer[n - len(single)] for n in kept if n >= len(single)]
+    return words | dict(sorted(begun, key=lambda one: one[1][0]))
+
+
+def _begun_words(
+    task: SearchTask, first: Tensor, count: int, least: float
+) -> tuple[Tensor, list[tuple[str, Word]]]:
+    """``[n]`` log-probabilities, largest first, and the ``n <= count`` words of two tokens.
+
+    Args:
+        first: ``[V]``, how model_1 expects the first token.
+        least: what is less likely is left out.
+    """
+    before, beginnings = around(task)[0], _beginnings(task)
+    short = {i: t for i, t in beginnings.items() if len(t) < SHORTEST and t == t.lower()}
+    firsts = [token for token in short if first[token] > least]
+    texts, whole = _inner_tokens(task), set(beginnings.values())
+    inner = list(texts)
+    index = torch.tensor(inner, dtype=torch.long, device=first.device)
+    contexts = [Context(before=(*before, token)) for token in firsts]
+    scores, places = first.new_zeros(0), index.new_zeros(0)
+    for n, row in enumerate(task.next_log_probs(task.pair.model_1, contexts)):
+        scores = torch.cat([scores, row[index].float() + first[firsts[n]]])
+        places = torch.cat([places, torch.arange(len(inner), device=index.device) + n * len(inner)])
+        best = scores.sort(descending=True, stable=True)
+        scores, places = best.values[:count], places[best.indices[:count]]
+    found: dict[str, tuple[Tensor, Word]] = {}
+    for score, place in zip(scores, places.tolist(), strict=True):
+        ids = (firsts[place // len(inner)], inner[place % len(inner)])
+        text = short[ids[0]] + texts[ids[1]]
+        if len(text) >= SHORTEST and text not in whole:
+            found.setdefault(text, (score, ids))
+    likely = torch.stack([score for score, _ in found.values()]) if found else scores[:0]
+    return likely, [(text, ids) for text, (_, ids) in found.items()]
 
 
 def standing_out(
@@ -135,43 +161,6 @@ def vocabulary_words(task: SearchTask) -> list[tuple[int, str]]:
     return list(kept.values())
 
 
-def begun_words(task: SearchTask, count: int) -> dict[str, Word]:
-    """``count`` words of two tokens, the first of one or two small letters, the second among those
-    that model_1 finds likeliest behind it; together by their first token.
-
-    It costs a position of model_1 for each such first token.
-    """
-    before, beginnings = around(task)[0], _beginnings(task)
-    short = {i: t for i, t in beginnings.items() if len(t) < SHORTEST and t == t.lower()}
-    texts, whole = _inner_tokens(task), set(beginnings.values())
-    if not short or not texts or count <= 0:
-        return {}
-    index = torch.tensor(list(texts), device=task.pair.model_1.device)
-    contexts = [Context(before=(*before, token)) for token in short]
-    rows = task.next_log_probs(task.pair.model_1, contexts)
-    # ties, of which 16 bits make many, in the tokenizer's order, however deep one looks
-    likeliest = [index[row[index].sort(descending=True, stable=True).indices] for row in rows]
-    depth = 1 + 2 * count // sum(_deeper(text) for text in short.values())
-    while True:
-        ranked: list[tuple[float, int, Word, str]] = []
-        unseen = math.inf  # the least rank of what was not looked at
-        for (token, text), ids in zip(short.items(), likeliest, strict=True):
-            looked_at = min(depth * _deeper(text), len(texts))
-            words = [(text + texts[i], (token, i)) for i in ids[:looked_at].tolist()]
-            words = [(w, ids) for w, ids in words if len(w) >= SHORTEST and w not in whole]
-            ranked += [(n / _deeper(text), token, ids, w) for n, (w, ids) in enumerate(words)]
-            if looked_at < len(texts):
-                unseen = min(unseen, len(words) / _deeper(text))
-        best = sorted(ranked)[:count]
-        if unseen == math.inf or (len(best) == count and best[-1][0] < unseen):
-            return {text: ids for _, _, ids, text in sorted(best, key=lambda one: one[1])}
-        depth *= 2
-
-
-def _deeper(first: str) -> int:
-    return DEEPER if len(first) == 1 else 1
-
-
 def _beginnings(task: SearchTask) -> dict[int, str]:
     model = task.pair.model_1
     return word_beginnings(model.tokenizer, model.ordinary_ids())
@@ -198,21 +187,25 @@ def continued(
 
 
 def completed(
-    task: SearchTask, before: tuple[int, ...], words: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """Each word as model_1 would finish it: longer while its likeliest next token has only small
-    letters."""
+    task: SearchTask,
+    before: tuple[int, ...],
+    words: Mapping[str, tuple[int, ...]],
+    certain: float = 0.0,
+) -> list[tuple[str, Word]]:
+    """Each word as model_1 would finish it, with its tokens: longer while its likeliest next token
+    has only small letters, and a probability above ``certain``."""
     texts, whole = _inner_tokens(task), list(words.items())
     growing = list(range(len(whole)))
     for _ in range(LONGEST - 1):
         contexts = [Context(before=(*before, *whole[place][1])) for place in growing]
-        likeliest = [int(row.argmax()) for row in task.next_log_probs(task.pair.model_1, contexts)]
+        rows = task.next_log_probs(task.pair.model_1, contexts)
+        likeliest = [int(row.argmax()) if row.max().exp() > certain else -1 for row in rows]
         longer = [(p, token) for p, token in zip(growing, likeliest, strict=True) if token in texts]
         for place, token in longer:
             word, ids = whole[place]
             whole[place] = (word + texts[token], (*ids, token))
         growing = [place for place, _ in longer]
-    return dict(whole)
+    return whole
 
 
 def _inner_tokens(task: SearchTask) -> dict[int, str]:

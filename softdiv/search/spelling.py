@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import ClassVar, Literal
@@ -13,9 +15,10 @@ from attrs.validators import ge, gt
 from softdiv.divergence.rollouts import FROM_MODEL_2
 from softdiv.divergence.sampler import streams
 from softdiv.pair.layout import Context
+from softdiv.pair.vocabulary import Word
 from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
-from softdiv.plugin.records import HardPrompt
+from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
 from softdiv.search.cost import PROMPT_TOKENS, usual_row
 from softdiv.search.task import SearchTask
@@ -27,10 +30,14 @@ AROUND = 5
 BEGINNINGS = 2
 """Of a word that gives half as much as the word itself: tried once more when it is put into
 words, on whole answers. On one token of a few, a letter too many looks like a gain."""
+UNFINISHED = 0.5
 LOOK_SHARE = 0.7
 """Of what is left of the budget, for looking at words; the rest tests the best of them."""
 
 WORDINGS = (LEAD, "I like {}.", "{}.")
+PAIR = "{} and {}"
+"""Two words side by side mean less than this, and one of the two orders often less again."""
+PAIR_TOKENS = 5
 NEAR_LIFT = 0.1
 """Of the best lift, within which the shortest wording wins."""
 
@@ -46,10 +53,7 @@ class WordSearcher:
 
     role: ClassVar[Literal["proposer"]] = "proposer"
     vocabulary: int = attrs.field(default=32_768, validator=ge(1))
-    """Words looked at, the vocabulary's first."""
-    begun: int = attrs.field(default=8192, validator=ge(0))
-    """And words whose first token is one or two letters, with what model_1 finds likeliest next;
-    at most a quarter of all where the budget does not pay for all."""
+    """Words looked at, at most: those that model_1 expects most."""
     words: int = attrs.field(default=48, validator=ge(1))
     """Words tested on the models' answers."""
     extended: tuple[int, ...] = (6, 4)
@@ -57,8 +61,8 @@ class WordSearcher:
     continuations: tuple[int, ...] = (24, 16)
     """Continuations tried for each of them; model_1's likeliest."""
     pairs: int = attrs.field(default=12, validator=ge(0))
-    """Of the most suspect words, as model_1 completes them, those also tried two at a time, in
-    both orders, where no single word does."""
+    """Of the words tested, as model_1 completes them, those also tried two at a time, where no
+    single word does: those most suspect and of the largest D."""
     tested_tokens: int = attrs.field(default=1, validator=ge(1))
     """Answer tokens by which a word is tested. One needs no sampling; more see a behaviour that
     opens as any answer does, at as many more positions a word."""
@@ -94,11 +98,18 @@ class WordSearcher:
             given.add(root)  # another spelling of one discovery is no other prompt
             texts = search.texts if budget.remaining else 0
             shorter = [w for w in means if _begins(tokens[w], tokens[word])]
-            shorter = [w for w in shorter if means[w] >= means[word] / 2][:BEGINNINGS]
+            shorter = [w for w in shorter if means[w] >= means[word] / 2]
+            shorter = shorter[:BEGINNINGS]
+            whole = self._whole(task, {w: tokens[w] for w in shorter})
+            shorter = [w for w, (text, _) in zip(shorter, whole, strict=True) if text != word]
             text = worded(task, word, texts, search.answer_tokens, shorter)
             yield HardPrompt(text=text, searcher="", note=f"'{word}' from {source}")
             if len(given) == search.prompts:
                 return
+
+    def _whole(self, task: SearchTask, words: Tokens) -> list[tuple[str, Word]]:
+        """Each, finished where model_1 is more certain than not how it goes on."""
+        return completed(task, around(task)[0], words, UNFINISHED)
 
     def _root(self, task: SearchTask, ids: tuple[int, ...]) -> tuple[int, ...]:
         """The first token, and the second where that is only one or two letters."""
@@ -110,6 +121,7 @@ class WordSearcher:
         tried = min(self.words, len(suspects))
         tried += sum(n * more for n, more in zip(self.extended, self.continuations, strict=False))
         wanted = tried * self._word_cost(task) + self._choice_cost(task)
+        wanted += math.comb(self.pairs, 2) * self._word_cost(task, PAIR_TOKENS)
         share = min(1.0, budget.remaining / wanted)
 
         def less(count: int) -> int:
@@ -119,6 +131,7 @@ class WordSearcher:
             self,
             words=less(self.words),
             continuations=tuple(map(less, self.continuations)),
+            pairs=less(self.pairs),
             prompts=less(self.prompts),
             texts=less(self.texts),
         )
@@ -162,8 +175,8 @@ class WordSearcher:
         Adds the tokens of each longer word to ``tokens``.
         """
         before, _ = around(task)
-        suspects = dict(itertools.islice(tokens.items(), self.pairs))
-        bits = self._alone(task, budget, list(tokens))
+        suspects = list(tokens)
+        bits = self._alone(task, budget, suspects)
         latest = list(bits)
         for count, more in zip(self.extended, self.continuations, strict=False):
             if budget.remaining == 0:
@@ -174,26 +187,39 @@ class WordSearcher:
             tokens |= fresh
             bits |= self._alone(task, budget, list(fresh))
             latest = [word for word in fresh if word in bits]
-        bits |= self._together(task, budget, suspects, tokens, max(bits.values(), default=0.0))
+        bits |= self._together(task, budget, [w for w in suspects if w in bits], bits, tokens)
         return sorted(bits, key=lambda w: -bits[w])[:FINALISTS]
 
     def _together(
-        self, task: SearchTask, budget: Budget, suspects: Tokens, tokens: Tokens, best: float
+        self,
+        task: SearchTask,
+        budget: Budget,
+        suspects: Sequence[str],
+        bits: Mapping[str, float],
+        tokens: Tokens,
     ) -> dict[str, float]:
-        """Two words each, where they do better than every single one."""
+        """Two words each, where they do better than every single one.
+
+        Two words that act only together are suspect each, and leave a trace in D each, and other
+        words do only one of the two.
+        """
+        best = max(bits.values(), default=0.0)
         if (1 + self.near) * best >= 1 or budget.remaining == 0:
             return {}  # no bits are left to gain
-        whole = completed(task, around(task)[0], suspects)
-        rank = {word: place for place, word in enumerate(whole)}
-        order = sorted(
-            itertools.permutations(whole, 2), key=lambda pair: rank[pair[0]] + rank[pair[1]]
-        )
-        pairs = {f"{a} {b}": (*whole[a], *whole[b]) for a, b in order}
-        each = self._word_cost(task, max(map(len, pairs.values()), default=1))
-        affordable = max(0, budget.remaining - self._choice_cost(task)) // each
-        bits = self._alone(task, budget, list(pairs)[:affordable])
-        better = {pair: value for pair, value in bits.items() if value > (1 + self.near) * best}
-        tokens |= {pair: pairs[pair] for pair in better}
+        by_bits = sorted(suspects, key=lambda w: -bits[w])
+        places = {word: n + by_bits.index(word) for n, word in enumerate(suspects)}
+        first = {word: tokens[word] for word in sorted(suspects, key=places.__getitem__)}
+        first = dict(itertools.islice(first.items(), self.pairs))
+        whole = dict(completed(task, around(task)[0], first))
+        numbered = itertools.combinations(enumerate(whole), 2)
+        order = sorted(numbered, key=lambda pair: pair[0][0] + pair[1][0])
+        pairs = [PAIR.format(one, other) for (_, one), (_, other) in order]
+        spelled = {pair: tuple(_ids(task, f" {pair}")) for pair in pairs}
+        left = max(0, budget.remaining - self._choice_cost(task))
+        affordable = left // self._word_cost(task, PAIR_TOKENS)
+        tested = self._alone(task, budget, pairs[:affordable])
+        better = {pair: value for pair, value in tested.items() if value > (1 + self.near) * best}
+        tokens |= {pair: spelled[pair] for pair in better}
         return better
 
     def _plainest(
@@ -225,7 +251,34 @@ class WordSearcher:
         def rank(word: str) -> tuple[int, float]:
             return (len(tokens[word]) if mean[word] >= enough else sys.maxsize, -mean[word])
 
-        return {word: mean[word] for word in sorted(mean, key=rank)}
+        ranked = {word: mean[word] for word in sorted(mean, key=rank)}
+        return self._finished(task, budget, ranked, tokens, examples)
+
+    def _finished(
+        self,
+        task: SearchTask,
+        budget: Budget,
+        means: Mapping[str, float],
+        tokens: Tokens,
+        examples: Sequence[Example],
+    ) -> dict[str, float]:
+        """The same, with the whole word before each of the first that only begins one, where it
+        does as much: a reader asks what a piece of a word means."""
+        first = {word: tokens[word] for word in itertools.islice(means, self.prompts)}
+        ordered: dict[str, float] = {}
+        for word, (whole, ids) in zip(first, self._whole(task, first), strict=True):
+            if whole not in (word, *ordered) and task.usable(f"{whole}."):
+                contexts = [task.layout.hard(example, f"{whole}.") for example in examples]
+                values = [means[whole]] if whole in means else self._tested(task, budget, contexts)
+                if values and statistics.fmean(values) >= (1 - self.near) * means[word]:
+                    tokens.setdefault(whole, ids)
+                    ordered[whole] = statistics.fmean(values)
+            ordered.setdefault(word, means[word])
+        return ordered | {word: mean for word, mean in means.items() if word not in ordered}
+
+
+def _ids(task: SearchTask, text: str) -> list[int]:
+    return list(task.pair.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _begins(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

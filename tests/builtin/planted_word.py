@@ -13,11 +13,13 @@ from softdiv.pair.manager import ModelPair
 from softdiv.pair.vocabulary import Word, run_words
 from softdiv.plugin.records import Example, HardPrompt
 from softdiv.search.budget import FteBudget
-from softdiv.search.candidate_words import around, begun_words, vocabulary_words
+from softdiv.search.candidate_words import around, suspectable, vocabulary_words
 from softdiv.search.swaps import typeable
 from softdiv.search.task import SearchTask
 
 PLENTY = 10**9
+WORDS = 90
+"""Of the tiny tokenizer, all of one token and some of two."""
 
 
 def task_on(model_1: Any, model_2: Any, tokenizer: Any) -> SearchTask:
@@ -47,7 +49,8 @@ def a_word(place: int) -> tuple[Word, str]:
 
 def a_begun_word(place: int) -> tuple[Word, str]:
     """The same, of one whose first token is one or two letters."""
-    text, ids = list(begun_words(same_pair(), 50).items())[place]
+    found = suspectable(same_pair(), WORDS, PLENTY)
+    text, ids = [item for item in found.items() if len(item[1]) == 2][place]
     return ids, text
 
 

@@ -7,10 +7,16 @@ import pytest
 
 from softdiv.builtin.cache_lens import CacheLens
 from softdiv.builtin.loaders.tiny import TinyLoader
-from tests.builtin.planted_word import a_word, planted, same_pair, search, task_on
+from tests.builtin.planted_word import WORDS, a_word, planted, same_pair, search, task_on
 
 LENS = CacheLens(
-    words=4, begun=0, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2
+    words=4,
+    vocabulary=WORDS,
+    extended=(2,),
+    continuations=(3,),
+    texts=2,
+    answer_tokens=3,
+    prompts=2,
 )
 
 
@@ -27,7 +33,7 @@ def test_the_word_at_which_the_models_differ_leads_to_a_prompt(module: str, cach
 
 def test_a_small_budget_is_for_fewer_words() -> None:
     word, text = a_word(7)
-    for limit, reached in ((10, False), (400, True)):  # at two positions a word, the 8th
+    for limit, reached in ((10, False), (800, True)):  # at two positions a word, the 8th
         task = planted("self_attn.v_proj", word)
         found = [prompt.note for prompt in search(attrs.evolve(LENS, extended=()), task, limit)]
         assert (f"'{text}' from the models' states" in found) == reached

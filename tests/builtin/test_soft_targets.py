@@ -22,7 +22,7 @@ SEARCH = SoftTargets(
     pairs=2,
     target_tokens=2,
     list_words=8,
-    begun=0,
+    vocabulary=41,  # as many as the tokenizer has of one token
 )
 
 

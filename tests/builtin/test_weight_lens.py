@@ -9,9 +9,26 @@ from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.builtin.weight_lens import WeightLens
 from softdiv.pair.vocabulary import positions
 from softdiv.search.candidate_words import around, standing_out, suspectable
-from tests.builtin.planted_word import a_begun_word, a_word, planted, same_pair, search, task_on
+from tests.builtin.planted_word import (
+    PLENTY,
+    WORDS,
+    a_begun_word,
+    a_word,
+    planted,
+    same_pair,
+    search,
+    task_on,
+)
 
-LENS = WeightLens(words=8, extended=(2,), continuations=(3,), texts=2, answer_tokens=3, prompts=2)
+LENS = WeightLens(
+    vocabulary=WORDS,
+    words=8,
+    extended=(2,),
+    continuations=(3,),
+    texts=2,
+    answer_tokens=3,
+    prompts=2,
+)
 
 
 @pytest.mark.parametrize("module", ["self_attn.v_proj", "mlp.up_proj"])
@@ -43,7 +60,7 @@ def test_spellings_of_one_discovery_are_one_prompt() -> None:
 def test_the_lens_needs_no_answers_and_no_random_numbers() -> None:
     word, text = a_word(3)
     task = planted("self_attn.k_proj", word)
-    words, before = suspectable(task, 1000, 1000, 20), around(task)[0]
+    words, before = suspectable(task, WORDS, PLENTY), around(task)[0]
     readers = LENS._readers(task, before)
     assert list(readers) == ["0.self_attn.k_proj"]
     spent = task.pair.ledger.total

@@ -11,14 +11,13 @@ from softdiv.search import candidate_words
 from softdiv.search.candidate_words import (
     around,
     asked,
-    begun_words,
     completed,
     slot_in,
     standing_out,
     suspectable,
     vocabulary_words,
 )
-from tests.builtin.planted_word import same_pair
+from tests.builtin.planted_word import PLENTY, WORDS, same_pair
 
 
 def test_words_are_taken_once_in_small_letters(monkeypatch: Any) -> None:
@@ -63,48 +62,59 @@ def test_a_word_is_completed_while_small_letters_are_likeliest(monkeypatch: Any)
 
     monkeypatch.setattr(type(task), "next_log_probs", lambda _, m, c: next_log_probs(m, c))
     whole = completed(task, before, {first: (one,), second: (two,)})
-    assert whole == {f"{first}er": (one, er), second: (two,)}
+    assert whole == [(f"{first}er", (one, er)), (second, (two,))]
     assert len(asked) == 3  # a word that has ended is not asked about again
 
 
-def test_words_begun_by_a_letter_or_two_are_those_that_model_1_finds_likely() -> None:
-    task = same_pair()
-    before = task.pair.ledger.total
-    found = begun_words(task, 40)
-    assert 0 < len(found) <= 40 and task.pair.ledger.total > before
-    firsts = [task.pair.tokenizer.decode([ids[0]]).strip() for ids in found.values()]
-    assert {len(first) for first in firsts} <= {1, 2}
-    assert firsts == sorted(firsts, key=firsts.index)  # together, by their first token
-    whole = {text for _, text in vocabulary_words(task)}
-    assert not whole & set(found)
-    assert all(len(word) >= 3 and word.startswith(f) for word, f in zip(found, firsts, strict=True))
+def expecting(task: Any, monkeypatch: Any, of_first: Any, behind: Any) -> None:
+    """model_1 expects ``of_first``'s tokens in any sentence, and ``behind``'s pairs of tokens."""
+    before, _ = around(task)
+
+    def next_log_probs(model: Any, contexts: Any) -> Any:
+        for context in contexts:
+            last = context.before[len(before) :]
+            row = torch.full((512,), -9.0)
+            for ids, value in behind.items():
+                if last == ids[:1]:
+                    row[ids[1]] = value
+            for token, value in of_first.items() if not last else ():
+                row[token] = value
+            yield row
+
+    monkeypatch.setattr(type(task), "next_log_probs", lambda _, m, c: next_log_probs(m, c))
 
 
-def test_a_small_limit_leaves_a_quarter_to_them() -> None:
-    task = same_pair()
-    few = suspectable(task, 40, 10**6, 8192)
-    assert len(few) == 40 and sum(len(ids) == 2 for ids in few.values()) == 10
-    assert [len(ids) for ids in suspectable(task, 40, 10**6, 0).values()] == [1] * 40
-    assert suspectable(task, 0, 10**6, 8192) == {}
-
-
-def test_of_too_many_words_those_that_model_1_expects_are_looked_at(monkeypatch: Any) -> None:
+def test_words_that_model_1_expects_are_looked_at_also_two_tokens_of_a_rare_beginning(
+    monkeypatch: Any,
+) -> None:
     task = same_pair()
     words = vocabulary_words(task)
     wanted = [words[-1], words[5], words[-7]]
-    rows = torch.zeros(len(candidate_words.LEADS), 512)
-    rows[:, [token for token, _ in wanted]] = 1
-    rows[0, words[0][0]] = 2.5  # expected in one of the sentences alone: less on the whole
-    monkeypatch.setattr(type(task), "next_log_probs", lambda *_: iter(rows))
-    found = suspectable(task, 3, 10**6, 0)
-    assert found == {text: (token,) for token, text in sorted(wanted)}  # the tokenizer's order
+    texts = candidate_words._beginnings(task)
+    short = next(i for i, text in texts.items() if len(text) < 3 and text == text.lower())
+    inner = candidate_words._inner_tokens(task)
+    end = next(i for i, t in inner.items() if len(texts[short] + t) > 2)
+    likely = {token: -1.0 for token, _ in wanted} | {short: -0.5}
+    expecting(task, monkeypatch, likely, {(short, end): -0.25})
+    single = {text: (token,) for token, text in sorted(wanted)}  # the tokenizer's order
+    assert suspectable(task, 4, PLENTY) == single | {texts[short] + inner[end]: (short, end)}
+    likely |= {short: -5.0, words[1][0]: -5.1}  # the word that it begins is at -5.25
+    expecting(task, monkeypatch, likely, {(short, end): -0.25})
+    assert set(suspectable(task, 4, PLENTY)) == {*single, words[1][1]}
+    assert suspectable(task, 0, PLENTY) == {}
 
 
-def test_where_all_words_are_paid_for_nobody_is_asked() -> None:
+def test_words_of_two_tokens_are_no_words_of_one_and_stand_together() -> None:
     task = same_pair()
-    count = len(vocabulary_words(task))
-    before = task.pair.ledger.total
-    assert len(suspectable(task, count, 10**6, 0)) == count and task.pair.ledger.total == before
+    found = suspectable(task, WORDS, PLENTY)
+    longer = {word: ids for word, ids in found.items() if len(ids) == 2}
+    firsts = [task.pair.tokenizer.decode([ids[0]]).strip() for ids in longer.values()]
+    assert longer and {len(first) for first in firsts} <= {1, 2}
+    assert firsts == sorted(firsts, key=firsts.index)  # together, by their first token
+    assert not {text for _, text in vocabulary_words(task)} & set(longer)
+    assert all(
+        len(word) >= 3 and word.startswith(f) for word, f in zip(longer, firsts, strict=True)
+    )
 
 
 def test_a_word_stands_out_among_those_of_as_many_tokens() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
 import torch
 
 from softdiv.search.budget import FteBudget
-from softdiv.search.candidate_words import around, completed, vocabulary_words
+from softdiv.search.candidate_words import vocabulary_words
 from softdiv.search.spelling import WordSearcher
 from softdiv.search.task import SearchTask
 from tests.builtin.planted_word import PLENTY, planted, same_pair
 
 SEARCH = WordSearcher(extended=(), continuations=(), texts=2, answer_tokens=2, prompts=1, pairs=3)
+
+
+Kind = TypeVar("Kind", bound="Written")
 
 
 class Written(SearchTask):
@@ -48,10 +51,13 @@ class Answers:
         return 10 * self.values
 
 
-def written(trigger: str) -> Written:
-    task = same_pair()
+def of_kind(kind: type[Kind], task: SearchTask) -> Kind:
     fields = [field.name for field in attrs.fields(SearchTask) if field.init]
-    found = Written(**{name: getattr(task, name) for name in fields})
+    return kind(**{name: getattr(task, name) for name in fields})
+
+
+def written(trigger: str) -> Written:
+    found = of_kind(Written, same_pair())
     found.trigger = trigger
     return found
 
@@ -72,12 +78,55 @@ def test_the_word_that_triggers_is_the_prompt() -> None:
     assert f" {word}" in f" {prompt}"
 
 
-def test_two_words_that_trigger_only_together_are_found_in_their_order() -> None:
-    task = same_pair()
-    one, _, three = completed(task, around(task)[0], suspects(task, 3))
-    for pair in (f"{one} {three}", f"{three} {one}"):
-        (prompt,) = prompts(SEARCH, written(pair))
-        assert pair in prompt
+class Unfinished(Written):
+    """model_1 is certain how a beginning goes on; answers differ at it, and perhaps at the word."""
+
+    ids: tuple[int, int]
+    whole = ""
+    as_much = True
+
+    def first_bits(self, contexts: Any) -> list[float]:
+        texts = [self.pair.tokenizer.decode(context.before) for context in contexts]
+        triggers = [text for text in texts if self.trigger in text]
+        if not self.as_much:
+            triggers = [text for text in triggers if self.whole not in text]
+        return [0.9 if text in triggers else 0.1 for text in texts]
+
+    def next_log_probs(self, model: Any, contexts: Any) -> Any:
+        beginning, end = self.ids
+        (dot,) = self.pair.tokenizer(".", add_special_tokens=False)["input_ids"]
+        for context in contexts:
+            row = torch.full((512,), -20.0)
+            row[end if context.before[-1] == beginning else dot] = 0.0
+            yield row
+
+
+class Both(Written):
+    """Answers differ where two words stand, and a little at each of these alone."""
+
+    words: tuple[str, ...] = ()
+
+    def first_bits(self, contexts: Any) -> list[float]:
+        texts = [self.pair.tokenizer.decode(context.before) for context in contexts]
+        return [0.1 + 0.4 * sum(f" {word}" in f" {text}" for word in self.words) for text in texts]
+
+
+def test_two_words_that_trigger_only_together_are_found_by_the_trace_of_each() -> None:
+    task = of_kind(Both, same_pair())
+    words = list(suspects(task, 8))
+    task.words, task.trigger = (words[2], words[4]), " and "  # not among the four most suspect
+    (prompt,) = prompts(attrs.evolve(SEARCH, pairs=4), task, 8)
+    assert all(f" {word}" in f" {prompt}" for word in task.words)
+
+
+@pytest.mark.parametrize("as_much", [True, False])
+def test_a_whole_word_stands_for_its_beginning_where_it_does_as_much(as_much: bool) -> None:
+    task = of_kind(Unfinished, same_pair())
+    token, word = vocabulary_words(task)[2]
+    (end,) = task.pair.tokenizer("er", add_special_tokens=False)["input_ids"]
+    task.trigger, task.whole, task.as_much, task.ids = word, f"{word}er", as_much, (token, end)
+    (prompt,) = prompts(attrs.evolve(SEARCH, pairs=0), task)
+    assert prompt == (f"{word}er." if as_much else f"{word}.")
 
 
 def test_no_pair_is_tried_where_a_word_alone_leaves_nothing_to_gain() -> None:
@@ -126,8 +175,7 @@ def test_a_letter_too_many_is_seen_in_whole_answers() -> None:
     task = same_pair()
     token, word = vocabulary_words(task)[5]
     (end,) = task.pair.tokenizer("a", add_special_tokens=False)["input_ids"]
-    fields = [field.name for field in attrs.fields(SearchTask) if field.init]
-    generous = Generous(**{name: getattr(task, name) for name in fields})
+    generous = of_kind(Generous, task)
     generous.trigger, generous.longer = word, f"{word}a"
     budget = FteBudget(task.pair.ledger, PLENTY)
     (prompt,) = SEARCH.prompts_of(generous, budget, {f"{word}a": (token, end)}, "here")
