@@ -17,7 +17,10 @@ from softdiv.searching import (
     amplified,
     over_represented,
     phrase_prompts,
+    usual_row,
 )
+
+FEWEST = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +44,11 @@ class Amplified:
 
     def __call__(self, task: SearchTask, budget: Budget) -> Iterator[HardPrompt]:
         """Yield word prompts, then user turns."""
-        contexts = [task.layout.hard(e) for e in task.texts(_answers_wanted(task))]
+        kinds = len(self.alphas)
+        count = _affordable_texts(task, budget, kinds, self.answer_tokens, self.user_turns)
+        if count == 0:
+            return
+        contexts = [task.layout.hard(e) for e in task.texts(count)]
         header = task.layout.header(task.train[0])
         turns_wanted = self.user_turns if header.before else 0  # nothing to sample a turn from
         turns, plain_1, plain_2, *loud = task.answers(
@@ -80,7 +87,10 @@ class SoftAnswers:
         if task.soft_prompt is None:
             task.explain("no soft prompt was trained")
             return
-        examples = task.texts(_answers_wanted(task))
+        count = _affordable_texts(task, budget, 1, self.answer_tokens)
+        if count == 0:
+            return
+        examples = task.texts(count)
         slots = [task.layout.soft(e) for e in examples]
         contexts = [task.layout.hard(e) for e in examples]
         under, plain_1, plain_2 = task.answers(
@@ -90,8 +100,17 @@ class SoftAnswers:
         yield from phrase_prompts(task, words, "soft answers")
 
 
-def _answers_wanted(task: SearchTask) -> int:
-    return min(task.config.num_generations_per_prompt, len(task.train))
+def _affordable_texts(
+    task: SearchTask, budget: Budget, kinds: int, tokens: int, others: int = 0
+) -> int:
+    """How many texts both models answer plainly, one each, and together in ``kinds`` other ways,
+    with ``others`` beside them; fewer than two say nothing."""
+    paid = budget.remaining // (usual_row(task) + tokens) - 2 * others
+    count = min(task.config.num_generations_per_prompt, len(task.train), paid // (2 + 2 * kinds))
+    if count < FEWEST:
+        task.explain(f"the budget pays for fewer than {FEWEST} answers of each kind")
+        return 0
+    return count
 
 
 def _plain(contexts: list[Context]) -> tuple[Request, Request]:

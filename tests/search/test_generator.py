@@ -234,12 +234,20 @@ def test_a_searcher_that_proposes_nothing_says_so(searcher: Any, said: str) -> N
     assert not generator.notes
 
 
+class Spends:
+    role: ClassVar[str] = "proposer"
+
+    def __call__(self, task: SearchTask, budget: Any) -> Iterator[HardPrompt]:
+        task.pair.ledger.charge(budget.remaining, with_backward=False)
+        yield HardPrompt(text="Be brief.", searcher="")
+
+
 def test_a_searcher_after_the_budget_says_so() -> None:
     task, split = make_task()
     task.config = attrs.evolve(CONFIG, budget_fte=1)
     task.pair.ledger.charge(0, with_backward=False)
     generator = HardPromptGenerator(model_1=task.pair.model_1, model_2=task.pair.model_2)
-    first = NamedSearcher("amplified", Amplified(words=1, user_turns=0, answer_tokens=2))
+    first = NamedSearcher("spends", Spends())
     generator.search(task, split.val, [first, NamedSearcher("late", Silent())])
     assert "searcher 'late' proposed nothing: those before it had spent the budget" in (
         generator.notes
