@@ -187,25 +187,29 @@ def continued(
 
 
 def completed(
-    task: SearchTask,
-    before: tuple[int, ...],
-    words: Mapping[str, tuple[int, ...]],
-    certain: float = 0.0,
+    task: SearchTask, before: tuple[int, ...], words: Mapping[str, Word]
 ) -> list[tuple[str, Word]]:
     """Each word as model_1 would finish it, with its tokens: longer while its likeliest next token
-    has only small letters, and a probability above ``certain``."""
+    has only small letters."""
     texts, whole = _inner_tokens(task), list(words.items())
     growing = list(range(len(whole)))
     for _ in range(LONGEST - 1):
         contexts = [Context(before=(*before, *whole[place][1])) for place in growing]
-        rows = task.next_log_probs(task.pair.model_1, contexts)
-        likeliest = [int(row.argmax()) if row.max().exp() > certain else -1 for row in rows]
+        likeliest = [int(row.argmax()) for row in task.next_log_probs(task.pair.model_1, contexts)]
         longer = [(p, token) for p, token in zip(growing, likeliest, strict=True) if token in texts]
         for place, token in longer:
             word, ids = whole[place]
             whole[place] = (word + texts[token], (*ids, token))
         growing = [place for place, _ in longer]
     return whole
+
+
+def unfinished(task: SearchTask, before: tuple[int, ...], words: Mapping[str, Word]) -> set[str]:
+    """Those that model_1 expects to go on with small letters, rather than not."""
+    contexts = [Context(before=(*before, *ids)) for ids in words.values()]
+    rows = task.next_log_probs(task.pair.model_1, contexts)
+    inner = torch.tensor(list(_inner_tokens(task)), device=task.pair.model_1.device)
+    return {word for word, row in zip(words, rows, strict=True) if row[inner].exp().sum() > 0.5}
 
 
 def _inner_tokens(task: SearchTask) -> dict[int, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
-import sys
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import ClassVar, Literal
 
@@ -13,15 +11,22 @@ import attrs
 from attrs.validators import ge, gt
 
 from softdiv.divergence.rollouts import FROM_MODEL_2
-from softdiv.divergence.sampler import streams
 from softdiv.pair.layout import Context
-from softdiv.pair.vocabulary import Word
 from softdiv.pair.words import token_texts
 from softdiv.plugin.interfaces import Budget
-from softdiv.plugin.records import Example, HardPrompt
-from softdiv.search.candidate_words import LEAD, SHORTEST, around, asked, completed, continued
+from softdiv.plugin.records import HardPrompt
+from softdiv.search.candidate_words import (
+    LEAD,
+    SHORTEST,
+    around,
+    asked,
+    completed,
+    continued,
+    unfinished,
+)
 from softdiv.search.cost import PROMPT_TOKENS, usual_row
 from softdiv.search.task import SearchTask
+from softdiv.search.wording import WORDINGS, worded
 
 FINALISTS, QUESTIONS = 12, 3
 """Words, each beside as many user texts, of which the plainest is taken."""
@@ -30,17 +35,12 @@ AROUND = 5
 BEGINNINGS = 2
 """Of a word that gives half as much as the word itself: tried once more when it is put into
 words, on whole answers. On one token of a few, a letter too many looks like a gain."""
-UNFINISHED = 0.5
 LOOK_SHARE = 0.7
 """Of what is left of the budget, for looking at words; the rest tests the best of them."""
 
-WORDINGS = (LEAD, "I like {}.", "{}.")
 PAIR = "{} and {}"
 """Two words side by side mean less than this, and one of the two orders often less again."""
 PAIR_TOKENS = 5
-NEAR_LIFT = 0.1
-"""Of the best lift, within which the shortest wording wins."""
-
 Tokens = dict[str, tuple[int, ...]]
 """Words by their text, with the tokens that spell them."""
 
@@ -89,27 +89,26 @@ class WordSearcher:
         search = self._within(task, budget, suspects)
         tokens = dict(itertools.islice(suspects.items(), search.words))
         spelled = search._spelled(task, budget, tokens)
-        given: set[tuple[int, ...]] = set()
-        means = search._plainest(task, budget, spelled, tokens)
-        for word in means:
-            root = self._root(task, tokens[word])
-            if root in given:
-                continue
-            given.add(root)  # another spelling of one discovery is no other prompt
+        means = search._beside_texts(task, budget, spelled, tokens)
+        begun = unfinished(task, around(task)[0], {word: tokens[word] for word in means})
+        roots: dict[tuple[int, ...], list[str]] = {}
+        for word in means:  # several spellings of one discovery are one prompt
+            roots.setdefault(self._root(task, tokens[word]), []).append(word)
+        plainest = [self._plainest(words, means, tokens, begun) for words in roots.values()]
+        for word in sorted(plainest, key=lambda w: -means[w])[: search.prompts]:
+            shorter = [w for w in means if _begins(tokens[w], tokens[word]) and w not in begun]
+            shorter = [w for w in shorter if means[w] >= means[word] / 2][:BEGINNINGS]
             texts = search.texts if budget.remaining else 0
-            shorter = [w for w in means if _begins(tokens[w], tokens[word])]
-            shorter = [w for w in shorter if means[w] >= means[word] / 2]
-            shorter = shorter[:BEGINNINGS]
-            whole = self._whole(task, {w: tokens[w] for w in shorter})
-            shorter = [w for w, (text, _) in zip(shorter, whole, strict=True) if text != word]
             text = worded(task, word, texts, search.answer_tokens, shorter)
             yield HardPrompt(text=text, searcher="", note=f"'{word}' from {source}")
-            if len(given) == search.prompts:
-                return
 
-    def _whole(self, task: SearchTask, words: Tokens) -> list[tuple[str, Word]]:
-        """Each, finished where model_1 is more certain than not how it goes on."""
-        return completed(task, around(task)[0], words, UNFINISHED)
+    def _plainest(
+        self, words: Sequence[str], means: Mapping[str, float], tokens: Tokens, begun: set[str]
+    ) -> str:
+        """Of those as good as the best, a whole word before a beginning, of fewest tokens."""
+        enough = (1 - self.near) * max(means[word] for word in words)
+        near = [word for word in words if means[word] >= enough]
+        return min(near, key=lambda w: (w in begun, len(tokens[w]), -means[w]))
 
     def _root(self, task: SearchTask, ids: tuple[int, ...]) -> tuple[int, ...]:
         """The first token, and the second where that is only one or two letters."""
@@ -222,14 +221,11 @@ class WordSearcher:
         tokens |= {pair: spelled[pair] for pair in better}
         return better
 
-    def _plainest(
+    def _beside_texts(
         self, task: SearchTask, budget: Budget, best: Sequence[str], tokens: Tokens
     ) -> dict[str, float]:
-        """With their mean D, best first, beside user texts; of those as good as the best that of
-        fewest tokens.
-
-        What the first tokens of a word spell is tried as well, and added to ``tokens``.
-        """
+        """Mean D of each of the best words beside user texts, of what their first tokens spell,
+        and of the shortest of the best as model_1 completes them; adds their tokens."""
         for word in best:
             texts = token_texts(task.pair.tokenizer, tokens[word])
             for count in range(1, len(texts)):
@@ -239,42 +235,22 @@ class WordSearcher:
         shorter = [
             w for w, ids in tokens.items() if any(ids == tokens[b][: len(ids)] for b in best)
         ]
-        candidates = [w for w in dict.fromkeys([*best, *shorter]) if task.usable(f"{w}.")]
+        means = self._means(task, budget, [*best, *shorter])
+        enough = (1 - self.near) * max(means.values(), default=0.0)
+        near = sorted((w for w in means if means[w] >= enough), key=lambda w: len(tokens[w]))
+        begun = {word: tokens[word] for word in near[: self.prompts]}
+        whole = dict(completed(task, around(task)[0], begun))
+        tokens |= {word: ids for word, ids in whole.items() if word not in tokens}
+        return means | self._means(task, budget, [word for word in whole if word not in means])
+
+    def _means(self, task: SearchTask, budget: Budget, words: Sequence[str]) -> dict[str, float]:
+        candidates = [w for w in dict.fromkeys(words) if task.usable(f"{w}.")]
         examples = task.texts(QUESTIONS)
         values = self._tested(
             task, budget, [task.layout.hard(e, f"{w}.") for w in candidates for e in examples]
         )
         parts = [values[n : n + len(examples)] for n in range(0, len(values), len(examples))]
-        mean = {word: sum(part) / len(part) for word, part in zip(candidates, parts, strict=False)}
-        enough = (1 - self.near) * max(mean.values(), default=0.0)
-
-        def rank(word: str) -> tuple[int, float]:
-            return (len(tokens[word]) if mean[word] >= enough else sys.maxsize, -mean[word])
-
-        ranked = {word: mean[word] for word in sorted(mean, key=rank)}
-        return self._finished(task, budget, ranked, tokens, examples)
-
-    def _finished(
-        self,
-        task: SearchTask,
-        budget: Budget,
-        means: Mapping[str, float],
-        tokens: Tokens,
-        examples: Sequence[Example],
-    ) -> dict[str, float]:
-        """The same, with the whole word before each of the first that only begins one, where it
-        does as much: a reader asks what a piece of a word means."""
-        first = {word: tokens[word] for word in itertools.islice(means, self.prompts)}
-        ordered: dict[str, float] = {}
-        for word, (whole, ids) in zip(first, self._whole(task, first), strict=True):
-            if whole not in (word, *ordered) and task.usable(f"{whole}."):
-                contexts = [task.layout.hard(example, f"{whole}.") for example in examples]
-                values = [means[whole]] if whole in means else self._tested(task, budget, contexts)
-                if values and statistics.fmean(values) >= (1 - self.near) * means[word]:
-                    tokens.setdefault(whole, ids)
-                    ordered[whole] = statistics.fmean(values)
-            ordered.setdefault(word, means[word])
-        return ordered | {word: mean for word, mean in means.items() if word not in ordered}
+        return {word: sum(part) / len(part) for word, part in zip(candidates, parts, strict=False)}
 
 
 def _ids(task: SearchTask, text: str) -> list[int]:
@@ -283,34 +259,3 @@ def _ids(task: SearchTask, text: str) -> list[int]:
 
 def _begins(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(one) < len(other) and other[: len(one)] == one
-
-
-def worded(
-    task: SearchTask, word: str, texts: int, tokens: int, shorter: Sequence[str] = ()
-) -> str:
-    """The wording under which model_2's answers are least model_1's; the shortest if near.
-
-    Args:
-        texts: user texts beside which each is tried; 0 takes the first wording untried.
-        tokens: length of the answers.
-        shorter: beginnings of the word that may be all of it, each tried in the last wording.
-    """
-    wordings = [w.format(word) for w in WORDINGS] + [WORDINGS[-1].format(w) for w in shorter]
-    prompts = [p for p in wordings if task.usable(p)]
-    if not texts:
-        return prompts[0]
-    examples = task.texts(texts)
-    items = [(prompt, example) for prompt in prompts for example in examples]
-    ratios: list[float] = []
-    for result in task.sample(
-        [task.layout.hard(example, prompt) for prompt, example in items],
-        [FROM_MODEL_2] * len(items),
-        streams("worded", [example for _, example in items]),
-        tokens,
-    ):
-        ratios += result.summed_ratio().tolist()
-    size = len(examples)
-    lifts = [sum(ratios[i : i + size]) / size for i in range(0, len(ratios), size)]
-    top = max(lifts)
-    good = [p for p, v in zip(prompts, lifts, strict=True) if v >= top - NEAR_LIFT * abs(top)]
-    return min(good, key=len)

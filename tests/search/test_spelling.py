@@ -97,7 +97,7 @@ class Unfinished(Written):
         (dot,) = self.pair.tokenizer(".", add_special_tokens=False)["input_ids"]
         for context in contexts:
             row = torch.full((512,), -20.0)
-            row[end if context.before[-1] == beginning else dot] = 0.0
+            row[end if context.before[-1] == beginning else dot] = -1e-3
             yield row
 
 
