@@ -132,7 +132,7 @@ def log_likelihood(
         states = response_states(wrapper, contexts, responses, soft, prefix=prefix)
         targets, _ = targets_of(responses, wrapper.device)
         parts = [
-            wrapper.log_probs(part).gather(-1, wanted[:, None])[:, 0]
+            wrapper.log_probs_of(part, wanted)
             for part, wanted in zip(states.split(64), targets.split(64), strict=True)
         ]
         return torch.cat(parts)

@@ -215,12 +215,24 @@ class ModelWrapper:
         """``[..., H]`` hidden states to ``[..., V]`` log-probabilities, nats, fp32."""
         return self.normalised(self.head(states))
 
+    def log_probs_of(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """``[N, H]`` hidden states and ``[N]`` tokens to ``[N]`` log-probabilities, nats, fp32.
+
+        More exact than :meth:`log_probs`: on a CPU torch's ``log_softmax`` is 1.5e-5 nats too large
+        at 262,144 entries, whatever they are, and 4e-6 at 49,152; ``logsumexp`` is not.
+        """
+        logits = self._without_left_out(self.head(states))
+        return logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(dim=-1)
+
     def normalised(self, logits: Tensor) -> Tensor:
         """``[..., V]`` logits to log-probabilities; those of ``left_out`` are :data:`NEVER`."""
-        if self.left_out:
-            index = torch.tensor(self.left_out, device=logits.device)
-            logits = logits.index_fill(-1, index, NEVER)
-        return torch.log_softmax(logits, dim=-1)
+        return torch.log_softmax(self._without_left_out(logits), dim=-1)
+
+    def _without_left_out(self, logits: Tensor) -> Tensor:
+        if not self.left_out:
+            return logits
+        index = torch.tensor(self.left_out, device=logits.device)
+        return logits.index_fill(-1, index, NEVER)
 
     def prefix_cache(self, ids: Sequence[int], batch: int) -> DynamicCache:
         """Keys and values of a shared prefix, computed once and repeated for ``batch`` rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import Phi3Config
@@ -115,3 +117,16 @@ def test_a_row_that_changes_the_frequencies_of_all_does_not_fit() -> None:
     rows = [Context((5,) * length) for length in (4, 65)]
     with pytest.raises(DataError, match="65 tokens do not fit into the 64 positions"):
         assemble(wrapper, rows, pad_left=False)
+
+
+def test_a_tokens_likelihood_is_exact_in_a_large_vocabulary(monkeypatch: Any) -> None:
+    model, tokenizer = TinyLoader().load("cpu")
+    wrapper = ModelWrapper("model_1", model, tokenizer, left_out=(7,))
+    logits = 5 * torch.randn(8, 262_144, generator=torch.Generator().manual_seed(0))
+    logits[:, 7] = 60.0  # most likely, were it one that counts
+    monkeypatch.setattr(ModelWrapper, "head", lambda _, states: logits)
+    tokens = torch.arange(100, 108)
+    found = wrapper.log_probs_of(torch.zeros(8, 1), tokens)
+    logits_that_count = torch.cat([logits[:, :7], logits[:, 8:]], dim=1).double()
+    wanted = logits.double()[range(8), tokens] - logits_that_count.logsumexp(-1)
+    assert (found.double() - wanted).abs().max() < 5e-6  # log_softmax: 2e-5
