@@ -41,6 +41,7 @@ LOOK_SHARE = 0.7
 PAIR = "{} and {}"
 """Two words side by side mean less than this, and one of the two orders often less again."""
 PAIR_TOKENS = 5
+"""Of such a pair, by which its test is paid for: two words of two tokens, and what joins them."""
 Tokens = dict[str, tuple[int, ...]]
 """Words by their text, with the tokens that spell them."""
 
