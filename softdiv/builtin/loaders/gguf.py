@@ -74,14 +74,12 @@ def described(file: Path) -> Any:
 
 def _described(folder: Path, header: GgufHeader) -> tuple[Any, Any, Any]:
     """transformers' configuration, its class, and the model without weights."""
-    from transformers import AutoConfig
-
     file, tensors = header.file, dict(header.tensors)
     blocks = header.values.get(f"{header.values.get('general.architecture')}.block_count", 0)
     if not isinstance(blocks, int) or blocks > len(tensors):
         raise PairError(f"{file} is damaged", why=f"{blocks} blocks of {len(tensors)} tensors")
     _refuse_unread(header)
-    config = AutoConfig.from_pretrained(folder, gguf_file=file.name, trust_remote_code=False)
+    config = _configuration(folder, header)
     auto = auto_class(config, str(file), [])
     held = ModelFolder(str(file), file.parent, {}, tensors)
     with bounded_modules(held), torch.device("meta"):
@@ -96,6 +94,22 @@ def _described(folder: Path, header: GgufHeader) -> tuple[Any, Any, Any]:
             fix=ORIGINAL,
         )
     return config, auto, model
+
+
+def _configuration(folder: Path, header: GgufHeader) -> Any:
+    """Kept by the header's hash: transformers reads the whole vocabulary for it, several seconds
+    that `--dry-run` would take for each model."""
+    import transformers
+
+    def build(target: Path) -> None:
+        transformers.AutoConfig.from_pretrained(
+            folder, gguf_file=header.file.name, trust_remote_code=False
+        ).save_pretrained(target)
+
+    key = f"gguf-config/{header.sha256}-{transformers.__version__}"
+    return transformers.AutoConfig.from_pretrained(
+        cached_folder(key, build), trust_remote_code=False
+    )
 
 
 def _refuse_unread(header: GgufHeader) -> None:

@@ -6,6 +6,7 @@ them hours or all memory. Format: https://github.com/ggml-org/ggml/blob/master/d
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import struct
 from pathlib import Path
@@ -31,6 +32,8 @@ class GgufHeader:
     values: dict[str, Any]
     """scalars and short texts by key; an array is its length"""
     tensors: dict[str, StoredTensor]
+    sha256: str
+    """of the header alone, which says all but the weights"""
 
 
 def read_header(file: Path) -> GgufHeader:
@@ -101,7 +104,8 @@ def _parse(
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
         raise ValueError(f"general.alignment = {alignment}")
     begin = (reader.at + alignment - 1) // alignment * alignment
-    return GgufHeader(file, values, tensors), begin, ends
+    digest = hashlib.sha256(data[: reader.at]).hexdigest()
+    return GgufHeader(file, values, tensors, digest), begin, ends
 
 
 @attrs.define

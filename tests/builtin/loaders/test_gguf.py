@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -55,6 +56,26 @@ def test_a_file_is_the_model_it_was_written_from(tmp_path: Path, cache: Path) ->
     again, _ = HfLoader(path=str(tmp_path), gguf_file="m.gguf", dtype="float32").load("cpu")
     with torch.no_grad():
         assert torch.equal(again(ids).logits, logits)
+
+
+def test_a_configuration_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    read = gguf.GGUFReader.__init__
+
+    def counted(self: gguf.GGUFReader, *arguments: Any) -> None:
+        reads.append(arguments)
+        read(self, *arguments)
+
+    monkeypatch.setattr(gguf.GGUFReader, "__init__", counted)
+    file = tmp_path / "m.gguf"
+    write_gguf(file)
+    first, again = (HfLoader(path=str(file)).skeleton() for _ in range(2))
+    assert again.config.to_dict() == first.config.to_dict()
+    once = len(reads)
+    assert once
+    write_gguf(file, more=lambda writer: writer.add_string("general.author", "another"))
+    HfLoader(path=str(file)).skeleton()
+    assert len(reads) == 2 * once, "another header is another file"
 
 
 def test_one_part_of_several(tmp_path: Path, cache: Path) -> None:
