@@ -43,8 +43,13 @@ def print_plan(
     room = free_memory(found.device)
     if as_json:
         sizes = {"train": len(split.train), "validation": len(split.val), "test": len(split.test)}
-        table = {**attrs.asdict(found), "memory": found.memory, "seconds": found.seconds}
-        say_json({**table, "free_memory": room, "texts": sizes, "notes": notes})
+        table = attrs.asdict(found)
+        estimates = {
+            "memory": (found.least_memory, found.memory),
+            "seconds": found.seconds(found.total_fte),
+            "free_memory": room,
+        }
+        say_json({**table, **estimates, "texts": sizes, "notes": notes})
         refuse_too_large(found, room)
         return
     texts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
@@ -65,15 +70,15 @@ def print_plan(
         "  decoding",
         f"{_bytes(found.cache)}  keys and values of {config.generation.batch_rows} answers",
     )
-    _line("  at most", f"{_bytes(found.memory)}  at one time, beside Python and its libraries")
+    least = f"{_bytes(found.least_memory)}  at one time, beside Python and its libraries"
+    _line("  at least", least)
+    _line("  at most", _bytes(found.memory))
     if room is not None:
         _line("  free", _bytes(room))
-    for stage, fte in found.fte.items():
-        _line(stage, f"{fte:>10,} FTE  {duration(fte * found.seconds_per_fte)}")
-    _line(
-        "all stages",
-        f"{sum(found.fte.values()):>10,} FTE  {duration(found.seconds)} at best, plus loading",
-    )
+    for stage, fte in (*found.fte.items(), ("all stages", found.total_fte)):
+        low, high = found.seconds(fte)
+        tokens = f"{fte[0]:>10,.0f} to {fte[1]:>10,.0f} FTE"
+        _line(stage, f"{tokens}  {duration(low)} to {duration(high)}")
     refuse_too_large(found, room)
 
 

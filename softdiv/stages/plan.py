@@ -7,6 +7,7 @@ forward pass on ``meta`` tensors, which have shapes and no memory.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -27,6 +28,21 @@ FIX = "load it once with 'softdiv pairs check', which says how much memory its w
 CHUNK_ROWS = 64
 """Rows of logits alive at once, see :mod:`softdiv.divergence.chunked`."""
 
+Range = tuple[float, float]
+"""At least, at most."""
+OF_A_BUDGET: Mapping[str, Range] = {"searcher": (0.7, 1.0), "baseline": (0.6, 1.0)}
+"""What one spends: it may run out of candidates, and never spends more."""
+FREE = "empty"
+"""The baseline that searches nothing."""
+TOKENS_PER_WORD = (4 / 3, 1.6)
+AFTER_A_TEXT = (2, 16)
+"""Tokens of the template that are not in every row alike, whose keys and values rows share."""
+PROMPT_TOKENS = (2, 8)
+ROWS = 64
+"""Positions multiplied at once to measure the speed: between a step of decoding and a prefill."""
+OF_THE_PRODUCT = (0.9, 1.1)
+"""A run's seconds per FTE beside those of the products alone: `benchmarks/dry_run.py` compares."""
+
 
 @attrs.frozen(kw_only=True)
 class Plan:
@@ -45,10 +61,10 @@ class Plan:
     """keys and values while ``generation.batch_rows`` answers are decoded"""
     rows: tuple[int, int]
     """of a micro-batch, and of answers decoded together"""
-    fte: dict[str, int]
+    fte: dict[str, Range]
     """by stage, over all ranks"""
-    seconds_per_fte: float
-    """from the speed of a matrix product of the model's size, measured now"""
+    seconds_per_fte: Range
+    """around the speed of a matrix product of the model's size, measured now; all ranks share"""
 
     @property
     def memory(self) -> int:
@@ -64,9 +80,13 @@ class Plan:
         )
 
     @property
-    def seconds(self) -> float:
-        """Of all stages, without loading and without the costs of small batches."""
-        return sum(self.fte.values()) * self.seconds_per_fte
+    def total_fte(self) -> Range:
+        """Of all stages."""
+        return sum(low for low, _ in self.fte.values()), sum(high for _, high in self.fte.values())
+
+    def seconds(self, fte: Range) -> Range:
+        """Of that much compute, without loading."""
+        return fte[0] * self.seconds_per_fte[0], fte[1] * self.seconds_per_fte[1]
 
 
 def plan(
@@ -103,13 +123,13 @@ def plan(
     recompute = training.gradient_checkpointing or sharded > 1
     before = [conversation_tokens(example) for example in examples]
     longest = CONTEXT_TOKENS + max(before, default=0)
-    typical = CONTEXT_TOKENS + sum(before) // max(len(before), 1)
     length = longest + training.num_soft_prompt_tokens + training.response_tokens
     kept = [
         kept_for_backward(model, training.batch_size, length, recompute) for model in (one, two)
     ]
     vocab = int(one.get_output_embeddings().weight.shape[0])
     parameters = tuple(sum(p.numel() for p in m.parameters()) for m in (one, two))
+    product = max(_seconds_per_fte(model, device) for model in (one, two))
     return Plan(
         device=device,
         ranks=ranks,
@@ -125,8 +145,8 @@ def plan(
             for m in (one, two)
         ),
         rows=(training.batch_size, generation.batch_rows),
-        fte=_compute(config, examples, typical),
-        seconds_per_fte=2 * max(parameters) / _flops_per_second(one, device),
+        fte=_compute(config, examples),
+        seconds_per_fte=(OF_THE_PRODUCT[0] * product / ranks, OF_THE_PRODUCT[1] * product),
     )
 
 
@@ -201,35 +221,76 @@ def _cache_bytes(model: Any, rows: int, length: int) -> int:
     return int(2 * config.num_hidden_layers * rows * length * heads * width * element)
 
 
-def _compute(config: ExperimentConfig, examples: list[Example], context: int) -> dict[str, int]:
-    """FTE by stage; both models count. ``context``: tokens before a typical answer."""
+def _compute(config: ExperimentConfig, examples: Sequence[Example]) -> dict[str, Range]:
+    """FTE by stage; both models count."""
     training, generation, evaluation = config.training, config.generation, config.evaluation
-    length = context + training.num_soft_prompt_tokens + training.response_tokens
     schedule = Schedule(examples, training, config.seed)
-    texts = schedule.total_steps * schedule.texts_per_step
-    backward = 4 if training.gradient_checkpointing else 3
-    validations = 1 + schedule.total_steps // training.validate_every
-    searches = 1 if generation.searchers else 0
-    prompts = generation.num_prompts + len(generation.baselines) + 2
-    answer = context + max(generation.max_length, evaluation.response_tokens)
+    steps, texts = schedule.total_steps, schedule.total_steps * schedule.texts_per_step
+    validations = -(-steps // training.validate_every)
+    row = _row(examples)
+    soft = training.num_soft_prompt_tokens + training.response_tokens
+    trained = (row[0] + soft, row[1] + soft)
+    # an answer is sampled with both models at it, then scored by both, forward and backward
+    passes = 2 + 2 * (4 if training.gradient_checkpointing else 3)
+    training_cost = _times(trained, passes * texts)
+    validation_cost = _times(trained, 2 * validations * training.validation_texts)
+    searched = [0.0, 0.0]
+    for end in (0, 1):
+        found = generation.budget_fte * OF_A_BUDGET["searcher"][end] * bool(generation.searchers)
+        # each may spend what training, validation and search have cost together
+        equal = training_cost[end] + validation_cost[end] + found
+        baselines = sum(component.name != FREE for component in generation.baselines)
+        searched[end] = found + baselines * equal * OF_A_BUDGET["baseline"][end]
+    prompts = generation.num_prompts + len(generation.baselines)
+    answer = max(generation.max_length, evaluation.response_tokens)
+    scored = (row[0] + PROMPT_TOKENS[0] + answer / 2, row[1] + PROMPT_TOKENS[1] + answer)
+    each = 2 * 2 * evaluation.test_texts
     return {
-        "training": 2 * texts * length * (1 + backward),
-        "validation": 2 * validations * training.validation_texts * length,
-        "search and baselines": generation.budget_fte * (searches + len(generation.baselines)),
-        "evaluation": 2 * 2 * prompts * evaluation.test_texts * answer,
+        "training": training_cost,
+        "validation": validation_cost,
+        "search and baselines": (searched[0], searched[1]),
+        "evaluation and analysis": (each * prompts * scored[0], each * (prompts + 1) * scored[1]),
     }
 
 
-def _flops_per_second(model: Any, device: str) -> float:
-    """Of a product of ``[256, H]`` with ``[H, 4H]``, the commonest shape of a forward pass."""
-    size = int(model.get_input_embeddings().weight.shape[1])
-    dtype = next(model.parameters()).dtype
-    left = torch.ones(256, size, dtype=dtype, device=device)
-    right = torch.ones(size, 4 * size, dtype=dtype, device=device)
-    rounds, start = 0, time.perf_counter()
-    while rounds < 3 or time.perf_counter() - start < 0.2:
-        left @ right
-        rounds += 1
-        if left.is_cuda:
-            torch.cuda.synchronize()
-    return rounds * 2 * 256 * size * 4 * size / (time.perf_counter() - start)
+def _row(examples: Sequence[Example]) -> Range:
+    """Tokens before an answer, beside those that all rows share."""
+    words = [len(example.text.split()) for example in examples] or [0]
+    before = [conversation_tokens(example) for example in examples] or [0]
+    mean, shared = sum(words) / len(words), min(before)
+    padded = (mean + max(words)) / 2  # as long as the longest of its batch
+    more = sum(before) / len(before) - shared
+    return (
+        AFTER_A_TEXT[0] + TOKENS_PER_WORD[0] * mean + more,
+        AFTER_A_TEXT[1] + TOKENS_PER_WORD[1] * padded + more + shared,
+    )
+
+
+def _times(tokens: Range, rows: float) -> Range:
+    return tokens[0] * rows, tokens[1] * rows
+
+
+def _seconds_per_fte(model: Any, device: str) -> float:
+    """Of the matrix products of one position: all weights of the body, and half of the head's,
+    which reads answers alone, at the speed of one layer's own products."""
+    table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    inside = sum(parameter.numel() for parameter in body_of(model).parameters()) - table.numel()
+    layer = decoder_layers(model)[0]
+    shapes = [tuple(p.shape) for p in layer.parameters() if p.ndim == 2] or [tuple(head.shape)]
+    speed = _flops_per_second(shapes, table.dtype, device)
+    return float(2 * (inside + head.numel() / 2) / speed)
+
+
+def _flops_per_second(shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: str) -> float:
+    """Of ROWS positions through linear layers of these shapes."""
+    weights = {shape: torch.ones(shape, dtype=dtype, device=device) for shape in set(shapes)}
+    inputs = {shape: torch.ones(ROWS, shape[1], dtype=dtype, device=device) for shape in weights}
+    for _ in range(2):  # the first round is the libraries' start
+        flops, start = 0, time.perf_counter()
+        while not flops or time.perf_counter() - start < 0.2:
+            for shape in shapes:
+                torch.nn.functional.linear(inputs[shape], weights[shape])
+                flops += 2 * ROWS * shape[0] * shape[1]
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+    return flops / (time.perf_counter() - start)

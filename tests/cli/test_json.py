@@ -68,9 +68,18 @@ def test_dry_run_and_plan(said: Any) -> None:
         arguments = (*command, *([config_path("smoke")] if command[0] == "doctor" else []))
         code, table = said(*arguments)
         assert code == 0
-        assert table["memory"] > sum(table["weights"]) > 0
+        assert table["memory"][1] > table["memory"][0] > sum(table["weights"]) > 0
         assert table["texts"] == {"train": 258, "validation": 98, "test": 124}
         assert "search and baselines" in table["fte"]
+
+
+def test_what_a_run_costs_is_between_the_estimates(said: Any, tmp_path: Path) -> None:
+    smoke = ("run", config_path("smoke"), "--set", "plugins=[]", "--set", "evaluation.metrics=[]")
+    _, table = said(*smoke, "--dry-run")
+    low, high = (sum(fte[end] for fte in table["fte"].values()) for end in (0, 1))
+    _, report = said(*smoke, "--output-dir", tmp_path / "run")
+    truth = report["ledger"]["total"]
+    assert truth / 2 <= low <= truth <= high <= 2 * truth
 
 
 def test_runs(said: Any, run: Path) -> None:
