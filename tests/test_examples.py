@@ -1,12 +1,15 @@
-"""Every example runs as its own docstring says."""
+"""Every example runs as its own docstring says, the notebook with a tiny pair."""
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
+
+from softdiv.builtin.loaders.tiny import TinyLoader
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARGUMENTS = {
@@ -41,3 +44,34 @@ def test_example(
     except SystemExit as end:  # a gate ends with a code
         assert end.code == 0
     assert PRINTED[path.name] in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, noise in (("one", 0.0), ("two", 0.3)):
+        for part in TinyLoader(noise=noise).load("cpu"):
+            part.save_pretrained(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    own = {
+        "MODEL_1": "one",
+        "MODEL_2": "two",
+        "SETTINGS": [
+            "training.max_steps=2",
+            "generation.budget_fte=6000",
+            "evaluation.test_texts=4",
+        ],
+    }
+    notebook = json.loads((EXAMPLES / "two_models.ipynb").read_text("utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and not source.startswith("%pip"):
+            exec(source, names)
+            if "parameters" in cell["metadata"].get("tags", ()):
+                assert own.keys() <= names.keys()
+                names |= own
+    report = Path(capsys.readouterr().out.splitlines()[-1])
+    assert report.name == "report.html" and report.is_file()
+    assert "<table" in names["results"]._repr_html_()  # type: ignore[attr-defined]  # a cell shows it
