@@ -7,7 +7,8 @@ forward pass on ``meta`` tensors, which have shapes and no memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from softdiv.config.load import ExperimentConfig
+from softdiv.config.schema import TrainingConfig
 from softdiv.errors import PairError
 from softdiv.pair.foreign import translated
 from softdiv.pair.layers import body_of, decoder_layers
@@ -64,7 +66,7 @@ class Plan:
     fte: dict[str, Range]
     """by stage, over all ranks"""
     seconds_per_fte: Range
-    """around the speed of a matrix product of the model's size, measured now; all ranks share"""
+    """around the speed of a layer's matrix products, measured now; ranks share the work"""
 
     @property
     def memory(self) -> int:
@@ -95,12 +97,14 @@ def plan(
     examples: list[Example],
     device: str,
     ranks: int = 1,
+    flops_per_second: float | None = None,
 ) -> Plan:
     """Estimate without loading a model.
 
     Args:
         loaders: of model_1 and model_2.
         examples: the training texts.
+        flops_per_second: of another machine's rank, in place of this one's, measured now.
 
     Raises:
         PairError: a loader cannot say what it will load.
@@ -129,7 +133,8 @@ def plan(
     ]
     vocab = int(one.get_output_embeddings().weight.shape[0])
     parameters = tuple(sum(p.numel() for p in m.parameters()) for m in (one, two))
-    product = max(_seconds_per_fte(model, device) for model in (one, two))
+    with _threads_of(ranks):
+        product = max(_seconds_per_fte(model, device, flops_per_second) for model in (one, two))
     return Plan(
         device=device,
         ranks=ranks,
@@ -146,7 +151,10 @@ def plan(
         ),
         rows=(training.batch_size, generation.batch_rows),
         fte=_compute(config, examples),
-        seconds_per_fte=(OF_THE_PRODUCT[0] * product / ranks, OF_THE_PRODUCT[1] * product),
+        seconds_per_fte=(
+            OF_THE_PRODUCT[0] * product / ranks,
+            OF_THE_PRODUCT[1] * product / max(1, ranks / 2),
+        ),
     )
 
 
@@ -225,15 +233,18 @@ def _compute(config: ExperimentConfig, examples: Sequence[Example]) -> dict[str,
     """FTE by stage; both models count."""
     training, generation, evaluation = config.training, config.generation, config.evaluation
     schedule = Schedule(examples, training, config.seed)
-    steps, texts = schedule.total_steps, schedule.total_steps * schedule.texts_per_step
-    validations = -(-steps // training.validate_every)
+    most = schedule.total_steps
+    # the first validation is a gain; so many without one end the training
+    least = min(most, training.validate_every * (1 + (training.patience or most)))
+    steps = (least, most)
     row = _row(examples)
     soft = training.num_soft_prompt_tokens + training.response_tokens
     trained = (row[0] + soft, row[1] + soft)
     # an answer is sampled with both models at it, then scored by both, forward and backward
     passes = 2 + 2 * (4 if training.gradient_checkpointing else 3)
-    training_cost = _times(trained, passes * texts)
-    validation_cost = _times(trained, 2 * validations * training.validation_texts)
+    rows = [(passes * schedule.texts_per_step * n, 2 * _validated(n, training)) for n in steps]
+    training_cost = (trained[0] * rows[0][0], trained[1] * rows[1][0])
+    validation_cost = (trained[0] * rows[0][1], trained[1] * rows[1][1])
     searched = [0.0, 0.0]
     for end in (0, 1):
         found = generation.budget_fte * OF_A_BUDGET["searcher"][end] * bool(generation.searchers)
@@ -266,18 +277,30 @@ def _row(examples: Sequence[Example]) -> Range:
     )
 
 
-def _times(tokens: Range, rows: float) -> Range:
-    return tokens[0] * rows, tokens[1] * rows
+def _validated(steps: int, training: TrainingConfig) -> int:
+    return -(-steps // training.validate_every) * training.validation_texts
 
 
-def _seconds_per_fte(model: Any, device: str) -> float:
+@contextmanager
+def _threads_of(ranks: int) -> Iterator[None]:
+    """A rank's share of this process's threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // ranks))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds_per_fte(model: Any, device: str, speed: float | None) -> float:
     """Of the matrix products of one position: all weights of the body, and half of the head's,
     which reads answers alone, at the speed of one layer's own products."""
     table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     inside = sum(parameter.numel() for parameter in body_of(model).parameters()) - table.numel()
-    layer = decoder_layers(model)[0]
-    shapes = [tuple(p.shape) for p in layer.parameters() if p.ndim == 2] or [tuple(head.shape)]
-    speed = _flops_per_second(shapes, table.dtype, device)
+    if speed is None:
+        layer = decoder_layers(model)[0]
+        shapes = [tuple(p.shape) for p in layer.parameters() if p.ndim == 2] or [tuple(head.shape)]
+        speed = _flops_per_second(shapes, table.dtype, device)
     return float(2 * (inside + head.numel() / 2) / speed)
 
 
