@@ -22,6 +22,7 @@ from softdiv.pair.template import template_file
 from softdiv.plugin.declared import changed_plugins, file_identity, refuse_missing_files
 from softdiv.plugin.events import RunEvent
 from softdiv.plugin.failures import Failures
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.interfaces import Processor
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import Finding
@@ -254,7 +255,7 @@ class DivergencePipeline:
             work.changed = tuple(changed_plugins(known, now))
             run.note(plugins=[attrs.asdict(record) for record in now])
             event = RunEvent(run_dir=run.path, config=self.config)
-            observers.tell("run_start", event)
+            observers.tell(Hooks.softdiv_run_start, event)
             try:
                 yield work
             except KeyboardInterrupt as error:
@@ -267,7 +268,7 @@ class DivergencePipeline:
                 raise
             finally:
                 dismiss(work)
-                observers.tell("run_end", event)
+                observers.tell(Hooks.softdiv_run_end, event)
 
     def _with_own(self, parts: Components) -> Components:
         """The config's components, with those given in Python."""

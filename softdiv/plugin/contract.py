@@ -48,26 +48,26 @@ def check_plugin(plugin: object, label: str) -> None:
         raise PluginError(f"plugin {label} registers nothing", fix=_unmarked(plugin))
 
 
-def check_observer(observer: object, label: str) -> frozenset[str]:
+def check_observer(observer: object, label: str) -> None:
     """An observer implements lifecycle hooks, at least one, and spells them right.
-
-    Returns:
-        The hooks it implements.
 
     Raises:
         PluginError: it does not.
     """
-    hooks = _checked(observer, label)
-    if not hooks & set(lifecycle_hooks()):
+    if not _checked(observer, label) & set(lifecycle_hooks()):
         raise PluginError(
             f"{label} implements no hook",
             fix="mark its methods with @softdiv.hookimpl, and pass an instance, not a class",
         )
-    return frozenset(hooks)
 
 
-def new_manager(plugin: object, name: str, label: str) -> pluggy.PluginManager:
-    """A pluggy manager with this one plugin. Raises PluginError where pluggy refuses it."""
+def hook_callers(plugin: object, name: str, label: str) -> dict[str, pluggy.HookCaller]:
+    """The hooks that a plugin implements, by name, each calling this one plugin: a manager of its
+    own, for one that fails is named and keeps no other from its turn.
+
+    Raises:
+        PluginError: pluggy refuses it.
+    """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Hooks)
     try:
@@ -76,7 +76,7 @@ def new_manager(plugin: object, name: str, label: str) -> pluggy.PluginManager:
     except (pluggy.PluginValidationError, ValueError, TypeError) as error:
         why = " ".join(str(error).split())
         raise PluginError(f"{label} breaks the contract", why=why) from error
-    return manager
+    return {caller.name: caller for caller in manager.get_hookcallers(plugin) or ()}
 
 
 def _checked(plugin: object, label: str) -> set[str]:

@@ -121,6 +121,7 @@ def set_metrics(event: TrainEvent, own: Mapping[str, float], *, fresh: bool = Fa
 class PromptCopy:
     """A training event's prompt and gradient as they were before an observer saw them."""
 
+    event: TrainEvent
     prompt: Tensor
     grad: Tensor | None
 
@@ -130,15 +131,15 @@ class PromptCopy:
         if not isinstance(event, TrainEvent) or event.prompt is None:
             return None
         grad = event.prompt.grad
-        return cls(event.prompt.detach().clone(), None if grad is None else grad.clone())
+        return cls(event, event.prompt.detach().clone(), None if grad is None else grad.clone())
 
-    def renewed(self, event: TrainEvent) -> bool:
+    def renewed(self) -> bool:
         """Whether an observer wrote to them; if so, the next observer gets an untouched copy."""
-        now = event.prompt.detach()
-        if _identical(self.prompt, now) and _identical(self.grad, event.prompt.grad):
+        now = self.event.prompt
+        if _identical(self.prompt, now.detach()) and _identical(self.grad, now.grad):
             return False
         grad = None if self.grad is None else self.grad.clone()
-        advance(event, prompt=with_gradient(self.prompt.clone(), grad))
+        advance(self.event, prompt=with_gradient(self.prompt.clone(), grad))
         return True
 
 

@@ -6,20 +6,21 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import pluggy
 
-from softdiv.plugin.contract import check_plugin, check_version, new_manager
+from softdiv.plugin.contract import check_plugin, check_version, hook_callers
 from softdiv.plugin.declared import DISABLE, declared, disabled
 from softdiv.plugin.discovery import find
-from softdiv.plugin.hookspecs import Hooks, register_hook
+from softdiv.plugin.hookspecs import register_hook
 from softdiv.plugin.imports import LoadedPlugin, guarded, import_file, import_installed
 from softdiv.plugin.interfaces import KINDS, Kind
 from softdiv.plugin.registry import Factory, Registry
 from softdiv.plugin.trace import traced
 
+HookCallers = Mapping[str, pluggy.HookCaller]
 BUILTINS: tuple[str, ...] = (
     "softdiv.builtin.loaders",
     "softdiv.builtin.sources",
@@ -86,36 +87,32 @@ class PluginManager:
 
     def register(self, module: ModuleType | object, label: str, *, builtin: bool = False) -> None:
         """Register one plugin object and let it register its components."""
-        caller = checked(module, label)
+        hooks = checked(module, label)
         for kind in KINDS:
-            self._call_registration(caller, kind, label, builtin)
+            self._call_registration(hooks, kind, label, builtin)
 
-    def _call_registration(
-        self, caller: pluggy.PluginManager, kind: Kind, label: str, builtin: bool
-    ) -> None:
+    def _call_registration(self, hooks: HookCallers, kind: Kind, label: str, builtin: bool) -> None:
         def register(component: str, factory: Factory) -> None:
             self.registry.add(kind, component, factory, label, builtin=builtin)
 
-        call_registration(caller, kind, label, register)
+        call_registration(hooks, kind, label, register)
 
 
-def checked(plugin: object, label: str) -> pluggy.PluginManager:
-    """A caller of this one plugin's hooks. Raises PluginError if it breaks the contract."""
+def checked(plugin: object, label: str) -> HookCallers:
+    """What a plugin implements, by name. Raises PluginError if it breaks the contract."""
     check_version(plugin, label)
     check_plugin(plugin, label)
-    return new_manager(plugin, label, f"plugin {label}")
+    return hook_callers(plugin, label, f"plugin {label}")
 
 
 def call_registration(
-    caller: pluggy.PluginManager, kind: str, label: str, register: Callable[[str, Any], None]
+    hooks: HookCallers, kind: str, label: str, register: Callable[[str, Any], None]
 ) -> None:
     """Call one registration hook. Raises PluginError, naming the plugin, if it fails."""
     name = register_hook(kind)
-    hook = getattr(cast(Hooks, caller.hook), name)
-    if not hook.get_hookimpls():
-        return
-    with guarded(label, f"failed in {name}"), traced(name, label):
-        hook(register=register)
+    if name in hooks:
+        with guarded(label, f"failed in {name}"), traced(name, label):
+            hooks[name](register=register)
 
 
 def _builtin_label(module: str) -> str:

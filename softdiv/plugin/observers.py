@@ -6,32 +6,34 @@ import contextlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pluggy
 
-from softdiv.plugin.contract import check_observer, new_manager
+from softdiv.plugin.contract import check_observer, hook_callers
 from softdiv.plugin.events import PromptCopy
 from softdiv.plugin.failures import FOREIGN, Failures
-from softdiv.plugin.hookspecs import lifecycle_hooks
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.isolation import ProcessState
 from softdiv.plugin.state import pack, unpack
 from softdiv.plugin.trace import traced
 from softdiv.plugin.watchdog import HOOK_TIMEOUT, Overdue, TimeLimit, limit_of
 
+Event = TypeVar("Event")
+
 
 @attrs.frozen(eq=False)
 class _Watcher:
-    """One observer; its own pluggy caller, so that it cannot keep the next from being told."""
+    """One observer, called by itself, so that it cannot keep the next from being told."""
 
     observer: Any
     name: str
     """in the config; its state is kept under it"""
     label: str
     """in messages"""
-    hooks: frozenset[str]
-    caller: pluggy.PluginManager
+    hooks: Mapping[str, pluggy.HookCaller]
+    """by name"""
 
 
 @attrs.define(eq=False)
@@ -73,37 +75,35 @@ class Observers:
             PluginError: it implements no hook or an unknown one, or asks for unknown arguments.
         """
         who = self.attribution.who(observer)
-        hooks = check_observer(observer, f"{who}: observer {label}" if who else f"observer {label}")
-        caller = new_manager(observer, label, f"observer {label}")
+        check_observer(observer, f"{who}: observer {label}" if who else f"observer {label}")
+        hooks = hook_callers(observer, label, f"observer {label}")
         name = label.strip("'")
         if who is None:
             who = f"observer {label}"
         elif not who.startswith(f"plugin {label} "):  # a plugin may bring several observers
             who = f"{who}, observer {label},"
-        self._watchers.append(_Watcher(observer, name, who, hooks, caller))
+        self._watchers.append(_Watcher(observer, name, who, hooks))
 
-    def hears(self, hook: str) -> bool:
-        """Whether any observer implements ``softdiv_<hook>``."""
-        return any(f"softdiv_{hook}" in watcher.hooks for watcher in self._watchers)
+    def hears(self, hook: Callable[[Hooks, Event], None]) -> bool:
+        """Whether any observer implements a lifecycle hook."""
+        return any(hook.__name__ in watcher.hooks for watcher in self._watchers)
 
-    def tell(self, hook: str, event: Any) -> None:
-        """Call ``softdiv_<hook>`` of every observer with ``event``."""
-        name = f"softdiv_{hook}"
-        if name not in _LIFECYCLE:
-            raise LookupError(name)
-        told = [w for w in self._watchers if name in w.hooks]
+    def tell(self, hook: Callable[[Hooks, Event], None], event: Event) -> None:
+        """Call a lifecycle hook of every observer: ``tell(Hooks.softdiv_step_end, event)``."""
+        told = [w for w in self._watchers if hook.__name__ in w.hooks]
         if not told:
             return
+        name = hook.__name__.removeprefix("softdiv_")
         copy, state = PromptCopy.of(event), ProcessState(cheap=False, dear=not self._closely)
         for watcher in told:
-            call = partial(getattr(watcher.caller.hook, name), event=event)
-            self._guarded(watcher, hook, call, closely=self._closely)
-            if copy is not None and copy.renewed(event):
-                self._name([watcher], "wrote to event.prompt, which is a copy,", hook)
+            call = partial(watcher.hooks[hook.__name__], event=event)
+            self._guarded(watcher, name, call, closely=self._closely)
+            if copy is not None and copy.renewed():
+                self._name([watcher], "wrote to event.prompt, which is a copy,", name)
         for what in state.restore():
             # rarely: reading these after every call costs more than all the rest
             self._closely = True
-            self._name(told, f"changed {what}, which was put back,", hook)
+            self._name(told, f"changed {what}, which was put back,", name)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state of every observer that has ``state_dict``, by its name."""
@@ -164,4 +164,3 @@ def _state_of(observer: Any) -> Any:
 
 
 SURVIVED: tuple[type[BaseException], ...] = (*FOREIGN, Overdue)
-_LIFECYCLE = frozenset(lifecycle_hooks())

@@ -20,6 +20,7 @@ from softdiv.evaluation.text_scoring import TextScorer
 from softdiv.pair.manager import ModelPairManager, pick_device
 from softdiv.plugin.events import PromptsEvent
 from softdiv.plugin.failures import Failures
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.registry import Registry
 from softdiv.search.generator import HardPromptGenerator, NamedSearcher, SearchResult
 from softdiv.search.text_task import SKIPPED, TextTask, by_text
@@ -102,13 +103,13 @@ def generate_by_text(work: Work) -> None:
                 model_2=None,
                 config=config,
                 failures=work.observers.attribution,
-                on_stage=lambda event: work.observers.tell("search_step", event),
+                on_stage=lambda event: work.observers.tell(Hooks.softdiv_search_step, event),
             )
             found = generator.search(task, loaded.split.val, searchers, baselines)
             stage.notes += [*generator.unavailable, *generator.notes]
         stage.files |= stored.write_prompts(work.run, found)
         event = PromptsEvent(prompts=found.prompts, baselines=found.baselines)
-        work.observers.tell("prompts_found", event)
+        work.observers.tell(Hooks.softdiv_prompts_found, event)
 
 
 def evaluate_by_text(work: Work) -> None:

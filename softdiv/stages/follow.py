@@ -17,6 +17,7 @@ from softdiv.errors import LostRank
 from softdiv.pair.manager import ModelPair
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import RunEvent
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.observers import Observers
 from softdiv.ranks.group import Ranks, leave
 from softdiv.stages.load import fitting, load, load_pair, load_texts
@@ -82,7 +83,7 @@ def _train(
         return
     hub = Observers.of([*parts.observers, *observers])
     event = RunEvent(run_dir=run_dir, config=config, rank=ranks.rank)
-    hub.tell("run_start", event)
+    hub.tell(Hooks.softdiv_run_start, event)
     try:
         texts = load_texts(parts, config.data, lambda note: None)  # rank 0 keeps the notes
         split = fitting(texts, pair, config, parts, lambda note: None).split
@@ -94,4 +95,4 @@ def _train(
         event.error = error
         raise
     finally:
-        hub.tell("run_end", event)
+        hub.tell(Hooks.softdiv_run_end, event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from softdiv import stored
 from softdiv.pair.memory import RowLimit
 from softdiv.plugin.events import PromptsEvent
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.search.generator import HardPromptGenerator, SearchResult
 from softdiv.search.task import SearchTask
 from softdiv.stages.by_text import generate_by_text
@@ -47,7 +48,7 @@ def generate(work: Work) -> None:
             model_2=loaded.pair.model_2,
             config=config,
             failures=work.observers.attribution,
-            on_stage=lambda event: work.observers.tell("search_step", event),
+            on_stage=lambda event: work.observers.tell(Hooks.softdiv_search_step, event),
         )
         found = generator.search(
             task,
@@ -59,7 +60,7 @@ def generate(work: Work) -> None:
         stage.files |= stored.write_prompts(work.run, found)
         stage.notes += [*generator.unavailable, *generator.notes]
         event = PromptsEvent(prompts=found.prompts, baselines=found.baselines)
-        work.observers.tell("prompts_found", event)
+        work.observers.tell(Hooks.softdiv_prompts_found, event)
 
 
 def give_prompts(work: Work, prompts: SearchResult) -> None:

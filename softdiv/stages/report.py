@@ -10,6 +10,7 @@ import attrs
 
 from softdiv import stored
 from softdiv.plugin.events import ReportEvent
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.records import Curve
 from softdiv.report.model import Report
 from softdiv.report.writer import write_report
@@ -29,7 +30,7 @@ def report(work: Work) -> None:
     with work.stage("report") as stage:
         stage.files |= write_report(found, work.run)
         files = [work.run.path / name for name in stage.files]
-        work.observers.tell("report_ready", ReportEvent(report=found, files=files))
+        work.observers.tell(Hooks.softdiv_report_ready, ReportEvent(report=found, files=files))
 
 
 def build_report(work: Work) -> Report:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import pluggy
 
 from softdiv.config.load import ExperimentConfig
 from softdiv.evaluation.results import Evaluation, Verdict
+from softdiv.plugin.contract import hook_callers
 from softdiv.plugin.events import (
     EvaluationEvent,
     PromptsEvent,
@@ -23,7 +24,7 @@ from softdiv.plugin.events import (
     set_metrics,
     with_gradient,
 )
-from softdiv.plugin.hookspecs import PROJECT, Hooks
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.records import HardPrompt
 from softdiv.report.model import Report
 from softdiv.storage.atomic import write_text
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEPS = 4
+Event = TypeVar("Event")
 
 
 @attrs.frozen
@@ -51,13 +53,11 @@ class Story:
     prompt: Tensor
     folder: Path
     told: Told = attrs.field(init=False, factory=lambda: Told([], None))
-    _hooks: pluggy.PluginManager = attrs.field(init=False)
+    _calls: dict[str, pluggy.HookCaller] = attrs.field(init=False)
     _train: TrainEvent = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._hooks = pluggy.PluginManager(PROJECT)
-        self._hooks.add_hookspecs(Hooks)
-        self._hooks.register(self.observer)
+        self._calls = hook_callers(self.observer, "observer", "observer")
         self._train = TrainEvent(run_dir=self.folder, step=0, total_steps=STEPS, prompt=self.prompt)
 
     def whole(self) -> Told:
@@ -70,50 +70,55 @@ class Story:
 
     def start(self) -> None:
         """The run begins."""
-        self._tell("run_start", RunEvent(run_dir=self.folder, config=ExperimentConfig()))
+        self._tell(
+            Hooks.softdiv_run_start, RunEvent(run_dir=self.folder, config=ExperimentConfig())
+        )
 
     def train(self, steps: Iterable[int], *, ends: bool = True) -> None:
         """Training of these steps, with a validation after every second one."""
         event = self._train
         advance(event, step=next(iter(steps), 0))
-        self._tell("train_start", event)
+        self._tell(Hooks.softdiv_train_start, event)
         for step in steps:
             own = {"loss": -0.1 * step, "divergence": 0.1 * step, "grad_norm": 0.5}
             advance(event, step=step)
             set_metrics(event, {}, fresh=True)
-            self._tell("before_step", event)
+            self._tell(Hooks.softdiv_before_step, event)
             advance(event, prompt=with_gradient(event.prompt, 0.1 * event.prompt.detach()))
-            self._tell("gradient_ready", event)
+            self._tell(Hooks.softdiv_gradient_ready, event)
             advance(event, prompt=with_gradient(event.prompt, None))
             set_metrics(event, own)
-            self._tell("step_end", event)
+            self._tell(Hooks.softdiv_step_end, event)
             self.told.metrics.append(dict(event.metrics))
             if step % 2:
                 bits = 0.1 * step
                 self._tell(
-                    "evaluation_end",
+                    Hooks.softdiv_evaluation_end,
                     EvaluationEvent(split="val", step=step, divergence_bits=bits, best_bits=bits),
                 )
         if ends:
-            self._tell("train_end", event)
+            self._tell(Hooks.softdiv_train_end, event)
         self.told = attrs.evolve(self.told, stop_reason=event.stop_reason)
 
     def search_and_report(self) -> None:
         """Everything between training and the end of the run."""
         found = (HardPrompt(text="Tell me of the sea.", searcher="kit", score_bits=0.2),)
-        self._tell("search_step", SearchEvent(stage="halving", prompts=found, spent_fte=1000))
-        self._tell("prompts_found", PromptsEvent(prompts=found, baselines=()))
+        self._tell(
+            Hooks.softdiv_search_step, SearchEvent(stage="halving", prompts=found, spent_fte=1000)
+        )
+        self._tell(Hooks.softdiv_prompts_found, PromptsEvent(prompts=found, baselines=()))
         file = self.folder / "report.md"
         write_text(file, "# A report\n")
-        self._tell("report_ready", ReportEvent(report=_report(), files=[file]))
+        self._tell(Hooks.softdiv_report_ready, ReportEvent(report=_report(), files=[file]))
 
     def end(self, error: BaseException | None = None) -> None:
         """The run is over, or has failed."""
         event = RunEvent(run_dir=self.folder, config=ExperimentConfig(), error=error)
-        self._tell("run_end", event)
+        self._tell(Hooks.softdiv_run_end, event)
 
-    def _tell(self, hook: str, event: Any) -> None:
-        getattr(self._hooks.hook, f"softdiv_{hook}")(event=event)
+    def _tell(self, hook: Callable[[Hooks, Event], None], event: Event) -> None:
+        if call := self._calls.get(hook.__name__):
+            call(event=event)
 
 
 def prompt() -> Tensor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 
 from torch import Tensor
 
 from softdiv.errors import Interrupted, TrainingError
 from softdiv.plugin.events import EvaluationEvent, TrainEvent, advance, set_metrics, with_gradient
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.ranks.group import together
 from softdiv.storage.names import BEST
 from softdiv.training.interruption import Interruption
@@ -41,7 +43,7 @@ class TrainingLoop:
             self._stop_if_asked(interruption)
         self.parts.costs.pool()
         event.stop("all steps taken")
-        self._tell("train_end", event)
+        self._tell(Hooks.softdiv_train_end, event)
         if self.best.prompt is None or self.best.bits is None:
             raise TrainingError(
                 "no validation gave a finite divergence, so there is no prompt to keep",
@@ -79,7 +81,7 @@ class TrainingLoop:
             stop_reason=self.progress.stop_reason,
             notes=journal.untold(),
         )
-        self._tell("train_start", event)
+        self._tell(Hooks.softdiv_train_start, event)
         return event
 
     def one_step(self, event: TrainEvent) -> None:
@@ -87,7 +89,7 @@ class TrainingLoop:
         parts, progress = self.parts, self.progress
         advance(event, step=progress.steps)
         set_metrics(event, {}, fresh=True)
-        self._tell("before_step", event)
+        self._tell(Hooks.softdiv_before_step, event)
         with parts.pair.ledger.phase("training"), parts.clock.part("rollouts"):
             batch = parts.answers.to_step(parts.schedule, progress.steps, parts.engine.values())
         factor = functools.partial(self._wanted_factor, event)
@@ -100,7 +102,7 @@ class TrainingLoop:
             reasons.append(self.best.stop_reason)
         timings = parts.clock.lap(sum(len(answer) for _, answer in batch))
         advance(event, timings=MappingProxyType(timings), notes=parts.journal.untold())
-        self._tell("step_end", event)
+        self._tell(Hooks.softdiv_step_end, event)
         # any rank's observer may stop the training, and then all ranks stop
         reasons += parts.ranks.gather(event.stop_reason)
         progress.stop_reason = next((reason for reason in reasons if reason is not None), None)
@@ -116,7 +118,7 @@ class TrainingLoop:
             parts.prompt.copy_of(values.cpu()).save(parts.run.path / BEST)
         found = math.nan if best.bits is None else best.bits
         event = EvaluationEvent(split="val", step=steps, divergence_bits=bits, best_bits=found)
-        parts.observers.tell("evaluation_end", event)
+        parts.observers.tell(Hooks.softdiv_evaluation_end, event)
         return bits
 
     def _save(self) -> None:
@@ -134,17 +136,17 @@ class TrainingLoop:
         """Keep what observers see: gathering a sharded prompt needs every rank."""
         self._shown = self.parts.engine.values().cpu()
 
-    def _tell(self, hook: str, event: TrainEvent) -> None:
+    def _tell(self, hook: Callable[[Hooks, TrainEvent], None], event: TrainEvent) -> None:
         if self.parts.observers.hears(hook):
             advance(event, prompt=self._shown.clone())
             self.parts.observers.tell(hook, event)
 
     def _wanted_factor(self, event: TrainEvent, gradient: Tensor) -> float:
         """Let observers see the accumulated gradient; rank 0's factor holds on every rank."""
-        if self.parts.observers.hears("gradient_ready"):
+        if self.parts.observers.hears(Hooks.softdiv_gradient_ready):
             seen = with_gradient(self._shown.clone(), gradient.detach().cpu().clone())
             advance(event, prompt=seen, gradient_scale=1.0)
-            self.parts.observers.tell("gradient_ready", event)
+            self.parts.observers.tell(Hooks.softdiv_gradient_ready, event)
             advance(event, prompt=with_gradient(seen, None))
         factor: float = self.parts.ranks.share(event.gradient_scale)
         return factor

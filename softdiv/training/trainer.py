@@ -16,6 +16,7 @@ from softdiv.data.split import Split
 from softdiv.divergence.metrics import DivergenceMetrics
 from softdiv.pair.manager import ModelPair
 from softdiv.plugin.events import TrainEvent
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.observers import Observers
 from softdiv.ranks.group import Ranks
 from softdiv.storage.run import RunFolder
@@ -171,7 +172,7 @@ class DivergenceTrainer:
             prompt=self.engine.values().cpu(),
             metrics=numbers,
         )
-        parts.observers.tell("step_end", event)
+        parts.observers.tell(Hooks.softdiv_step_end, event)
 
     def save_prompt(self, path: str | Path) -> str:
         """The current soft prompt as a safetensors file; returns its sha256."""

@@ -17,6 +17,7 @@ from softdiv.plugin.events import (
     advance,
     set_metrics,
 )
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.records import HardPrompt
 
@@ -29,8 +30,8 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
     hub = Observers.of([(observer, "'progress'")])
     run = RunEvent(run_dir=Path("runs/x"), config=None, rank=rank)
     train = TrainEvent(run_dir=None, step=0, total_steps=20, prompt=cast(Any, None), rank=rank)
-    hub.tell("run_start", run)
-    hub.tell("train_start", train)
+    hub.tell(Hooks.softdiv_run_start, run)
+    hub.tell(Hooks.softdiv_train_start, train)
     for step in range(20):
         numbers = {"loss": 0.5, "divergence": 0.1, "grad_norm": 0.25, "learning_rate": 0.01}
         advance(
@@ -40,16 +41,17 @@ def tell_everything(*, terminal: bool = False, rank: int = 0) -> str:
             notes=("out of memory at step 3: 2 text(s) per forward pass",) if step == 3 else (),
         )
         set_metrics(train, numbers, fresh=True)
-        hub.tell("step_end", train)
+        hub.tell(Hooks.softdiv_step_end, train)
     hub.tell(
-        "evaluation_end", EvaluationEvent(split="val", step=9, divergence_bits=0.1, best_bits=0.2)
+        Hooks.softdiv_evaluation_end,
+        EvaluationEvent(split="val", step=9, divergence_bits=0.1, best_bits=0.2),
     )
     train.stop("no improvement")
-    hub.tell("train_end", train)
+    hub.tell(Hooks.softdiv_train_end, train)
     prompt = HardPrompt(text="[red]\x1b[2J sea", searcher="amplified")
-    hub.tell("prompts_found", PromptsEvent(prompts=[prompt], baselines=[]))
-    hub.tell("report_ready", ReportEvent(report=None, files=[]))
-    hub.tell("run_end", run)
+    hub.tell(Hooks.softdiv_prompts_found, PromptsEvent(prompts=[prompt], baselines=[]))
+    hub.tell(Hooks.softdiv_report_ready, ReportEvent(report=None, files=[]))
+    hub.tell(Hooks.softdiv_run_end, run)
     assert hub.failures == []
     return file.getvalue()
 

@@ -12,6 +12,7 @@ import torch
 
 from softdiv import hookimpl
 from softdiv.plugin.failures import Failures
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.observers import Observers
 from softdiv.plugin.registry import Registry
 from softdiv.plugin.state import PackedState, pack, unpack
@@ -115,4 +116,4 @@ def test_missing_and_renamed_ones_are_noted_and_a_failing_one_is_dropped() -> No
     refusing = Observers.of([(Keeper({}), "'a'")])
     refusing.load_state_dict({"a": "refuse"})
     assert refusing.failures == ["observer 'a' failed in load_state_dict: KeyError: 'mean'"]
-    assert not refusing.hears("step_end")
+    assert not refusing.hears(Hooks.softdiv_step_end)

@@ -8,6 +8,7 @@ import pytest
 from softdiv import hookimpl
 from softdiv.plugin import trace
 from softdiv.plugin.events import RunEvent
+from softdiv.plugin.hookspecs import Hooks
 from softdiv.plugin.manager import PluginManager
 from softdiv.plugin.observers import Observers
 
@@ -24,8 +25,8 @@ def test_every_hook_call_is_logged_with_its_plugin_also_when_it_fails(
     hub = Observers.of([(Late(), "'late'")])
     with caplog.at_level(logging.INFO, trace.logger.name):
         PluginManager.load()
-        hub.tell("run_start", RunEvent(run_dir=tmp_path, config=None))
-        hub.tell("run_end", RunEvent(run_dir=tmp_path, config=None))
+        hub.tell(Hooks.softdiv_run_start, RunEvent(run_dir=tmp_path, config=None))
+        hub.tell(Hooks.softdiv_run_end, RunEvent(run_dir=tmp_path, config=None))
     lines = [r.getMessage() for r in caplog.records if r.name == trace.logger.name]
     assert any(line.startswith("softdiv_register_losses  'losses' (softdiv ") for line in lines)
     assert [line.split("  ")[:2] for line in lines[-1:]] == [["softdiv_run_end", "observer 'late'"]]
