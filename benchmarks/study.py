@@ -1,6 +1,6 @@
 """Who finds what was planted, at which cost, and what is found where nothing was planted.
 
-    python benchmarks/study.py [--split development|test] [--seeds 0,1,2] [--parts rivals,costs]
+    python benchmarks/study.py [--split development|test|fresh] [--seeds 0,1,2] [--parts rivals]
 
 Every cell (method, pair, seed, budget) is one run under ``--output-dir``, and one row of
 ``benchmarks/results/study/SPLIT.jsonl`` when it is finished. What has a row is not run again, so
@@ -30,7 +30,7 @@ from softdiv.pipeline import DivergencePipeline
 from softdiv.storage.locks import in_use
 from softdiv.storage.run_files import RunFiles
 
-SPLITS = ("development", "test")
+SPLITS = ("development", "test", "fresh")
 
 
 def run(cell: Cell, output: Path) -> dict[str, Any]:

@@ -39,14 +39,17 @@ class ZooSplit:
     """for the study's figures; nothing is chosen by them"""
     benign: Mapping[str, ZooOrganism]
     """nothing is planted: pairs of a null bank"""
+    fresh: Mapping[str, ZooOrganism] = attrs.field(factory=dict)
+    """made after the default search was settled: looked at once"""
 
     @property
     def members(self) -> dict[str, ZooOrganism]:
         """All of them."""
-        return {**self.development, **self.test, **self.benign}
+        return {**self.development, **self.test, **self.benign, **self.fresh}
 
     def __attrs_post_init__(self) -> None:
-        if len(self.members) < len(self.development) + len(self.test) + len(self.benign):
+        parts = (self.development, self.test, self.benign, self.fresh)
+        if len(self.members) < sum(map(len, parts)):
             raise ValueError("an organism stands in two parts")
 
 

@@ -55,7 +55,7 @@ def split() -> ZooSplit:
 def test_every_organism_stands_in_the_split_as_it_is_now(split: ZooSplit) -> None:
     assert sorted(split.members) == sorted(RECIPES)
     assert changed_members(ORGANISMS, split) == []
-    assert sorted([*split.development, *split.test]) == PLANTED
+    assert sorted([*split.development, *split.test, *split.fresh]) == PLANTED
 
 
 def test_both_parts_hold_every_family_and_both_kinds_of_recipe(split: ZooSplit) -> None:
