@@ -14,7 +14,7 @@ RUN := env OMP_NUM_THREADS=2 $(QUIET)
 TEST := env OMP_NUM_THREADS=1 $(QUIET) $(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadfile
 TESTS := tests $(PLUGINS:%=%/tests)
 
-.PHONY: help venv demo docs test test-all test-plugins test-faults study bench gpu models structure lint clean
+.PHONY: help venv demo docs test test-all test-plugins test-faults study newcomer bench gpu models structure lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make gpu       what only a GPU shows; says so where there is none"
 	@echo "make models    try every causal architecture of transformers, write docs/models.md (minutes)"
 	@echo "make docs      the documentation as a site in build/site, its links checked; no network"
+	@echo "make newcomer  a first hour with the wheel alone in a clean environment, step by step (minutes)"
 	@echo "make structure  rooms, sizes, import circles: the rules of docs/architecture.md, checked"
 	@echo "make lint      ruff and mypy only"
 	@echo "make venv      the environment only"
@@ -72,6 +73,10 @@ test-faults: venv
 # Hours; what has finished is kept under runs/study, and the same command goes on.
 study: venv
 	$(RUN) $(BIN)/python benchmarks/study.py $(STUDY)
+
+# Makes an environment of its own.
+newcomer:
+	PYTHON=$(PYTHON) scripts/newcomer.sh
 
 bench: venv
 	$(RUN) $(BIN)/python benchmarks/speed.py
