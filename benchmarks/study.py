@@ -41,10 +41,7 @@ def run(cell: Cell, output: Path) -> dict[str, Any]:
     ledger = done.report.ledger
     cost = sum(fte for phase, fte in ledger.items() if phase in ("training", "search"))
     seconds = done.report.seconds.get("generate", 0.0)
-    found = row(cell, done.report.evaluation, arms, cost, seconds)
-    if cell.label == QUICKSTART:
-        found["lens_score"] = lens_score(cell.config())
-    return found
+    return row(cell, done.report.evaluation, arms, cost, seconds)
 
 
 def read_rows(file: Path) -> dict[str, dict[str, Any]]:
@@ -61,12 +58,24 @@ def append_row(file: Path, row: dict[str, Any]) -> None:
         opened.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def add_lens_score(file: Path, cell: Cell) -> None:
+    """Of a row that has none: a look through all words, by itself as long as a search."""
+    rows = read_rows(file)
+    if cell.label == QUICKSTART and "lens_score" not in rows[cell.folder]:
+        found = {**rows[cell.folder], "lens_score": lens_score(cell.config())}
+        lines = [
+            json.dumps(row, ensure_ascii=False) for row in {**rows, cell.folder: found}.values()
+        ]
+        file.write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--parts", default="rivals,costs,quickstart,nulls")
     parser.add_argument("--methods", help="of those, only these")
+    parser.add_argument("--lens-scores", action="store_true", help="of rows that lack one; alone")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/study"))
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
@@ -75,6 +84,8 @@ def main() -> None:
         wanted = (cell for cell in wanted if cell.name in options.methods.split(","))
     file = RESULTS / "study" / f"{options.split}.jsonl"
     for cell in wanted:
+        if options.lens_scores and cell.folder in read_rows(file):
+            add_lens_score(file, cell)
         if cell.folder in read_rows(file) or in_use(options.output_dir / cell.folder):
             continue  # the second: another process is at work on it
         try:

@@ -10,7 +10,8 @@ import attrs
 from softdiv_organisms.recipe import load_recipe
 from softdiv_organisms.zoo import load_split
 
-from softdiv.calibration import null_pairs
+from softdiv.calibration import NullPair, null_config, null_pairs
+from softdiv.config.catalogue import ModelRegistry, resolve_pair
 from softdiv.config.load import ExperimentConfig
 from softdiv.config.shipped import config_path, home
 from softdiv.data.shipped_texts import shipped_nulls
@@ -72,6 +73,8 @@ class Cell:
     model_2: Mapping[str, Any]
     base: Mapping[str, Any] = BASE
     organism: Path | None = None
+    null: NullPair | None = None
+    """of a benign pair"""
     label: str = ""
     """of an ablation"""
     settings: Sequence[str] = ()
@@ -83,8 +86,10 @@ class Cell:
 
     @property
     def folder(self) -> str:
-        """Below the output directory."""
-        return f"{self.name}-{self.budget}/{self.pair}-seed-{self.seed}"
+        """Below the output directory; of benign pairs, as `softdiv calibrate` names it, so that
+        what one has searched the other reads."""
+        below = "nulls" if self.null else f"{self.name}-{self.budget}"
+        return f"{below}/{self.pair}-seed-{self.seed}"
 
     def config(self) -> ExperimentConfig:
         """The quickstart's; but for that label, searched by one method."""
@@ -94,6 +99,10 @@ class Cell:
             f'generation.searchers=["{self.method}"]',
             'generation.baselines=["empty"]',
         )
+        if self.null:
+            config = ExperimentConfig.from_file(config_path("quickstart"))
+            config = attrs.evolve(config, pair=resolve_pair(config.pair, ModelRegistry.load()))
+            return null_config(config, self.null, self.seed)
         ours = ("plugins=[]", "analysis.analyzers=[]") if self.label == QUICKSTART else searched
         config = ExperimentConfig.from_file(
             config_path("quickstart"), [*ours, f"seed={self.seed}", *self.settings]
@@ -153,6 +162,7 @@ def cells(parts: Sequence[str], split: str, seeds: Sequence[int]) -> Iterator[Ce
                     seed=seed,
                     budget=QUICKSTART_BUDGET,
                     model_2={**BASE, **null.options},
+                    null=null,
                 )
 
 

@@ -112,8 +112,10 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     nulls = [r for r in shipped if r["family"] == "benign"]
     if ours:
         found |= _gain(ours)
-    for name in STATISTICS if ours and len(nulls) >= LEAST else ():
-        found |= _detection(name, [r[name] for r in ours], [r[name] for r in nulls])
+    for name in STATISTICS:
+        of_ours, of_nulls = ([r[name] for r in rows if name in r] for rows in (ours, nulls))
+        if of_ours and len(of_nulls) >= LEAST:
+            found |= _detection(name, of_ours, of_nulls)
     return found
 
 

@@ -17,7 +17,7 @@ import yaml
 HOME = Path(__file__).parents[1]
 PAGES = HOME / "build" / "pages"
 SHOWN = ("*.md", "docs/**/*", "benchmarks/results/*.json", "organisms/*.md", "plugins/*/*.md")
-BESIDE = ("configs/*", "registry.toml", "examples/*.py", "LICENSE")
+BESIDE = ("configs/*", "registry.toml", "examples/*.*", "LICENSE")
 
 
 def main() -> None:

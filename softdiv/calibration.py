@@ -82,21 +82,19 @@ def calibrate(
         SoftdivError: as a run does.
     """
     config = attrs.evolve(config, pair=resolve_pair(config.pair, ModelRegistry.load()))
-    model_1 = config.pair.model_1
-    if config.pair.by == "text":
-        raise ConfigError("pair.by: a null bank is of pairs that share their tokens")
-    if model_1 is None:
-        raise ConfigError("pair: model_1 is not given")
-    wanted = {f"{pair.name}-seed-{seed}": (pair, seed) for seed in seeds for pair in pairs}
+    wanted = {
+        f"{pair.name}-seed-{seed}": null_config(config, pair, seed)
+        for seed in seeds
+        for pair in pairs
+    }
     nulls: dict[str, Null] = {}
     while left := [name for name in wanted if name not in nulls]:
         free = [name for name in left if not in_use(folder / name)]
         if not free:  # other processes are at work on the same bank
             time.sleep(LOOK_AGAIN)
             continue
-        pair, seed = wanted[free[0]]
         try:
-            nulls[free[0]] = _searched(_null_config(config, model_1, pair, seed), folder / free[0])
+            nulls[free[0]] = _searched(wanted[free[0]], folder / free[0])
         except RunError:
             if not in_use(folder / free[0]):  # else another process was faster
                 raise
@@ -104,16 +102,23 @@ def calibrate(
         on_done(nulls[free[0]])
     bank = NullBank(
         settings=settings_digest(config),
-        model_1=model_1.to_dict(),
+        model_1=_model_1(config).to_dict(),
         nulls=tuple(nulls[name] for name in wanted),
     )
     write_json(folder / BANK, to_plain(bank))
     return bank
 
 
-def _null_config(
-    config: ExperimentConfig, model_1: LoaderConfig, pair: NullPair, seed: int
-) -> ExperimentConfig:
+def null_config(config: ExperimentConfig, pair: NullPair, seed: int) -> ExperimentConfig:
+    """Of the run that searches one benign pair.
+
+    Args:
+        config: with both models; its model_2 plays no part.
+
+    Raises:
+        ConfigError: the config has no model_1, or its models share no tokens.
+    """
+    model_1 = _model_1(config)
     model_2 = LoaderConfig(model_1.name, {**model_1.options, **pair.options})
     return attrs.evolve(
         config,
@@ -122,6 +127,14 @@ def _null_config(
         observers=(),
         evaluation=attrs.evolve(config.evaluation, null_bank=None),
     )
+
+
+def _model_1(config: ExperimentConfig) -> LoaderConfig:
+    if config.pair.by == "text":
+        raise ConfigError("pair.by: a null bank is of pairs that share their tokens")
+    if config.pair.model_1 is None:
+        raise ConfigError("pair: model_1 is not given")
+    return config.pair.model_1
 
 
 def _searched(config: ExperimentConfig, run_dir: Path) -> Null:
