@@ -15,7 +15,7 @@ raises, exits or hangs is named and set aside; the run goes on. One that ends th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 PROJECT = "softdiv"
 API_VERSION = 1
 """A plugin may set ``SOFTDIV_API_VERSION``; another number is refused when it is loaded."""
+
+Event = TypeVar("Event")
+"""What a lifecycle hook is told."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import pluggy
@@ -14,13 +14,11 @@ import pluggy
 from softdiv.plugin.contract import check_observer, hook_callers
 from softdiv.plugin.events import PromptCopy
 from softdiv.plugin.failures import FOREIGN, Failures
-from softdiv.plugin.hookspecs import Hooks
+from softdiv.plugin.hookspecs import Event, Hooks
 from softdiv.plugin.isolation import ProcessState
 from softdiv.plugin.state import pack, unpack
 from softdiv.plugin.trace import traced
 from softdiv.plugin.watchdog import HOOK_TIMEOUT, Overdue, TimeLimit, limit_of
-
-Event = TypeVar("Event")
 
 
 @attrs.frozen(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 import pluggy
@@ -24,7 +24,7 @@ from softdiv.plugin.events import (
     set_metrics,
     with_gradient,
 )
-from softdiv.plugin.hookspecs import Hooks
+from softdiv.plugin.hookspecs import Event, Hooks
 from softdiv.plugin.records import HardPrompt
 from softdiv.report.model import Report
 from softdiv.storage.atomic import write_text
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEPS = 4
-Event = TypeVar("Event")
 
 
 @attrs.frozen

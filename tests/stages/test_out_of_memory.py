@@ -15,6 +15,9 @@ from softdiv.storage.atomic import read_json
 RECORDED = Path(__file__).with_name("figures.json")
 FIT = 2
 """Rows for whose pass there is memory."""
+LONGER = 0.02
+"""Share of a cost. Some processors (AVX2 alone) round otherwise in other batches, and of two
+candidates that are as good a search may look at the other: another way to the same prompts."""
 
 
 @pytest.fixture(params=["search", "baseline gcg", "evaluation", "resampling"])
@@ -34,7 +37,7 @@ def phase(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_out_of_memory_halves_the_rows_and_changes_nothing(phase: str, tmp_path: Path) -> None:
     found = figures_of(tiny_run(tmp_path / "run"))
-    assert not list(differences(found, read_json(RECORDED)))
+    assert not list(differences(found, read_json(RECORDED), cost=LONGER))
     stages = read_json(tmp_path / "run" / "manifest.json")["stages"]
     told = [note for stage in stages.values() for note in stage["notes"] if "memory" in note]
     stage = "generate" if phase in ("search", "baseline gcg") else "evaluate"

@@ -98,16 +98,22 @@ def figures_of(result: PipelineResult) -> dict[str, Any]:
     }
 
 
-def differences(found: Any, wanted: Any, where: str = "", tolerance: float = 1e-5) -> Iterator[str]:
-    """Places at which two figures differ: texts and whole numbers at all, others beyond 1e-5."""
+def differences(
+    found: Any, wanted: Any, where: str = "", tolerance: float = 1e-5, cost: float = 0.0
+) -> Iterator[str]:
+    """Places at which two figures differ: texts at all, numbers beyond 1e-5, costs (whole numbers)
+    beyond a share of them."""
     if isinstance(wanted, dict) and isinstance(found, dict) and set(wanted) == set(found):
         for key in wanted:
-            yield from differences(found[key], wanted[key], f"{where}.{key}", tolerance)
+            yield from differences(found[key], wanted[key], f"{where}.{key}", tolerance, cost)
     elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
         for n, (one, other) in enumerate(zip(found, wanted, strict=True)):
-            yield from differences(one, other, f"{where}[{n}]", tolerance)
+            yield from differences(one, other, f"{where}[{n}]", tolerance, cost)
     elif isinstance(wanted, float) and isinstance(found, float):
         if found != pytest.approx(wanted, abs=tolerance, rel=tolerance):
+            yield f"{where}: {found!r}, expected {wanted!r}"
+    elif isinstance(wanted, int) and isinstance(found, int):
+        if abs(found - wanted) > cost * wanted:
             yield f"{where}: {found!r}, expected {wanted!r}"
     elif found != wanted:
         yield f"{where}: {found!r}, expected {wanted!r}"

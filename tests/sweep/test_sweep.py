@@ -120,8 +120,10 @@ def test_killed_and_continued_its_numbers_are_what_they_would_have_been(
         assert [score["prompt"] for score in row["scores"]] == prompts
         own = row["best"]
         same = row["scores"][prompts.index(own["prompt"])]
-        # the member's own search scored it on the same texts
-        assert same["divergence_bits"]["value"] == pytest.approx(own["divergence_bits"]["value"])
+        # the member's own search scored it on the same texts, in other batches: float32 rounds
+        # otherwise there on some processors, 1e-8 bits seen
+        bits = own["divergence_bits"]["value"]
+        assert same["divergence_bits"]["value"] == pytest.approx(bits, abs=1e-7)
     drift = [row["scores"][0]["divergence_bits"]["value"] for row in table["rows"]]
     assert drift[0] < drift[2] < drift[-1]  # it went on learning
     with (folder / "sweep.csv").open(newline="") as file:
