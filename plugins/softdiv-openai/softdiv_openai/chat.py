@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,11 +10,22 @@ import attrs
 
 from softdiv import TextAnswer, TextContext
 from softdiv.errors import PairError
-from softdiv_openai.endpoint import UNLIKELY, Endpoint, Refused, seed_of
+from softdiv_openai.endpoint import UNLIKELY, Endpoint, Refused, refuses, seed_of
+from softdiv_openai.pieces import aligned, shown
+from softdiv_openai.sampling import (
+    CLOSE,
+    LENGTH,
+    QUESTIONS,
+    Drawn,
+    check_greedy,
+    check_numbers,
+    check_sampled,
+)
 
-PROBE = [{"role": "user", "content": "Name any word you like."}]
-CLOSE = 0.05
-"""Nats by which a log-probability may move between two requests."""
+TOP = (20, 5)
+"""Likeliest tokens asked for at load; some endpoints give fewer."""
+TOLD = 1
+"""The same of every answer: llama.cpp gives no log-probability at all where none is asked for."""
 
 
 @attrs.define(eq=False)
@@ -27,23 +37,25 @@ class ChatSubject:
     scores: Literal["own", "none"] = "own"
     tempered: bool = False
     """Its log-probabilities are those after temperature and nucleus."""
+    why_none: str = ""
 
     @classmethod
     def of(cls, endpoint: Endpoint, max_tokens_key: str) -> ChatSubject:
-        """After a question or two that show whether it gives log-probabilities, and of what."""
+        """After questions that show whether it gives log-probabilities, and of what.
+
+        Raises:
+            PairError: it does not answer, or draws otherwise than its log-probabilities say.
+        """
         made = cls(endpoint, max_tokens_key)
-        try:
-            plain, sharp = (
-                made._most_likely(temperature=t, top_p=p) for t, p in ((1.0, 1.0), (0.5, 0.8))
-            )
-        except Refused:
-            made.scores = "none"
-            made._ask(PROBE, tokens=1, logprobs=False)  # whether it answers at all
-            return made
+        endpoint.find_plain(lambda: made._ask(QUESTIONS[0], tokens=1))
+        plain = made._first(temperature=1.0, top_p=1.0)
         if not plain:
             made.scores = "none"
+            return made
+        sharp = made._first(temperature=0.5, top_p=0.8)
         shared = plain.keys() & sharp.keys()
         made.tempered = any(abs(plain[token] - sharp[token]) > CLOSE for token in shared)
+        made._check_sampling()
         return made
 
     @property
@@ -56,7 +68,7 @@ class ChatSubject:
         """What it gives, and what it has cost."""
         gives = {
             "own": "its answers are scored by the tokens it drew",
-            "none": "it gives no log-probabilities",
+            "none": "it gives no log-probabilities" + self.why_none,
         }
         return [gives[self.scores], *self.endpoint.notes]
 
@@ -94,10 +106,10 @@ class ChatSubject:
             context = contexts[number]
             if not context.messages:
                 raise PairError("a chat endpoint writes no text outside a conversation")
-            choice = self._ask(
+            choice = self._asked(
                 [{"role": m.role, "content": m.content} for m in context.messages],
                 tokens=tokens,
-                logprobs=self.scores == "own",
+                top=TOLD if self.scores == "own" else 0,
                 temperature=temperature,
                 top_p=top_p,
                 seed=seed_of(seed, keys[number]),
@@ -112,39 +124,75 @@ class ChatSubject:
         """Raises PairError: it is asked for none."""
         raise PairError("a chat endpoint scores no text that it did not write")
 
-    def _ask(
-        self, messages: list[dict[str, str]], *, tokens: int, logprobs: bool, **options: Any
+    def _asked(
+        self, messages: list[dict[str, str]], *, tokens: int, top: int, **options: Any
     ) -> Any:
-        wanted = {"logprobs": True} if logprobs else {}
+        wanted = {"logprobs": True, "top_logprobs": top} if top else {}
         limit = {self.max_tokens_key: tokens}
         return self.endpoint.chat(messages=messages, **limit, **wanted, **options)
 
-    def _most_likely(self, **options: float) -> dict[str, float]:
+    def _ask(self, question: str, *, tokens: int, top: int = 0, **options: Any) -> Any:
+        told = [{"role": "user", "content": question}]
+        return self._asked(told, tokens=tokens, top=top, **options)
+
+    def _first(self, **options: float) -> dict[str, float]:
         """Log-probabilities of the first tokens of an answer; empty where it gives none."""
-        choice = self._ask(PROBE, tokens=1, logprobs=True, top_logprobs=5, **options)
-        content = getattr(choice.logprobs, "content", None) or []
-        return {one.token: one.logprob for entry in content[:1] for one in entry.top_logprobs}
+        try:
+            choice = self._ask(QUESTIONS[0], tokens=1, top=TOP[-1], **options)
+        except PairError as error:
+            if not refuses(error):
+                raise
+            self.why_none = f": {error.why}"
+            return {}
+        return {one.token: one.logprob for entry in _entries(choice) for one in entry.top_logprobs}
+
+    def _check_sampling(self) -> None:
+        """Raises PairError as :mod:`softdiv_openai.sampling`."""
+        greedy = self._drawn(QUESTIONS[0], 0, temperature=0.0, top_p=1.0)
+        check_greedy(greedy)
+
+        def ask(number: int) -> list[Drawn]:
+            return self._drawn(QUESTIONS[number], number, temperature=1.0, top_p=1.0)
+
+        each = self.endpoint.each(ask, range(len(QUESTIONS)))
+        check_sampled([one for drawn in each for one in drawn])
+
+    def _drawn(self, question: str, seed: int, **options: float) -> list[Drawn]:
+        for top in TOP:
+            try:
+                choice = self._ask(question, tokens=LENGTH, top=top, seed=seed, **options)
+                break
+            except Refused:
+                if top == TOP[-1]:
+                    raise
+        found = []
+        for entry in _entries(choice):
+            told = [one.logprob for one in entry.top_logprobs if one.logprob is not None]
+            # llama.cpp adds the token that it drew
+            found.append(Drawn(entry.logprob, sorted(told, reverse=True)[:top]))
+        check_numbers(found)
+        return found
 
     def _answer(self, choice: Any, counted: int) -> TextAnswer:
         text, ended = choice.message.content or "", choice.finish_reason == "stop"
         if self.scores == "none":
             return TextAnswer(text=text, counted="", closed=False, tokens=0, cut=not ended)
-        entries = list(getattr(choice.logprobs, "content", None) or [])
-        pieces = [_bytes(entry) for entry in entries]
-        # some endpoints give the token that ends an answer, which the text does not hold
-        has_end = ended and _text(pieces) != text and _text(pieces[:-1]) == text
-        own = len(pieces) - has_end
-        begun = _whole_characters(pieces[: min(own, counted)])
-        closed = has_end and len(pieces) <= counted and len(begun) == own
-        count, beginning = len(begun), _text(begun)
-        if not text.startswith(beginning) or (ended and _text(pieces[:own]) != text):
+        entries = _entries(choice)
+        pieces = [shown(entry) for entry in entries]
+        found = aligned(pieces, text, ended=ended)
+        if found is None:
+            other = "".join(piece.text for piece in pieces)
             raise PairError(
                 "the endpoint's log-probabilities are not those of the answer's text",
-                why=f"it said {text[:40]!r}, they are of {beginning[:40]!r}",
+                why=f"it said {text[:40]!r}, they are of {other[:40]!r}",
                 fix="turn reasoning and filters off, or give tokenizer",
             )
+        own, ends = found
+        closed = ended and own < len(entries) <= counted and ends[-1] == len(text)
+        count = max(n for n, end in enumerate(ends[: counted + 1]) if end is not None)
+        beginning = text[: ends[count]]
         logs = [entry.logprob for entry in entries[: count + closed]]
-        if any(log is None or not math.isfinite(log) or log < UNLIKELY for log in logs):
+        if any(log is None or not UNLIKELY < log <= 1e-3 for log in logs):
             raise PairError(
                 "the endpoint gives no log-probability of a token it drew",
                 why="it was not among its most likely ones",
@@ -160,19 +208,5 @@ class ChatSubject:
         )
 
 
-def _bytes(entry: Any) -> bytes:
-    return entry.token.encode() if entry.bytes is None else bytes(entry.bytes)
-
-
-def _text(pieces: list[bytes]) -> str:
-    return b"".join(pieces).decode("utf-8", "replace")
-
-
-def _whole_characters(pieces: list[bytes]) -> list[bytes]:
-    """As many as do not end inside a character."""
-    count, whole = 0, codecs.getincrementaldecoder("utf-8")("replace")
-    for number, piece in enumerate(pieces, 1):
-        whole.decode(piece)
-        if not whole.getstate()[0]:
-            count = number
-    return pieces[:count]
+def _entries(choice: Any) -> list[Any]:
+    return list(getattr(choice.logprobs, "content", None) or [])

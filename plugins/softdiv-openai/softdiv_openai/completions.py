@@ -15,9 +15,21 @@ from softdiv.errors import PairError
 from softdiv.pair.layout import Layout
 from softdiv.pair.template import ChatTemplate
 from softdiv.pair.text_reader import TextReader
-from softdiv_openai.endpoint import UNLIKELY, Endpoint, Refused, seed_of
+from softdiv_openai.endpoint import UNLIKELY, Endpoint, Refused, refuses, seed_of
+from softdiv_openai.sampling import (
+    LENGTH,
+    QUESTIONS,
+    Drawn,
+    check_greedy,
+    check_numbers,
+    check_sampled,
+)
 
-PROBE = TextContext(messages=(Message("user", "Hello."),))
+TOP = 5
+"""Likeliest tokens asked for at load: as many as OpenAI's completions give."""
+ECHO = 0.2
+"""Nats between a token's log-probability as drawn and as echoed, by other kernels; a twentieth of
+it where it is unlikely."""
 
 
 @attrs.define(eq=False)
@@ -32,21 +44,30 @@ class CompletionsSubject:
     def of(
         cls, endpoint: Endpoint, tokenizer: str, arguments: Mapping[str, Any]
     ) -> CompletionsSubject:
-        """After scoring a short text.
+        """After questions that show whether it echoes, and whether the numbers are its own.
 
         Raises:
-            PairError: the tokenizer cannot be loaded, or the endpoint does not echo.
+            PairError: the tokenizer cannot be loaded, the endpoint does not echo what it draws by,
+                or draws otherwise.
         """
         loaded = load_tokenizer(tokenizer)
         template = ChatTemplate.of(loaded, PairConfig(template_arguments=dict(arguments)))
         layout = Layout(loaded, "user_start", template)
         ends = {*template.ends, loaded.eos_token_id} - {None}
         made = cls(endpoint, TextReader(layout=layout, stop_ids=frozenset(ends)))
+        try:
+            endpoint.find_plain(lambda: made._drawn(QUESTIONS[0], tokens=1))
+        except PairError as error:
+            if not refuses(error):
+                raise
+            raise _no_echo(f"it takes no prompt in token ids: {error.why}") from error
         text = TextAnswer(text="Hi", counted="Hi", closed=False, tokens=1)
         try:
-            made.log_likelihoods([PROBE], [text])
+            made.log_likelihoods([_asking(QUESTIONS[0])], [text])
         except Refused as error:
             raise _no_echo(str(error.why)) from error
+        made._check_echo()
+        made._check_sampling()
         return made
 
     @property
@@ -109,19 +130,81 @@ class CompletionsSubject:
             own = self.reader.read(context, answer.counted, closed=answer.closed)
             if not own:
                 return 0.0
-            choice = self.endpoint.completion(
-                prompt=[*before, *own], max_tokens=1, echo=True, logprobs=1, temperature=1.0
-            )
-            echoed = list(getattr(choice.logprobs, "token_logprobs", None) or [])
-            sizes = (len(before) + len(own), len(before) + len(own) + 1)
-            if len(echoed) not in sizes:
-                raise _no_echo(f"asked of {sizes[0]} tokens, it gave {len(echoed)} numbers")
-            logs = echoed[len(before) : sizes[0]]
-            if any(log is None or not math.isfinite(log) or log < UNLIKELY for log in logs):
-                raise _no_echo("some of the numbers are missing")
-            return math.fsum(logs)
+            return math.fsum(self._echoed(before, own))
 
         return self.endpoint.each(ask, range(len(answers)))
+
+    def _echoed(self, before: Sequence[int], own: Sequence[int]) -> list[float]:
+        choice = self.endpoint.completion(
+            prompt=[*before, *own], max_tokens=1, echo=True, logprobs=1, temperature=1.0
+        )
+        echoed = list(getattr(choice.logprobs, "token_logprobs", None) or [])
+        sizes = (len(before) + len(own), len(before) + len(own) + 1)
+        if len(echoed) not in sizes:
+            raise _no_echo(f"asked of {sizes[0]} tokens, it gave {len(echoed)} numbers")
+        logs = echoed[len(before) : sizes[0]]
+        if any(log is None or not UNLIKELY < log <= 1e-3 for log in logs):
+            raise _no_echo("some of the numbers are missing")
+        return logs
+
+    def _check_echo(self) -> None:
+        """Raises PairError where a token's echo is not what it was drawn with: some servers echo
+        the number of the next token, or one after temperature."""
+
+        def ask(question: str) -> tuple[float, list[float]]:
+            before = self.reader.context(_asking(question)).before
+            token, (one,) = self._drawn(question, tokens=1)
+            known = [self._echoed(before, [i])[0] for i in self._read_as(token)]
+            return one.own, known
+
+        compared = [one for one in self.endpoint.each(ask, QUESTIONS) if one[1]]
+        if not compared:
+            raise _no_echo("nothing that it drew could be compared with its echo")
+        for drawn, known in compared:
+            if all(abs(drawn - log) > ECHO * max(1.0, -drawn / 4) for log in known):
+                raise PairError(
+                    "the endpoint echoes other log-probabilities than those it draws by",
+                    why=f"a token that it drew with {drawn:.3g} nats is echoed as {known[0]:.3g}",
+                    fix="leave tokenizer out: then the chat endpoint is asked",
+                )
+
+    def _read_as(self, token: str) -> list[int]:
+        """Ids that the endpoint may show so: some leave out a space that begins a word."""
+        tokenizer = self.reader.layout.tokenizer
+        whole = tokenizer(token, add_special_tokens=False)["input_ids"]
+        by_name = tokenizer.get_vocab().get(token)
+        found = {*(whole if len(whole) == 1 else ()), by_name}
+        return sorted(found - {None, tokenizer.unk_token_id})
+
+    def _check_sampling(self) -> None:
+        """Raises PairError as :mod:`softdiv_openai.sampling`."""
+        check_greedy(self._drawn(QUESTIONS[0], tokens=LENGTH, temperature=0.0)[1])
+        each = self.endpoint.each(lambda one: self._drawn(one, tokens=LENGTH)[1], QUESTIONS)
+        check_sampled([one for drawn in each for one in drawn])
+
+    def _drawn(
+        self, question: str, *, tokens: int, temperature: float = 1.0
+    ) -> tuple[str, list[Drawn]]:
+        """The first token of an answer as the endpoint shows it, and the numbers of all."""
+        choice = self.endpoint.completion(
+            prompt=list(self.reader.context(_asking(question)).before),
+            max_tokens=tokens,
+            temperature=temperature,
+            top_p=1.0,
+            logprobs=TOP,
+            seed=0,
+        )
+        logs = choice.logprobs
+        if logs is None or not logs.top_logprobs or not logs.tokens:
+            raise _no_echo("it gives none of what it draws")
+        tops = [sorted(top.values(), reverse=True)[:TOP] for top in logs.top_logprobs]
+        found = [Drawn(own, top) for own, top in zip(logs.token_logprobs, tops, strict=True)]
+        check_numbers(found)
+        return logs.tokens[0], found
+
+
+def _asking(question: str) -> TextContext:
+    return TextContext(messages=(Message("user", question),))
 
 
 def _no_echo(why: str) -> PairError:

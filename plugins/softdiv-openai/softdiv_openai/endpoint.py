@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import attrs
 import openai
 
 from softdiv.errors import PairError
+from softdiv_openai.sampling import PLAIN
 
 if TYPE_CHECKING:
     from softdiv_openai import OpenAILoader
@@ -30,6 +31,8 @@ class Endpoint:
     model: str
     extra_body: dict[str, Any]
     concurrency: int
+    plain: Mapping[str, Any] = attrs.field(factory=dict)
+    """What it takes of :data:`softdiv_openai.sampling.PLAIN`; ``extra_body`` goes before it."""
     requests: int = attrs.field(init=False, default=0)
     read: int = attrs.field(init=False, default=0)
     written: int = attrs.field(init=False, default=0)
@@ -61,6 +64,22 @@ class Endpoint:
             f"{self.read:,} tokens read and {self.written:,} written{untold}"
         ]
 
+    def find_plain(self, ask: Callable[[], Any]) -> None:
+        """Ask in the words of one server after the other, until they are taken.
+
+        Raises:
+            PairError: the endpoint does not answer at all.
+        """
+        for words in PLAIN:
+            self.plain = words
+            try:
+                ask()
+            except Refused:
+                if not words:
+                    raise
+            else:
+                return
+
     def chat(self, **options: Any) -> Any:
         """One chat completion. Raises PairError."""
         return self._counted(self.client.chat.completions.create, options)
@@ -82,9 +101,17 @@ class Endpoint:
 
     def _counted(self, create: Callable[..., Any], options: dict[str, Any]) -> Any:
         try:
-            answer = create(model=self.model, extra_body=self.extra_body or None, **options)
-        except openai.BadRequestError as error:
+            body = {**self.plain, **self.extra_body}
+            answer = create(model=self.model, extra_body=body or None, **options)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             raise Refused(_said(error)) from error
+        except openai.APITimeoutError as error:
+            raise PairError(
+                f"the endpoint at {self.client.base_url.host} did not answer in time",
+                why=f"{self.concurrency} requests at a time, {self.client.timeout} s for each",
+                fix="lower its concurrency (1 for a server that answers one after the other), or "
+                "raise its timeout; what finished is kept: the same command goes on",
+            ) from error
         except openai.OpenAIError as error:
             raise PairError(
                 f"the endpoint at {self.client.base_url.host} failed",
@@ -107,6 +134,11 @@ class Refused(PairError):
 
     def __init__(self, why: str) -> None:
         super().__init__("the endpoint refuses a request", why=why)
+
+
+def refuses(error: PairError) -> bool:
+    """Whether the endpoint does not take a request; llama.cpp's server breaks instead."""
+    return isinstance(error, Refused) or isinstance(error.__cause__, openai.InternalServerError)
 
 
 def seed_of(seed: int, key: str) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import torch
@@ -19,6 +20,26 @@ class Habits:
 
     logprobs: bool = True
     refuses_logprobs: bool = False
+    fails_at_logprobs: bool = False
+    """instead of refusing them, as llama.cpp does without ``--logits_all``"""
+    needs_top: bool = False
+    """no log-probabilities but where the likeliest tokens are asked for too: llama.cpp"""
+    shows_halves: Literal["bytes", "dropped", "replaced"] = "bytes"
+    """how a token is shown that is a part of a character"""
+    base: float = math.e
+    """of its logarithms"""
+    cut_off: float = 0.0
+    """unless told otherwise (``min_p``), tokens of less than this share of the likeliest one's
+    probability are never drawn"""
+    penalty: float = 1.0
+    """unless told otherwise (``repeat_penalty``), of every token that was there before"""
+    plain_words: bool = True
+    """it knows those words, else it refuses them as unknown"""
+    deaf: bool = False
+    """it takes those words and does not heed them"""
+    takes_ids: bool = True
+    echo_shift: int = 0
+    """places by which echoed numbers are off: llama.cpp, where there is no BOS"""
     gives_end: bool = True
     """the token that ends an answer is among those with a log-probability"""
     tempered: bool = False
@@ -60,6 +81,12 @@ def serving(model: Any, tokenizer: Any, habits: Habits) -> Iterator[str]:
                     return self._send(500, {"error": {"message": "out of order"}})
                 if asked.get("logprobs") and habits.refuses_logprobs:
                     return self._send(400, {"error": {"message": "logprobs is not supported"}})
+                if asked.get("logprobs") and habits.fails_at_logprobs:
+                    return self._send(500, {"error": {"message": "no logits_all"}})
+                if "min_p" in asked and not habits.plain_words:
+                    return self._send(400, {"error": {"message": "unknown argument: min_p"}})
+                if not isinstance(asked.get("prompt", []), str) and not habits.takes_ids:
+                    return self._send(422, {"detail": "prompt: should be a valid string"})
                 chat = self.path.endswith("/chat/completions")
                 answer = _chat if chat else _completion
                 self._send(200, answer(model, tokenizer, habits, asked))
@@ -84,31 +111,57 @@ def serving(model: Any, tokenizer: Any, habits: Habits) -> Iterator[str]:
         server.server_close()
 
 
+def whole_characters(model: Any, tokenizer: Any) -> tuple[Any, Any]:
+    """The same, but it hardly ever draws a token that is no whole text: a real model does not."""
+    count = model.get_output_embeddings().weight.shape[0]
+    halves = [i for i in range(count) if "\ufffd" in tokenizer.decode([i])]
+    plain = model.forward
+
+    def forward(**inputs: Any) -> Any:
+        out = plain(**inputs)
+        out.logits[..., halves] -= 30.0
+        return out
+
+    model.forward = forward
+    return model, tokenizer
+
+
 @torch.no_grad()
 def log_probs(model: Any, ids: list[int]) -> Any:
     """``[L, V]`` nats."""
     return model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
 
 
+@torch.no_grad()
 def drawn(
-    model: Any, tokenizer: Any, before: list[int], asked: dict[str, Any]
+    model: Any, tokenizer: Any, before: list[int], asked: dict[str, Any], habits: Habits
 ) -> tuple[list[int], list[Any], bool]:
     """Token ids, the log-probabilities at each, and whether the last is an end."""
     generator = torch.Generator().manual_seed(asked.get("seed") or 0)
     temperature = asked.get("temperature", 1.0)
+    told = {} if habits.deaf else asked
+    penalty, least = told.get("repeat_penalty", habits.penalty), told.get("min_p", habits.cut_off)
     ids: list[int] = []
     rows = []
+    fresh, cache = before, None
     for _ in range(asked["max_tokens"]):
-        row = log_probs(model, [*before, *ids])[-1]
+        out = model(input_ids=torch.tensor([fresh]), past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        row = out.logits[0, -1].double().log_softmax(-1)
+        chosen = row.clone()
+        chosen[[*before, *ids]] *= penalty
         if temperature == 0:
-            token = int(row.argmax())
+            token = int(chosen.argmax())
         else:
-            chances = (row / temperature).softmax(-1)
+            if least:
+                chosen[chosen < chosen.max() + math.log(least)] = -math.inf
+            chances = (chosen / temperature).softmax(-1)
             token = int(torch.multinomial(chances, 1, generator=generator))
         ids.append(token)
         rows.append(row)
         if token == tokenizer.eos_token_id:
             return ids, rows, True
+        fresh = [token]
     return ids, rows, False
 
 
@@ -116,9 +169,11 @@ def _chat(model: Any, tokenizer: Any, habits: Habits, asked: dict[str, Any]) -> 
     before = tokenizer.apply_chat_template(
         asked["messages"], add_generation_prompt=True, return_dict=False
     )
-    ids, rows, ended = drawn(model, tokenizer, before, asked)
+    ids, rows, ended = drawn(model, tokenizer, before, asked, habits)
     own = [i for i in ids if i not in tokenizer.all_special_ids]
-    text = tokenizer.decode(own)
+    text = b"".join(map(_bytes_of, tokenizer.convert_ids_to_tokens(own))).decode(
+        "utf-8", "ignore" if habits.shows_halves == "dropped" else "replace"
+    )
     temperature = asked.get("temperature", 1.0) or 1.0
     shown = [n for n, i in enumerate(ids) if i in own or (habits.gives_end and ended)]
     entries = []
@@ -134,6 +189,8 @@ def _chat(model: Any, tokenizer: Any, habits: Habits, asked: dict[str, Any]) -> 
     for word in habits.reasoning.split():
         entries.insert(0, {"token": word, "bytes": None, "logprob": -1.0, "top_logprobs": []})
     wanted = asked.get("logprobs") and habits.logprobs
+    if habits.needs_top and not asked.get("top_logprobs"):
+        wanted = False
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text},
@@ -145,13 +202,23 @@ def _chat(model: Any, tokenizer: Any, habits: Habits, asked: dict[str, Any]) -> 
 
 def _entry(tokenizer: Any, token: int, row: Any, habits: Habits) -> dict[str, Any]:
     name = tokenizer.convert_ids_to_tokens(token)
-    back = _bytes_by_letter()
-    special = token in tokenizer.all_special_ids
-    raw = list(name.encode()) if special else [back[letter] for letter in name]
-    value = float(row[token])
+    raw = name.encode() if token in tokenizer.all_special_ids else _bytes_of(name)
+    value = float(row[token]) / math.log(habits.base)
     if habits.unlikely is not None and value < habits.unlikely:
         value = -9999.0
-    return {"token": bytes(raw).decode("utf-8", "replace"), "bytes": raw, "logprob": value}
+    if habits.shows_halves == "bytes":
+        shown = {"token": raw.decode("utf-8", "replace"), "bytes": list(raw)}
+    elif habits.shows_halves == "dropped":
+        shown = {"token": raw.decode("utf-8", "ignore"), "bytes": None}
+    else:
+        text = raw.decode("utf-8", "replace")
+        shown = {"token": text, "bytes": list(text.encode())}
+    return {**shown, "logprob": value}
+
+
+def _bytes_of(name: str) -> bytes:
+    back = _bytes_by_letter()
+    return bytes(back[letter] for letter in name)
 
 
 def _bytes_by_letter() -> dict[str, int]:
@@ -165,15 +232,22 @@ def _completion(
     model: Any, tokenizer: Any, habits: Habits, asked: dict[str, Any]
 ) -> dict[str, Any]:
     before = [*([tokenizer.bos_token_id] if habits.adds_bos else []), *asked["prompt"]]
-    ids, rows, ended = drawn(model, tokenizer, before, asked)
+    ids, rows, ended = drawn(model, tokenizer, before, asked, habits)
     text = tokenizer.decode([i for i in ids if i not in tokenizer.all_special_ids])
     logprobs = None
     if asked.get("logprobs") is not None and habits.logprobs:
-        table = log_probs(model, before)
-        echoed = [None, *(float(table[n - 1, before[n]]) for n in range(1, len(before)))]
-        fresh = [float(row[i]) for row, i in zip(rows, ids, strict=True)]
-        values = [*(echoed if asked.get("echo") and habits.echoes else []), *fresh]
-        logprobs = {"token_logprobs": values, "tokens": [str(v) for v in values]}
+        both, values = ids, [float(row[i]) for row, i in zip(rows, ids, strict=True)]
+        if asked.get("echo") and habits.echoes:
+            both, values = [*before, *ids], [*_echoed(model, before, habits), *values]
+        best = [row.topk(asked["logprobs"] or 1) for row in rows]
+        logprobs = {
+            "tokens": [tokenizer.decode([i]) for i in both],
+            "token_logprobs": values,
+            "top_logprobs": [
+                {str(i): v for i, v in zip(b.indices.tolist(), b.values.tolist(), strict=True)}
+                for b in best
+            ],
+        }
     choice = {
         "index": 0,
         "text": text,
@@ -181,6 +255,13 @@ def _completion(
         "logprobs": logprobs,
     }
     return {**_usage(len(before), len(ids)), "object": "text_completion", "choices": [choice]}
+
+
+def _echoed(model: Any, before: list[int], habits: Habits) -> list[Any]:
+    """The first token has no number."""
+    table = log_probs(model, before)
+    places = range(1, len(before))
+    return [None, *(float(table[n - 1 + habits.echo_shift, before[n]]) for n in places)]
 
 
 def _usage(read: int, written: int) -> dict[str, Any]:

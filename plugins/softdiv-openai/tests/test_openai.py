@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from softdiv_openai import OpenAILoader
+from softdiv_openai import OpenAILoader, chat, completions
 
 from softdiv import ConfigError, DivergencePipeline, ExperimentConfig, Message, TextContext
 from softdiv.builtin.loaders.tiny import TinyLoader
 from softdiv.errors import PairError, PluginError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from server import Habits, log_probs, serving
+from server import Habits, log_probs, serving, whole_characters
 
 ONE = {"loader": "tiny", "vocab_size": 512}
 TWO = {"vocab_size": 700, "hidden_size": 48, "architecture": "qwen2", "seed": 3, "scale": 0.3}
@@ -26,7 +26,14 @@ KEY = "sk-not-to-be-seen-anywhere-0123456789"
 
 @pytest.fixture(scope="module")
 def model() -> tuple[Any, Any]:
-    return TinyLoader(**TWO).load("cpu")
+    return whole_characters(*TinyLoader(**TWO).load("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At load, of what is drawn: ``test_habits.py`` is on those."""
+    for module in (chat, completions):
+        monkeypatch.setattr(module, "LENGTH", 4)
 
 
 @pytest.fixture
@@ -77,10 +84,11 @@ def served(url: str, **options: Any) -> dict[str, Any]:
 
 
 def test_with_a_tokenizer_it_is_what_the_same_model_is_here(
-    url: str, tokenizer_folder: str, tmp_path: Path
+    habits: Habits, tokenizer_folder: str, tmp_path: Path
 ) -> None:
     here = run(tmp_path / "here", {"loader": "tiny", **TWO}).run().report
-    there = run(tmp_path / "there", served(url, tokenizer=tokenizer_folder)).run().report
+    with serving(*TinyLoader(**TWO).load("cpu"), habits) as url:
+        there = run(tmp_path / "there", served(url, tokenizer=tokenizer_folder)).run().report
     pairs = zip(
         (*here.evaluation.prompts, *here.evaluation.baselines),
         (*there.evaluation.prompts, *there.evaluation.baselines),
